@@ -1,0 +1,37 @@
+# How, and how well, diffusion models purify adversarial images.
+#
+#   data ──> attack ──> purify ──> measure ──> table ──> figure        one rule each, one store each
+#   train ────┴───────────┘
+#
+# results/<experiment>/adversarial/<purifier>/<attack>/<knowledge>/seed-<s>.zarr.zip, and so on: a path says what is
+# in it. What a result depends on is in the params of its rule: its part of the config (spec) and a digest of the code
+# it can reach (code), see workflow/rules/common.smk.
+
+from snakemake.utils import min_version
+
+min_version("9.27")
+
+
+configfile: "config/config.yaml"
+
+
+include: "workflow/rules/common.smk"
+include: "workflow/rules/models.smk"
+include: "workflow/rules/attacks.smk"
+include: "workflow/rules/purification.smk"
+include: "workflow/rules/measures.smk"
+include: "workflow/rules/tables.smk"
+include: "workflow/rules/figures.smk"
+
+
+# Every stage is asked for, not only the figures: after a rerun that failed half-way, an old figure would else pass
+# for up to date.
+rule all:
+    default_target: True
+    input:
+        everything(),
+
+
+onsuccess:
+    for name in config["run"]:
+        print(f"Figures are in results/{name}/figures/, tables in results/{name}/tables/.")

@@ -1,0 +1,1 @@
+"""How, and how well, diffusion models purify adversarial images."""

@@ -1,0 +1,111 @@
+"""Is a configuration possible? Everything wrong with it is said in one line that names the key, before any job."""
+
+from pathlib import Path
+
+import jsonschema
+import yaml
+
+from purity.provenance import Project
+
+RESERVED = {"experiments": {"models"}, "purifiers": {"any"}, "attacks": {"clean"}}
+
+
+def check(config: dict, schema: str | Path, project: Project) -> None:
+    """ValueError 'config: key.of.the.mistake: what is wrong' for the first mistake found.
+
+    project: where functions that the config names are looked up, with their options, without importing them.
+    """
+    validator = jsonschema.Draft202012Validator(yaml.safe_load(Path(schema).read_text(encoding="utf-8")))
+    errors = sorted(validator.iter_errors(config), key=lambda e: len(e.absolute_path))
+    if errors:
+        raise ValueError(_line(jsonschema.exceptions.best_match(errors)))
+    for group, names in RESERVED.items():
+        for name in names & set(config[group]):
+            _refuse(f"{group}.{name}", "this name is taken by the workflow itself")
+    for name, preset in config["purifiers"].items():
+        _named(preset.get("diffusion"), config["diffusions"], f"purifiers.{name}.diffusion", "diffusion model")
+        _function(project, preset["make"], preset, f"purifiers.{name}", "make", int("diffusion" in preset))
+        options = preset.get("options", {})
+        if preset["make"].startswith("purity.purifiers:") and options.get("steps", 1) > options.get("t", 1000):
+            _refuse(f"purifiers.{name}.options.steps", f"{options['steps']} steps cannot be kept of t = {options['t']}")
+    for name, preset in config["attacks"].items():
+        function = "purity.attacks:pgd" if preset["run"] == "purity.attacks:bpda" else preset["run"]
+        _function(project, function, preset, f"attacks.{name}", "run", 5)
+    for name, preset in config["datasets"].items():
+        _function(project, preset["load"], preset, f"datasets.{name}", "load", 1)
+    for group in ("classifiers", "diffusions"):
+        for name, preset in config[group].items():
+            _function(project, preset["network"], preset, f"{group}.{name}", "network", 0)
+            training = preset.get("training", {})
+            _named(training.get("dataset"), config["datasets"], f"{group}.{name}.training.dataset", "dataset")
+            if not Path(preset.get("weights", ".")).exists():
+                _refuse(f"{group}.{name}.weights", f"there is no file {preset['weights']}")
+    for name in config["run"]:
+        _named(name, config["experiments"], "run", "experiment")
+    for name, experiment in config["experiments"].items():
+        _experiment(config, f"experiments.{name}", experiment)
+
+
+def _experiment(config: dict, key: str, experiment: dict) -> None:
+    _named(experiment["dataset"], config["datasets"], f"{key}.dataset", "dataset")
+    _named(experiment["classifier"], config["classifiers"], f"{key}.classifier", "classifier")
+    attacked = experiment["attacked"]
+    for purifier, attacks in attacked.items():
+        _named(purifier, config["purifiers"], f"{key}.attacked.{purifier}", "purifier")
+        for attack, knowledge in attacks.items():
+            _named(attack, config["attacks"], f"{key}.attacked.{purifier}.{attack}", "attack")
+            if config["attacks"][attack].get("blind") and knowledge != ["none"]:
+                _refuse(f"{key}.attacked.{purifier}.{attack}", "a blind attack knows nothing: write [none]")
+    for purifier in experiment["ball"]["purifiers"]:
+        _named(purifier, attacked, f"{key}.ball.purifiers", f"purifier of {key}.attacked")
+    if experiment["ball"]["images"] > experiment["images"]:
+        _refuse(f"{key}.ball.images", f"more than the {experiment['images']} images of the experiment")
+    gallery = experiment["gallery"]
+    if gallery["images"] > experiment["images"]:
+        _refuse(f"{key}.gallery.images", f"more than the {experiment['images']} images of the experiment")
+    _named(gallery["steps"], attacked, f"{key}.gallery.steps", f"purifier of {key}.attacked")
+    if gallery["knowledge"] not in attacked[gallery["steps"]].get(gallery["attack"], []):
+        _refuse(f"{key}.gallery", f"{gallery['attack']} with knowledge {gallery['knowledge']} is not attacked above")
+
+
+def _named(name: str | None, among: dict, key: str, kind: str) -> None:
+    if name is not None and name not in among:
+        _refuse(key, f"there is no {kind} '{name}'; there are {', '.join(among)}")
+
+
+def _function(project: Project, function: str, preset: dict, key: str, field: str, given: int) -> None:
+    """The named function exists and takes `given` positional arguments and the preset's options by name."""
+    options = preset.get("options", {})
+    try:
+        arguments = project.signature(function)
+    except ValueError as error:
+        _refuse(f"{key}.{field}", str(error))
+    if arguments is None:
+        return  # installed elsewhere, or no plain function: found out when it is imported
+    positional = [a.arg for a in (*arguments.posonlyargs, *arguments.args) if a.arg != "self"]
+    optional = positional[len(positional) - len(arguments.defaults) :] if arguments.defaults else []
+    keywords = [a.arg for a in arguments.kwonlyargs]
+    required = [a for a in positional[given:] if a not in optional]
+    required += [a.arg for a, d in zip(arguments.kwonlyargs, arguments.kw_defaults, strict=True) if d is None]
+    for name in required:
+        if name not in options:
+            _refuse(f"{key}.options", f"'{name}' is missing, which {function} needs")
+    for name in options:
+        if name not in (*positional[given:], *keywords) and arguments.kwarg is None:
+            known = ", ".join((*positional[given:], *keywords)) or "none"
+            _refuse(f"{key}.options.{name}", f"{function} has no such option; it has {known}")
+
+
+def _line(error: jsonschema.ValidationError) -> str:
+    path = [str(p) for p in error.absolute_path]
+    message = error.message.splitlines()[0]
+    if error.validator == "additionalProperties":
+        unknown = sorted(set(error.instance) - set(error.schema.get("properties", {})))
+        path, message = [*path, unknown[0]], "there is no such key"
+    elif error.validator == "not":
+        message = "give either `training` or `weights`, not both"
+    return f"config: {'.'.join(path) or '(top)'}: {message}"
+
+
+def _refuse(key: str, message: str) -> None:
+    raise ValueError(f"config: {key}: {message}")

@@ -1,0 +1,76 @@
+"""The defended classifier g(f_ξ(x)) as an attacker meets it: which ξ he sees is what he knows.
+
+Draw 0 is the ξ of the base seed: `fixed`. Draws 1, 2, … are fresh ones nobody attacked. Attackers who do not know
+(part of) ξ see draws from ATTACKER on, another one for every gradient.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from purity.noise import ATTACKER, Noise
+from purity.purifiers import Purifier
+
+Classifier = Callable[[Tensor], Tensor]
+
+FIXED = 0
+
+# Attack draw k → (forward draw, reverse draw).
+KNOWLEDGE: dict[str, Callable[[int], tuple[int, int]]] = {
+    "none": lambda k: (ATTACKER + k, ATTACKER + k),
+    "all": lambda k: (FIXED, FIXED),
+    "forward": lambda k: (FIXED, ATTACKER + k),
+    "reverse": lambda k: (ATTACKER + k, FIXED),
+}
+
+
+@dataclass(frozen=True)
+class Defence:
+    """classify: images in [0, 1] (B, C, H, W) → logits (B, K). purify: f(x, ξ). xi: ξ of these rows at draw 0."""
+
+    classify: Classifier
+    purify: Purifier
+    xi: Noise
+    knowledge: str = "all"
+
+    def __call__(self, x: Tensor, k: int = 0) -> Tensor:
+        """Logits (B, K) as the attacker computes them at his k-th draw."""
+        return self.classify(self.purify(x, self.xi.at(*KNOWLEDGE[self.knowledge](k))))
+
+    def gradient(self, x: Tensor, y: Tensor, k: int = 0) -> Tensor:
+        """∇ₓ L[g(f_ξ(x)), y] at draw k (eq. 8), L = cross-entropy summed over the batch: rows stay independent."""
+        x = x.detach().requires_grad_()
+        loss = F.cross_entropy(self(x, k), y, reduction="sum")
+        return torch.autograd.grad(loss, x)[0]
+
+    def straight_through(self) -> "Defence":
+        """The same forward pass, the identity backward through the purifier (BPDA, Athalye et al. 2018)."""
+        return replace(self, purify=straight_through(self.purify))
+
+    def rows(self, index: Tensor) -> "Defence":
+        """The defence of some of the images; their ξ goes with them."""
+        return replace(self, xi=self.xi.rows(index))
+
+
+class _Identity(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, x, purified):
+        return purified
+
+    @staticmethod
+    def backward(ctx, gradient):
+        return gradient, None
+
+
+def straight_through(purify: Purifier) -> Purifier:
+    """f forward, identity backward. No graph is built through f."""
+
+    def bpda(x: Tensor, xi: Noise) -> Tensor:
+        with torch.no_grad():
+            purified = purify(x, xi)
+        return _Identity.apply(x, purified.clone())
+
+    return bpda

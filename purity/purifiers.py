@@ -1,0 +1,136 @@
+"""Purifiers f_ξ(x): images in [0, 1] and noise ξ in, images in [0, 1] out. The only room that knows [-1, 1].
+
+Each public function here makes one purifier from the options of its preset in the config; a purifier of your own is
+made the same way, by any importable function. A purifier may have a method `states(x, xi)` that yields what it passes
+through; the trajectory figure and the gallery then show it.
+"""
+
+from collections import deque
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
+
+import torch
+from torch import Tensor
+
+from purity import samplers, schedules
+from purity.denoiser import Network, denoiser, recomputed
+from purity.noise import Noise
+from purity.samplers import State
+from purity.schedules import Schedule
+
+Purifier = Callable[[Tensor, Noise], Tensor]
+
+
+def identity() -> Purifier:
+    """f(x) = x: the undefended classifier."""
+    return lambda x, xi: x
+
+
+def gaussian(sigma: float) -> Purifier:
+    """f_ξ(x) = x + N(0, σ²) (earlier version, eq. 3), cut to [0, 1] as all images are."""
+    return lambda x, xi: (x + sigma * xi.forward(0, like=x)).clamp(0, 1)
+
+
+@dataclass(frozen=True)
+class Diffusion:
+    """A forward process, then a reverse process, on the same schedule.
+
+    forward(x, s, xi), reverse(x, s, xi): generators of (t, x_t) in [-1, 1], as in purity.samplers.
+    """
+
+    schedule: Schedule
+    forward: Callable[[Tensor, Schedule, Noise], Iterator[State]]
+    reverse: Callable[[Tensor, Schedule, Noise], Iterator[State]]
+
+    def __call__(self, x: Tensor, xi: Noise) -> Tensor:
+        """x (B, C, H, W) in [0, 1] → purified, same shape, in [0, 1]."""
+        ((_, purified),) = deque(self.states(x, xi), maxlen=1)
+        return purified
+
+    def states(self, x: Tensor, xi: Noise) -> Iterator[State]:
+        """(time, image) from x to f_ξ(x): time runs 0 … t forward and t … 2t back; only the ends are cut to [0, 1]."""
+        s = self.schedule
+        end = s.time(s.steps)
+        z = 2 * x - 1
+        yield 0, x
+        for t, noisy in self.forward(z, s, xi):
+            z = noisy
+            yield s.time(t), (z + 1) / 2
+        for t, denoised in self.reverse(z, s, xi):
+            image = (denoised + 1) / 2
+            yield 2 * end - s.time(t), image if t > 0 else image.clamp(0, 1)
+
+
+def states(purify: Purifier, x: Tensor, xi: Noise) -> Iterator[State]:
+    """What x passes through, (time, image); for a purifier that does not tell, its two ends."""
+    if hasattr(purify, "states"):
+        yield from purify.states(x, xi)
+    else:
+        yield 0, x
+        yield 1, purify(x, xi)
+
+
+FORWARD = {"iterated": samplers.diffuse, "one-step": samplers.jump}
+
+
+def ddpm(
+    network: Network, *, t: int, steps: int, sigma: str, clip: bool, forward: str, recompute: bool = True
+) -> Purifier:
+    """DiffPure: forward noise to strength t, then the ancestral chain.
+
+    network(x, index) predicts ε; t in 1 … 1000; steps: evaluations kept of the t (respacing); sigma: small, large or
+    learned; clip: x̂₀ to [-1, 1]; forward: iterated (one noise a step) or one-step; recompute: keep no activations.
+    """
+    s = schedules.strength(schedules.linear(), t, steps)
+    return Diffusion(s, FORWARD[forward], partial(samplers.ddpm, _denoise(network, s, sigma, clip, recompute)))
+
+
+def reverse(network: Network, *, t: int, steps: int, sigma: str, clip: bool, recompute: bool = True) -> Purifier:
+    """RevPure: the chain of `ddpm` started at the image itself, without forward noise."""
+    s = schedules.strength(schedules.linear(), t, steps)
+    return Diffusion(s, samplers.stay, partial(samplers.ddpm, _denoise(network, s, sigma, clip, recompute)))
+
+
+def ddim(
+    network: Network,
+    *,
+    t: int,
+    steps: int,
+    clip: bool,
+    forward: str,
+    clipped_epsilon: str = "derived",
+    recompute: bool = True,
+) -> Purifier:
+    """Forward noise, then the deterministic chain (η = 0).
+
+    clipped_epsilon: with clip, ε is derived anew from the clipped x̂₀ (guided diffusion) or kept (diffusers).
+    """
+    s = schedules.strength(schedules.linear(), t, steps)
+    denoise = _denoise(network, s, "small", clip, recompute, keep_eps=clipped_epsilon == "kept")
+    return Diffusion(s, FORWARD[forward], partial(samplers.ddim, denoise))
+
+
+def one_step(network: Network, *, t: int, clip: bool, recompute: bool = True) -> Purifier:
+    """Forward noise in one step, then x̂₀ by one evaluation (Carlini et al. 2022)."""
+    s = schedules.strength(schedules.linear(), t)
+    return Diffusion(s, samplers.jump, partial(samplers.one_step, _denoise(network, s, "small", clip, recompute)))
+
+
+def _denoise(network, s, sigma, clip, recompute, keep_eps=False):
+    denoise = denoiser(network, s, sigma, clip, keep_eps)
+    return recomputed(denoise) if recompute else denoise
+
+
+def check(out: Tensor, x: Tensor, name: str) -> Tensor:
+    """`out` if it may be the purified x: same shape, finite, in [0, 1]. Else ValueError naming the purifier."""
+    if not isinstance(out, Tensor):
+        raise ValueError(f"purifier '{name}' returned {type(out).__name__}, not a tensor")
+    if out.shape != x.shape:
+        raise ValueError(f"purifier '{name}' returned shape {tuple(out.shape)} for images of {tuple(x.shape)}")
+    if not torch.isfinite(out).all():
+        raise ValueError(f"purifier '{name}' returned NaN or infinite values")
+    low, high = out.amin().item(), out.amax().item()
+    if low < 0 or high > 1:
+        raise ValueError(f"purifier '{name}' returned values in [{low:.4g}, {high:.4g}], outside [0, 1]")
+    return out

@@ -1,0 +1,159 @@
+"""One function for each stage that works on tensors: arrays in, arrays out, `batch` images at a time.
+
+`batch` changes how fast a result comes, not which: every row meets its own noise. All of them take
+classify, purify: the classifier and purifier on `device`;
+xi: ξ of all images (n rows) at draw 0, see purity.noise.SEEDINGS.
+"""
+
+from collections.abc import Callable, Iterator
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from purity import purifiers
+from purity.defence import FIXED, Classifier, Defence
+from purity.geometry import BALLS, l2_norm, linf_norm
+from purity.noise import Noise
+from purity.purifiers import Purifier
+
+Arrays = dict[str, np.ndarray]
+
+
+def blocks(n: int, size: int) -> Iterator[torch.Tensor]:
+    """Row numbers 0 … n−1 in consecutive blocks of at most `size`."""
+    yield from torch.arange(n).split(size)
+
+
+def attack(
+    x: np.ndarray,
+    y: np.ndarray,
+    xi: Noise,
+    *,
+    run: Callable,
+    options: dict,
+    classify: Classifier | None = None,
+    purify: Purifier | None = None,
+    knowledge: str = "none",
+    name: str = "",
+    batch: int,
+    device: str = "cpu",
+    progress=iter,
+) -> np.ndarray:
+    """Adversarial images (n, C, H, W) of an attack function (purity.attacks); without a classifier it is blind.
+
+    ValueError if the attack or the purifier, called `name`, returns what is no image.
+    """
+    images, labels = torch.from_numpy(x), torch.from_numpy(y)
+    out = np.empty_like(x)
+    for rows in blocks(len(x), batch):
+        xs, ys, noise = images[rows].to(device), labels[rows].to(device), xi.rows(rows)
+        defence = None
+        if classify is not None:
+            with torch.no_grad():  # a purifier that cannot work should say so before an attack of hours
+                purifiers.check(purify(xs, noise), xs, name)
+            defence = Defence(classify, purify, noise, knowledge)
+        crafted = run(defence, xs, ys, noise, progress, **options).detach()
+        out[rows] = purifiers.check(crafted, xs, "the attack on " + name if name else "attack").cpu().numpy()
+    return out
+
+
+@torch.no_grad()
+def purify_and_judge(
+    x0: np.ndarray,
+    x: np.ndarray,
+    xi: Noise,
+    *,
+    classify: Classifier,
+    purify: Purifier,
+    name: str,
+    fresh_draws: int,
+    batch: int,
+    device: str = "cpu",
+    progress=iter,
+) -> Arrays:
+    """x purified and classified under the fixed ξ (draw 0) and under `fresh_draws` others (1, 2, …).
+
+    Returns fixed (n, C, H, W), fixed_logits (n, K), varying (R, n, C, H, W), varying_logits (R, n, K); the way from x
+    to `fixed` as path_time (S,), path_l2 and path_linf (S, n), distances to x0; and, where the classifier has a
+    method `features`, features_before and features_after (n, F) of x and `fixed`.
+    """
+    clean, images = torch.from_numpy(x0), torch.from_numpy(x)
+    parts: list[dict[str, Tensor]] = []
+    for rows in progress(list(blocks(len(x), batch))):
+        x0s, xs, noise = clean[rows].to(device), images[rows].to(device), xi.rows(rows)
+        part = _path(x0s, xs, noise.at(FIXED), purify)
+        part["fixed"] = purifiers.check(part["fixed"], xs, name)
+        part["fixed_logits"] = classify(part["fixed"])
+        varying = [
+            purifiers.check(purify(xs, noise.at(draw)), xs, name) for draw in range(FIXED + 1, FIXED + 1 + fresh_draws)
+        ]
+        part["varying"] = torch.stack(varying, dim=1)
+        part["varying_logits"] = torch.stack([classify(v) for v in varying], dim=1)
+        if hasattr(classify, "features"):
+            part["features_before"], part["features_after"] = classify.features(xs), classify.features(part["fixed"])
+        parts.append({key: value.cpu() for key, value in part.items()})
+    out = {key: torch.cat([part[key] for part in parts]).numpy() for key in parts[0] if key != "path_time"}
+    by_draw = {"varying", "varying_logits", "path_l2", "path_linf"}
+    out = {key: np.swapaxes(value, 0, 1) if key in by_draw else value for key, value in out.items()}
+    return {**out, "path_time": parts[0]["path_time"].numpy()}
+
+
+def _path(x0: Tensor, x: Tensor, xi: Noise, purify: Purifier) -> dict[str, Tensor]:
+    times, l2, linf = [], [], []
+    for time, state in purifiers.states(purify, x, xi):
+        times.append(time)
+        l2.append(l2_norm((state - x0).double()))
+        linf.append(linf_norm((state - x0).double()))
+    return {
+        "path_time": torch.tensor(times),
+        "path_l2": torch.stack(l2, dim=1),
+        "path_linf": torch.stack(linf, dim=1),
+        "fixed": state,
+    }
+
+
+@torch.no_grad()
+def sample_ball(
+    x0: np.ndarray,
+    xi: Noise,
+    *,
+    purify: Purifier,
+    name: str,
+    epsilon: float,
+    points: int,
+    draws: int,
+    batch: int,
+    device: str = "cpu",
+    progress=iter,
+) -> Arrays:
+    """Uniform points of the ℓ∞ ball around each image, each purified under the same `draws` ξ.
+
+    x (n, P, C, H, W) the points, f (n, P, Ξ, C, H, W) what becomes of them. Draw k of ξ is shared by all points of an
+    image: the grid is a full one, as the law of total variance needs.
+    """
+    n = len(x0)
+    images = torch.from_numpy(x0)
+    i, p, k = torch.meshgrid(torch.arange(n), torch.arange(points), torch.arange(draws), indexing="ij")
+    i, p, k = i.flatten(), p.flatten(), k.flatten()
+    f = np.empty((n * points * draws, *x0.shape[1:]), np.float32)
+    for rows in progress(list(blocks(len(i), batch))):
+        noise = xi.rows(i[rows])
+        xs = _perturbed(images[i[rows]].to(device), noise, p[rows], epsilon)
+        f[rows] = purifiers.check(purify(xs, noise.at(k[rows])), xs, name).cpu().numpy()
+    i, p = i.view(n, points, draws)[:, :, 0].flatten(), p.view(n, points, draws)[:, :, 0].flatten()
+    x = _perturbed(images[i], xi.rows(i), p, epsilon).numpy()
+    return {"x": x.reshape(n, points, *x0.shape[1:]), "f": f.reshape(n, points, draws, *x0.shape[1:])}
+
+
+def _perturbed(x0: Tensor, xi: Noise, point: Tensor, epsilon: float) -> Tensor:
+    return (x0 + BALLS["linf"].point(xi.ball(point, x0), epsilon)).clamp(0, 1)
+
+
+@torch.no_grad()
+def walk(x: np.ndarray, xi: Noise, *, purify: Purifier, device: str = "cpu") -> Arrays:
+    """Every state between x and f_ξ(x) under the fixed ξ: time (S,), states (S, n, C, H, W)."""
+    times, images = zip(
+        *((t, z.cpu().numpy()) for t, z in purifiers.states(purify, torch.from_numpy(x).to(device), xi)), strict=True
+    )
+    return {"time": np.array(times), "states": np.stack(images)}

@@ -1,0 +1,151 @@
+"""Tensors on disk: one `.zarr.zip` a stage, complete or not there at all. zarr is used only here.
+
+A store is made in a temporary folder, zipped with sorted entries and a fixed date, and moved into place: equal content
+gives equal bytes, so a stage that comes out the same does not make the next one run.
+"""
+
+import json
+import os
+import tempfile
+import zipfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.figure import Figure
+
+_EPOCH = (1980, 1, 1, 0, 0, 0)
+
+
+@contextmanager
+def replacing(path: str | Path) -> Iterator[str]:
+    """A temporary path beside `path`, moved over it when the block succeeds, removed when it fails.
+
+    A process killed inside the block leaves only a `.tmp` file, never a `path` that looks complete.
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, temporary = tempfile.mkstemp(prefix=f".{path.stem}-", suffix=f".tmp{path.suffix}", dir=path.parent)
+    os.close(handle)
+    try:
+        yield temporary
+        with open(temporary, "rb+") as file:
+            os.fsync(file.fileno())
+        os.chmod(temporary, 0o644)
+        os.replace(temporary, path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
+
+
+def save(path: str | Path, spec: dict, **arrays: np.ndarray) -> None:
+    """Write arrays with the spec that made them; ids (if among them) and versions go into the attributes too.
+
+    spec: JSON-able. arrays: anything numpy takes; NaN is refused in float arrays of images, not here.
+    """
+    import zarr
+
+    attributes = {"spec": spec, "versions": {name: version(name) for name in ("numpy", "zarr")}}
+    arrays = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
+    if "ids" in arrays:
+        attributes["ids"] = arrays["ids"].tolist()
+    memory = zarr.storage.MemoryStore()
+    group = zarr.create_group(memory, attributes=attributes, zarr_format=3)
+    for name, array in sorted(arrays.items()):
+        group.create_array(name, data=array, chunks=_chunks(array))
+    with replacing(path) as temporary, zipfile.ZipFile(temporary, "w", zipfile.ZIP_STORED) as archive:
+        for key in sorted(memory._store_dict):
+            archive.writestr(zipfile.ZipInfo(key, _EPOCH), memory._store_dict[key].to_bytes())
+
+
+def _chunks(array: np.ndarray) -> tuple[int, ...]:
+    """Whole rows, about 32 MiB a chunk."""
+    if array.ndim == 0 or array.size == 0:
+        return array.shape
+    rows = max(1, min(len(array), (32 * 2**20) // max(1, array[:1].nbytes)))
+    return (rows, *array.shape[1:])
+
+
+def load(path: str | Path, *names: str) -> tuple[np.ndarray, ...]:
+    """The named arrays, in that order. ValueError naming the file when it is damaged or lacks one."""
+    with _opened(path) as group:
+        missing = [name for name in names if name not in group]
+        if missing:
+            raise ValueError(f"{path} has no array '{missing[0]}'; it has {', '.join(sorted(group.array_keys()))}")
+        return tuple(group[name][...] for name in names)
+
+
+class Stored(Mapping[str, np.ndarray]):
+    """The arrays of a store, each read when it is asked for."""
+
+    def __init__(self, path: str | Path):
+        self.path = path
+        with _opened(path) as group:
+            self.keyed = dict(group.attrs["spec"].get("keys", {}))  # what the stage is about, as tables name it
+            self._names = sorted(group.array_keys())
+        self._read: dict[str, np.ndarray] = {}
+
+    def __getitem__(self, name: str) -> np.ndarray:
+        if name not in self._names:
+            raise KeyError(name)
+        if name not in self._read:
+            (self._read[name],) = load(self.path, name)
+        return self._read[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._names)
+
+    def __len__(self) -> int:
+        return len(self._names)
+
+
+def spec(path: str | Path) -> dict:
+    """The spec that made a store."""
+    with _opened(path) as group:
+        return dict(group.attrs["spec"])
+
+
+@contextmanager
+def _opened(path):
+    import zarr
+
+    try:
+        store = zarr.storage.ZipStore(path, mode="r")
+        try:
+            yield zarr.open_group(store, mode="r")
+        finally:
+            store.close()
+    except FileNotFoundError as error:
+        raise ValueError(f"{path} does not exist") from error
+    except (zipfile.BadZipFile, json.JSONDecodeError, KeyError, EOFError, zarr.errors.GroupNotFoundError) as error:
+        raise ValueError(f"{path} is damaged ({error}); delete it and run again") from error
+
+
+def save_table(path: str | Path, table: "pd.DataFrame") -> None:
+    """A tidy table as CSV, every digit kept."""
+    with replacing(path) as temporary:
+        table.to_csv(temporary, index=False)
+
+
+def load_table(path: str | Path) -> "pd.DataFrame":
+    """The same read back. ValueError naming the file if it is no table."""
+    import pandas as pd
+
+    try:
+        return pd.read_csv(path, keep_default_na=True)
+    except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
+        raise ValueError(f"{path} is damaged ({error}); delete it and run again") from error
+
+
+def save_figure(figure: "Figure", png: str | Path, pdf: str | Path) -> None:
+    """A figure as PNG and as PDF, without the date of the day: equal figures give equal files."""
+    with replacing(png) as temporary:
+        figure.savefig(temporary, metadata={"Software": None})
+    with replacing(pdf) as temporary:
+        figure.savefig(temporary, metadata={"CreationDate": None, "Producer": None, "Creator": None})

@@ -1,0 +1,70 @@
+"""Training of the embedded networks. Every draw comes from one generator made from the preset's seed."""
+
+import copy
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from purity import schedules
+
+
+def train_classifier(
+    network: nn.Module, x: Tensor, y: Tensor, progress=iter, *, epochs: int, batch: int, rate: float, seed: int
+) -> list[float]:
+    """Cross-entropy by Adam with a one-cycle rate. x (N, C, H, W) in [0, 1], y (N,) → mean loss of each epoch.
+
+    `network` is trained in place and left in eval mode.
+    """
+    generator = torch.Generator().manual_seed(seed)
+    optimiser = torch.optim.Adam(network.parameters(), lr=rate)
+    steps = epochs * -(-len(x) // batch)
+    cycle = torch.optim.lr_scheduler.OneCycleLR(optimiser, rate, steps)
+    network.train()
+    losses = []
+    for _ in progress(range(epochs)):
+        total = 0.0
+        for rows in torch.randperm(len(x), generator=generator).split(batch):
+            loss = F.cross_entropy(network(x[rows]), y[rows])
+            optimiser.zero_grad()
+            loss.backward()
+            optimiser.step()
+            cycle.step()
+            total += loss.item() * len(rows)
+        losses.append(total / len(x))
+    network.eval()
+    return losses
+
+
+def train_diffusion(
+    network: nn.Module, x: Tensor, progress=iter, *, steps: int, batch: int, rate: float, decay: float, seed: int
+) -> list[float]:
+    """E‖ε − ε_θ(√ᾱ_t x₀ + √(1−ᾱ_t) ε, t)‖², t uniform over all T (Ho et al. 2020, Alg. 1).
+
+    x (N, C, H, W) in [0, 1] → loss of each step. `network` ends in eval mode with the moving average of its weights.
+    decay: of that average, from (1+i)/(10+i) up.
+    """
+    generator = torch.Generator().manual_seed(seed)
+    abar = schedules.linear().abar[1:].float()
+    optimiser = torch.optim.AdamW(network.parameters(), lr=rate, weight_decay=0.0, foreach=True)
+    cycle = torch.optim.lr_scheduler.OneCycleLR(optimiser, rate, steps)
+    network.train()
+    average = copy.deepcopy(network)
+    pairs = list(average.parameters()), list(network.parameters())
+    losses = []
+    for i in progress(range(steps)):
+        x0 = 2 * x[torch.randint(len(x), (batch,), generator=generator)] - 1
+        t = torch.randint(schedules.T, (batch,), generator=generator)
+        eps = torch.randn(x0.shape, generator=generator)
+        a = abar[t][:, None, None, None]
+        loss = F.mse_loss(network(a.sqrt() * x0 + (1 - a).sqrt() * eps, t), eps)
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+        cycle.step()
+        with torch.no_grad():
+            torch._foreach_lerp_(*pairs, 1 - min(decay, (1 + i) / (10 + i)))
+        losses.append(loss.item())
+    network.load_state_dict(average.state_dict())
+    network.eval()
+    return losses

@@ -1,0 +1,19 @@
+"""Perturbed images of one blind attack and seed."""
+
+from purity import noise, stages, store
+from purity.naming import resolve
+from purity.running import running
+
+p = snakemake.params.spec
+with running(snakemake.wildcards.attack, snakemake.log[0], snakemake.threads) as job:
+    x, y, ids = store.load(snakemake.input.subset, "x", "y", "ids")
+    crafted = stages.attack(
+        x,
+        y,
+        noise.of(p["noise"], ids),
+        run=resolve(p["attack"]["run"]),
+        options=p["attack"]["options"],
+        batch=snakemake.resources.batch,
+        progress=job.progress,
+    )
+    store.save(snakemake.output[0], spec=p, x=crafted, y=y, ids=ids)

@@ -1,0 +1,27 @@
+"""Images of one attack purified and classified, under the fixed ξ and under fresh ones."""
+
+from purity import models, noise, stages, store
+from purity.running import running
+
+p, w = snakemake.params.spec, snakemake.wildcards
+with running(
+    f"purifying {w.attack} by {w.purifier}, seed {w.seed}",
+    snakemake.log[0],
+    snakemake.threads,
+    snakemake.resources.gpu,
+) as job:
+    x0, y, ids = store.load(snakemake.input.subset, "x", "y", "ids")
+    (x,) = store.load(snakemake.input.adversarial, "x")
+    arrays = stages.purify_and_judge(
+        x0,
+        x,
+        noise.of(p["noise"], ids),
+        classify=models.classifier(p["classifier"], snakemake.input.classifier, job.device),
+        purify=models.purifier(p["purifier"], snakemake.input.diffusion, job.device),
+        name=w.purifier,
+        fresh_draws=p["fresh_draws"],
+        batch=snakemake.resources.batch,
+        device=job.device,
+        progress=job.progress,
+    )
+    store.save(snakemake.output[0], spec=p, y=y, ids=ids, **arrays)

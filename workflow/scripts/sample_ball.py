@@ -1,0 +1,24 @@
+"""Points of the ball around clean images, each purified under the same draws of ξ."""
+
+from purity import models, noise, stages, store
+from purity.running import running
+
+p, w = snakemake.params.spec, snakemake.wildcards
+with running(
+    f"ball of {w.purifier}, seed {w.seed}", snakemake.log[0], snakemake.threads, snakemake.resources.gpu
+) as job:
+    x, ids = store.load(snakemake.input.subset, "x", "ids")
+    n = p["ball"]["images"]
+    arrays = stages.sample_ball(
+        x[:n],
+        noise.of(p["noise"], ids[:n]),
+        purify=models.purifier(p["purifier"], snakemake.input.diffusion, job.device),
+        name=w.purifier,
+        epsilon=p["ball"]["epsilon"],
+        points=p["ball"]["points"],
+        draws=p["ball"]["draws"],
+        batch=snakemake.resources.batch,
+        device=job.device,
+        progress=job.progress,
+    )
+    store.save(snakemake.output[0], spec=p, ids=ids[:n], **arrays)

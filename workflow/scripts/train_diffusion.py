@@ -1,0 +1,18 @@
+"""A diffusion model trained on the training split of its data set: checkpoint and loss of each step."""
+
+import pandas as pd
+import torch
+
+from purity import models, store
+from purity.naming import resolve
+from purity.running import running
+from purity.training import train_diffusion
+
+p = snakemake.params.spec
+with running(f"training {snakemake.wildcards.name}", snakemake.log[0], snakemake.threads) as job:
+    x, _, _ = resolve(p["load"])("train")
+    network = models.untrained(p["network"], p["options"], p["training"]["seed"])
+    options = {key: value for key, value in p["training"].items() if key != "dataset"}
+    loss = train_diffusion(network, torch.from_numpy(x), job.progress, **options)
+    store.save_table(snakemake.output.loss, pd.DataFrame({"step": range(1, len(loss) + 1), "loss": loss}))
+    models.save(network, snakemake.output.weights)

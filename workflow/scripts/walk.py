@@ -1,0 +1,12 @@
+"""Every state of a few attacked images on their way through one purifier."""
+
+from purity import models, noise, stages, store
+from purity.running import running
+
+p, w = snakemake.params.spec, snakemake.wildcards
+with running(f"states of {w.purifier}", snakemake.log[0], snakemake.threads, snakemake.resources.gpu) as job:
+    x, ids = store.load(snakemake.input.adversarial, "x", "ids")
+    n = p["images"]
+    purify = models.purifier(p["purifier"], snakemake.input.diffusion, job.device)
+    arrays = stages.walk(x[:n], noise.of(p["noise"], ids[:n]), purify=purify, device=job.device)
+    store.save(snakemake.output[0], spec=p, ids=ids[:n], **arrays)
