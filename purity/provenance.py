@@ -56,6 +56,10 @@ class Project:
         """The names 'module:definition' behind a digest, for tests and for the curious."""
         return {f"{module}:{name}" for module, name in self._reach(script, named)[0]}
 
+    def packages(self, script: str | Path, *named: str) -> set[str]:
+        """The importable packages outside the project that this code imports; the standard library's among them."""
+        return self._reach(script, named)[1]
+
     def signature(self, named: str) -> ast.arguments | None:
         """Arguments of 'module:function' (of __init__ for a class). None if it lies outside the project.
 

@@ -23,16 +23,6 @@ rule perturb:
         "../scripts/perturb.py"
 
 
-def attack_spec(w):
-    return {
-        "keys": keys(w),
-        "attack": attack(w.attack),
-        "classifier": classifier(w),
-        "purifier": purifier(w.purifier),
-        "noise": noise(w),
-    }
-
-
 rule attack:
     """An attack on one purifier, by one who knows this much of ξ."""
     input:

@@ -76,6 +76,11 @@ def attack(name):
     return {"run": config["attacks"][name]["run"], "options": config["attacks"][name].get("options", {})}
 
 
+def training(kind, name):
+    preset = config[kind][name]
+    return model(kind, name) | {"training": preset["training"], **config["datasets"][preset["training"]["dataset"]]}
+
+
 def keys(w):
     """What a stage is about, as tables name it."""
     named = {key: getattr(w, key) for key in ("purifier", "attack", "knowledge") if hasattr(w, key)}
@@ -84,6 +89,16 @@ def keys(w):
 
 def noise(w):
     return {"seed": int(w.seed), "seeding": experiment(w)["seeding"]}
+
+
+def attack_spec(w):
+    return {
+        "keys": keys(w),
+        "attack": attack(w.attack),
+        "classifier": classifier(w),
+        "purifier": purifier(w.purifier),
+        "noise": noise(w),
+    }
 
 
 def functions(*specs):
@@ -150,6 +165,67 @@ def balls(kind, name):
         f"results/{name}/{kind}/{purifier}/seed-{seed}.zarr.zip"
         for purifier, seed in product(chosen["ball"]["purifiers"], chosen["seeds"])
     ]
+
+
+def gallery_purifiers(w):
+    """Purifiers that were attacked in the way the gallery shows."""
+    shown = experiment(w)["gallery"]
+    return [
+        purifier
+        for purifier, attack, knowledge in attacked(w.experiment)
+        if (attack, knowledge) == (shown["attack"], shown["knowledge"])
+    ]
+
+
+def gallery_stores(w):
+    shown, seed = experiment(w)["gallery"], experiment(w)["seeds"][0]
+    of = lambda kind, purifier: (
+        f"results/{w.experiment}/{kind}/{purifier}/{shown['attack']}/{shown['knowledge']}/seed-{seed}.zarr.zip"
+    )
+    return {
+        "subset": f"results/{w.experiment}/data/subset.zarr.zip",
+        "adversarial": of("adversarial", shown["steps"]),
+        "purified": [of("purified", purifier) for purifier in gallery_purifiers(w)],
+        "states": of("states", shown["steps"]),
+    }
+
+
+# Tables and figures by their ids in the papers.
+
+# id: stores it is made of, by name of the function's argument
+TABLES = {
+    "trajectory": lambda name: {"purified": stage("purified", name, clean=False)},
+    "distances": lambda name: {"measured": stage("measures", name, clean=False)},
+    "robustness": lambda name: {"measured": stage("measures", name)},
+    "transfer": lambda name: {
+        "measured": stage("measures", name, clean=False),
+        "crafted": crafted(name),
+        "subset": [f"results/{name}/data/subset.zarr.zip"],
+    },
+    "compression": lambda name: {"measured": stage("measures", name, clean=False)},
+    "directions": lambda name: {"balls": balls("ball-measures", name)},
+    "directions-matrix": lambda name: {"balls": balls("ball-measures", name)},
+    "centroids": lambda name: {"balls": balls("ball-measures", name)},
+    "centroids-histogram": lambda name: {"balls": balls("ball-measures", name)},
+    "variance": lambda name: {"balls": balls("ball-measures", name)},
+}
+
+
+def function(room, identifier):
+    return f"purity.{room}:{identifier.replace('-', '_')}"
+
+# id: tables it shows, by position of the function's argument
+SHOWN = {
+    "trajectory": ["trajectory"],
+    "distances": ["distances"],
+    "robustness": ["robustness"],
+    "transfer": ["transfer"],
+    "compression": ["compression"],
+    "directions": ["directions", "directions-matrix"],
+    "centroids": ["centroids-histogram"],
+    "variance": ["variance"],
+}
+FIGURES = [*SHOWN, "gallery"]
 
 
 def everything():

@@ -1,19 +1,5 @@
 # results/<experiment>/figures/<id>.png and .pdf, one function of purity.figures each.
 
-# id: tables it shows, by position of the function's argument
-SHOWN = {
-    "trajectory": ["trajectory"],
-    "distances": ["distances"],
-    "robustness": ["robustness"],
-    "transfer": ["transfer"],
-    "compression": ["compression"],
-    "directions": ["directions", "directions-matrix"],
-    "centroids": ["centroids-histogram"],
-    "variance": ["variance"],
-}
-FIGURES = [*SHOWN, "gallery"]
-
-
 localrules:
     figure,
     gallery,
@@ -38,29 +24,6 @@ rule figure:
         code=lambda w: code("figure", function("figures", w.figure)),
     script:
         "../scripts/figure.py"
-
-
-def gallery_purifiers(w):
-    """Purifiers that were attacked in the way the gallery shows."""
-    shown = experiment(w)["gallery"]
-    return [
-        purifier
-        for purifier, attack, knowledge in attacked(w.experiment)
-        if (attack, knowledge) == (shown["attack"], shown["knowledge"])
-    ]
-
-
-def gallery_stores(w):
-    shown, seed = experiment(w)["gallery"], experiment(w)["seeds"][0]
-    of = lambda kind, purifier: (
-        f"results/{w.experiment}/{kind}/{purifier}/{shown['attack']}/{shown['knowledge']}/seed-{seed}.zarr.zip"
-    )
-    return {
-        "subset": f"results/{w.experiment}/data/subset.zarr.zip",
-        "adversarial": of("adversarial", shown["steps"]),
-        "purified": [of("purified", purifier) for purifier in gallery_purifiers(w)],
-        "states": of("states", shown["steps"]),
-    }
 
 
 rule gallery:

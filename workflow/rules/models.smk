@@ -20,11 +20,6 @@ rule subset:
         "../scripts/subset.py"
 
 
-def training(kind, name):
-    preset = config[kind][name]
-    return model(kind, name) | {"training": preset["training"], **config["datasets"][preset["training"]["dataset"]]}
-
-
 rule train_classifier:
     """g, on the training split of its data set."""
     output:

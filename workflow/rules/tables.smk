@@ -1,28 +1,5 @@
 # results/<experiment>/tables/<id>.csv, one function of purity.tables each.
 
-# id: stores it is made of, by name of the function's argument
-TABLES = {
-    "trajectory": lambda name: {"purified": stage("purified", name, clean=False)},
-    "distances": lambda name: {"measured": stage("measures", name, clean=False)},
-    "robustness": lambda name: {"measured": stage("measures", name)},
-    "transfer": lambda name: {
-        "measured": stage("measures", name, clean=False),
-        "crafted": crafted(name),
-        "subset": [f"results/{name}/data/subset.zarr.zip"],
-    },
-    "compression": lambda name: {"measured": stage("measures", name, clean=False)},
-    "directions": lambda name: {"balls": balls("ball-measures", name)},
-    "directions-matrix": lambda name: {"balls": balls("ball-measures", name)},
-    "centroids": lambda name: {"balls": balls("ball-measures", name)},
-    "centroids-histogram": lambda name: {"balls": balls("ball-measures", name)},
-    "variance": lambda name: {"balls": balls("ball-measures", name)},
-}
-
-
-def function(room, identifier):
-    return f"purity.{room}:{identifier.replace('-', '_')}"
-
-
 localrules:
     table,
 

@@ -1,0 +1,42 @@
+# make        install the locked environment and run the embedded experiment on all cores
+# make test   the tests
+# make check  format and lint, as CI does
+# make clean  remove results
+
+# uv from the PATH, or one of our own in .uv/
+UV := $(shell command -v uv 2>/dev/null || echo .uv/bin/uv)
+PYTHON ?= python3
+CORES ?= all
+RUN := $(UV) run --frozen --no-sync
+
+.PHONY: all results install test check clean
+
+results: install
+	@$(RUN) snakemake --cores $(CORES) $(ARGS)
+	@echo "The figures are in results/*/figures/, open results/digits/figures/robustness.png first."
+
+all: results
+
+install: .venv/installed
+
+# --compile-bytecode is set in pyproject.toml: without it every job would start several times slower
+.venv/installed: pyproject.toml uv.lock | $(filter .uv/%,$(UV))
+	$(UV) sync --frozen
+	@touch $@
+
+.uv/bin/uv:
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Purity needs Python 3.11 or newer")'
+	$(PYTHON) -m venv .uv
+	.uv/bin/pip install --quiet --disable-pip-version-check uv
+
+test: install
+	$(RUN) pytest $(ARGS)
+
+check: install
+	$(RUN) ruff format --check .
+	$(RUN) ruff check .
+	$(RUN) snakefmt --check Snakefile workflow
+	$(RUN) snakemake --lint
+
+clean:
+	rm -rf results

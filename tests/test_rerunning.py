@@ -1,0 +1,228 @@
+"""Only what is invalidated runs again: real Snakemake on the tiny experiment, an edit, then what it would run."""
+
+import shutil
+import textwrap
+
+import pytest
+from workspace import Workspace
+
+R = "results/tiny"
+
+
+@pytest.fixture
+def workspace(finished, tmp_path):
+    return finished.copy(tmp_path / "copy")
+
+
+def rules(jobs):
+    return {rule for rule, _ in jobs}
+
+
+def outputs(jobs, rule):
+    return {output.removeprefix(f"{R}/") for name, output in jobs if name == rule}
+
+
+def test_a_second_run_does_nothing_and_says_so(finished):
+    assert "Nothing to be done" in finished.run()
+
+
+@pytest.mark.parametrize(
+    ("file", "old", "new"),
+    [
+        ("workflow/scripts/attack.py", "p, w = snakemake", "# a remark\np, w = snakemake"),
+        ("workflow/scripts/attack.py", '"""Adversarial images for', '"""Images that are adversarial, for'),
+        ("purity/attacks.py", "    ball = BALLS[norm]\n", "\n    ball = (\n        BALLS[norm]  # the ball\n    )\n"),
+        ("purity/samplers.py", "Ancestral chain", "The ancestral chain"),
+        ("purity/metrics.py", "def l2(a: np.ndarray,", "def l2(a: 'anything',"),
+        ("config/config.yaml", "run: [tiny]", "# a remark\nrun: [tiny] # another"),
+        ("config/config.yaml", "batch: 6\n", "batch: 4\n"),
+    ],
+    ids=["comment", "script docstring", "layout", "docstring", "annotation", "config comment", "batch"],
+)
+def test_what_cannot_change_a_result_reruns_nothing(workspace, file, old, new):
+    workspace.edit(file, old, new)
+    assert workspace.pending() == []
+
+
+def test_a_touch_reruns_nothing(workspace):
+    for path in [*workspace.path.glob("workflow/scripts/*.py"), *workspace.path.glob("purity/*.py")]:
+        path.touch()
+    for path in workspace.path.glob("results/tiny/data/*"):
+        path.touch()
+    (workspace.path / "config/config.yaml").touch()
+    assert workspace.pending() == []
+
+
+JUDGED = {"measure", "table", "figure"}
+
+
+@pytest.mark.parametrize(
+    ("file", "old", "new", "expected", "tables"),
+    [
+        # a measure of images: all that is made of measures, no network runs
+        ("purity/metrics.py", "c1, c2 = 0.01**2", "c1, c2 = 0.02**2", JUDGED, {"distances", "robustness", "transfer", "compression"}),
+        # a measure of balls
+        ("purity/metrics.py", "mu_xi = f.mean(axis=1)", "mu_xi = 2 * f.mean(axis=1)", {"measure_ball", "table", "figure"}, {"directions", "directions-matrix", "centroids", "centroids-histogram", "variance"}),
+        # one table
+        ("purity/tables.py", 'rows += _spread_rows(keys | {"varied": varied}, members, name)', 'rows += _spread_rows(keys | {"varied": varied.upper()}, members, name)', {"table", "figure"}, {"directions"}),
+        # one figure
+        ("purity/figures.py", '"accuracy with', '"accuracy  with', None, None),
+        # what every table says of a mean
+        ("purity/stats.py", "values[np.isfinite(values)]", "values[~np.isnan(values)]", {"table", "figure"}, {"trajectory", "distances", "transfer", "compression", "directions", "centroids", "variance", "robustness"} - {"robustness"}),
+        # the script of the gallery
+        ("workflow/scripts/gallery.py", 'rows = {"clean"', 'rows = {"the clean"', {"gallery"}, set()),
+    ],
+    ids=["ssim", "variance", "directions", "figure docstring", "spread", "gallery"],
+)
+def test_an_edit_reruns_the_rules_that_can_depend_on_it(workspace, file, old, new, expected, tables):
+    if expected is None:
+        workspace.edit("purity/figures.py", 'ax.set_ylabel("accuracy")\n    figure', 'ax.set_ylabel("right")\n    figure')
+        assert workspace.pending() == [("figure", f"{R}/figures/robustness.png")]
+        return
+    workspace.edit(file, old, new)
+    jobs = workspace.pending()
+    assert rules(jobs) == expected
+    assert outputs(jobs, "table") == {f"tables/{name}.csv" for name in tables}
+
+
+def test_editing_one_attack_leaves_the_others_alone(workspace):
+    workspace.edit("purity/attacks.py", "return pgd(defence.straight_through()", "return pgd(1 * defence.straight_through()")
+    jobs = workspace.pending()
+    assert outputs(jobs, "attack") == {f"adversarial/ddpm/bpda/all/seed-{s}.zarr.zip" for s in (0, 1)}
+    assert outputs(jobs, "purify") == {f"purified/ddpm/bpda/all/seed-{s}.zarr.zip" for s in (0, 1)}
+    assert not rules(jobs) & {"train_classifier", "train_diffusion", "perturb", "sample_ball", "walk", "gallery"}
+
+
+def test_editing_the_sampler_leaves_the_undefended_classifier_alone(workspace):
+    workspace.edit("purity/samplers.py", "x = (a * x0 + b * x)", "x = (b * x + a * x0)")
+    jobs = workspace.pending()
+    assert rules(jobs) == {"attack", "purify", "sample_ball", "walk", "measure", "measure_ball", "table", "figure", "gallery"}
+    assert all("/ddpm/" in output for output in outputs(jobs, "attack") | outputs(jobs, "purify"))
+
+
+def test_editing_training_reruns_what_is_made_with_the_network(workspace):
+    workspace.edit("purity/training.py", "x0 = 2 * x[torch", "x0 = 2.0 * x[torch")
+    jobs = workspace.pending()
+    assert {"train_diffusion", "loss_curve", "attack", "purify", "sample_ball"} <= rules(jobs)
+    assert "train_classifier" not in rules(jobs)
+    assert all("/ddpm/" in output for output in outputs(jobs, "attack"))
+
+
+def test_changing_the_config_of_one_attack_touches_that_attack_only(workspace):
+    workspace.configure(lambda c: c["attacks"]["pgd"]["options"].update(steps=3))
+    jobs = workspace.pending()
+    for rule in ("attack", "purify", "measure", "walk"):
+        assert outputs(jobs, rule) and all("/pgd/" in output for output in outputs(jobs, rule)), rule
+    assert rules(jobs) == {"attack", "purify", "measure", "walk", "table", "figure", "gallery"}
+    assert not any("ball" in output or "directions" in output for _, output in jobs)
+
+
+def test_values_that_change_places_are_noticed(workspace):
+    """Snakemake compares the values of params as a set; one dict a rule keeps them apart."""
+
+    def swap(c):
+        options = c["attacks"]["pgd"]["options"]
+        options["epsilon"], options["relative_step"] = options["relative_step"], options["epsilon"]
+
+    workspace.configure(swap)
+    assert "attack" in rules(workspace.pending())
+
+
+def test_adding_a_seed_computes_only_what_is_new(workspace):
+    workspace.configure(lambda c: c["experiments"]["tiny"].update(seeds=[0, 1, 2]))
+    jobs = workspace.pending()
+    assert rules(jobs) == {"perturb", "attack", "purify", "measure", "sample_ball", "measure_ball", "table", "figure"}
+    computed = [output for rule, output in jobs if rule not in ("table", "figure")]
+    assert all(output.endswith("/seed-2.zarr.zip") for output in computed)
+
+
+def test_adding_an_attack_computes_only_what_is_new(workspace):
+    def add(c):
+        c["attacks"]["pgd-eot"] = {**c["attacks"]["pgd"], "options": {**c["attacks"]["pgd"]["options"], "draws": 2}}
+        c["experiments"]["tiny"]["attacked"]["ddpm"]["pgd-eot"] = ["none"]
+
+    workspace.configure(add)
+    jobs = workspace.pending()
+    assert rules(jobs) == {"attack", "purify", "measure", "table", "figure"}
+    computed = [output for rule, output in jobs if rule not in ("table", "figure")]
+    assert len(computed) == 6 and all("/ddpm/pgd-eot/none/" in output for output in computed)
+
+
+OWN = '''
+def halve(strength):
+    """Shrinks contrast, with a little noise of its own."""
+
+    def purify(x, xi):
+        return (x * strength + 0.01 * xi.forward(0, like=x)).clamp(0, 1)
+
+    return purify
+'''
+
+
+def test_adding_a_purifier_of_ones_own_computes_only_what_is_new(workspace):
+    (workspace.path / "mine.py").write_text(OWN)
+
+    def add(c):
+        c["purifiers"]["mine"] = {"make": "mine:halve", "options": {"strength": 0.8}}
+        c["experiments"]["tiny"]["attacked"]["mine"] = {"pgd": ["all"]}
+
+    workspace.configure(add)
+    jobs = workspace.pending()
+    assert rules(jobs) == {"attack", "purify", "measure", "table", "figure", "gallery"}
+    assert all("/mine/" in output for rule, output in jobs if rule in ("attack", "purify", "measure"))
+    workspace.run()
+    assert (workspace.path / f"{R}/purified/mine/pgd/all/seed-1.zarr.zip").exists()
+    assert workspace.pending() == []
+    workspace.edit("mine.py", "0.01 *", "0.02 *")
+    jobs = workspace.pending()
+    assert all("/mine/" in output for rule, output in jobs if rule in ("attack", "purify", "measure")) and jobs
+
+
+def test_a_stage_that_comes_out_the_same_runs_nothing_after_it(workspace):
+    before = workspace.files()
+    workspace.edit("purity/attacks.py", "total = defence.gradient(x, y, k * draws)", "total = 1 * defence.gradient(x, y, k * draws)")
+    ran = workspace.done(workspace.run())
+    assert set(ran) == {"attack", "all"} and ran.count("attack") == 8
+    assert workspace.files() == before
+
+
+def test_a_rerun_gives_the_same_bytes(workspace):
+    before = workspace.files()
+    shutil.rmtree(workspace.path / "results")
+    workspace.run("--forceall")
+    assert workspace.files() == before
+
+
+def test_a_failed_rerun_leaves_no_stale_figure_looking_fresh(workspace):
+    broken = "raise ValueError('broken on purpose')\n    ball = BALLS[norm]"
+    workspace.edit("purity/attacks.py", "ball = BALLS[norm]", broken)
+    assert "broken on purpose" in workspace.run(fails=True)
+    again = workspace.run(fails=True)  # not "Nothing to be done", though every figure is still there
+    assert "broken on purpose" in again
+    workspace.edit("purity/attacks.py", broken, "ball = BALLS[norm]")
+    workspace.run()
+    assert workspace.pending() == []
+
+
+def test_the_workflow_runs_as_a_module_of_another(finished, tmp_path):
+    """What the workflow catalog promises: imported from elsewhere, with the user's config and purifier beside it."""
+    other = tmp_path / "other"
+    (other / "config").mkdir(parents=True)
+    shutil.copy2(finished.path / "config/config.yaml", other / "config/config.yaml")
+    shutil.copytree(finished.path / "profiles", other / "profiles")
+    (other / "mine.py").write_text(OWN)
+    (other / "Snakefile").write_text(
+        textwrap.dedent(f"""
+        configfile: "config/config.yaml"
+        module purity:
+            snakefile: "{finished.path}/workflow/Snakefile"
+            config: config
+        use rule * from purity
+        """)
+    )
+    workspace = Workspace(other)
+    workspace.configure(lambda c: c["purifiers"].update(mine={"make": "mine:halve", "options": {"strength": 0.8}}))
+    workspace.configure(lambda c: c["experiments"]["tiny"]["attacked"].update(mine={"pgd": ["all"]}))
+    target = f"{R}/measures/mine/pgd/all/seed-0.zarr.zip"
+    workspace.run(target)
+    assert (other / target).exists()

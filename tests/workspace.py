@@ -1,0 +1,79 @@
+"""A copy of the project in which a test may edit, break and run the real Snakemake."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import yaml
+
+ROOT = Path(__file__).parents[1]
+PARTS = ("Snakefile", "workflow", "purity", "config", "profiles", "envs")
+
+
+class Workspace:
+    """A folder with the project's files and the tiny config in the place of the shipped one."""
+
+    def __init__(self, path: Path):
+        self.path = path
+
+    @classmethod
+    def fresh(cls, path: Path) -> "Workspace":
+        path.mkdir(parents=True)
+        for part in PARTS:
+            source = ROOT / part
+            if source.is_dir():
+                shutil.copytree(source, path / part, ignore=shutil.ignore_patterns("__pycache__"))
+            else:
+                shutil.copy2(source, path / part)
+        shutil.copy2(ROOT / "tests/tiny/config.yaml", path / "config/config.yaml")
+        return cls(path)
+
+    def copy(self, path: Path) -> "Workspace":
+        """The same with its results, and with what Snakemake knows of them."""
+        shutil.copytree(self.path, path, symlinks=True)
+        return Workspace(path)
+
+    def start(self, *arguments: str, **environment: str) -> subprocess.Popen:
+        command = [sys.executable, "-m", "snakemake", "--cores", "2", "--nocolor", *arguments]
+        environment = {**os.environ, "PYTHONPATH": "", **environment}
+        pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
+        return subprocess.Popen(command, cwd=self.path, env=environment, start_new_session=True, **pipes)
+
+    def run(self, *arguments: str, fails: bool = False, **environment: str) -> str:
+        """What Snakemake prints; its exit status is asserted."""
+        process = self.start(*arguments, **environment)
+        printed = process.communicate(timeout=300)[0]
+        assert (process.returncode != 0) == fails, printed[-6000:]
+        return printed
+
+    def pending(self, *targets: str) -> list[tuple[str, str]]:
+        """(rule, first output) of every job that a dry run lists, but for the target rule itself."""
+        printed = self.run("-n", *targets)
+        jobs = re.findall(r"^(?:local)?rule (\w+):\n((?:    .*\n)*)", printed, re.MULTILINE)
+        outputs = [(rule, re.search(r"    output: ([^,\n]+)", body)) for rule, body in jobs]
+        return sorted((rule, output[1]) for rule, output in outputs if output)
+
+    def done(self, printed: str) -> list[str]:
+        """Rules of the jobs that a real run has started."""
+        return sorted(re.findall(r"^(?:local)?rule (\w+):$", printed, re.MULTILINE))
+
+    def edit(self, file: str, old: str, new: str) -> None:
+        path = self.path / file
+        text = path.read_text(encoding="utf-8")
+        assert old in text, f"{old!r} is not in {file}"
+        path.write_text(text.replace(old, new, 1), encoding="utf-8")
+
+    def configure(self, change) -> None:
+        """Apply `change` to the parsed config and write it back."""
+        path = self.path / "config/config.yaml"
+        config = yaml.safe_load(path.read_text())
+        change(config)
+        path.write_text(yaml.safe_dump(config))
+
+    def files(self) -> dict[str, bytes]:
+        """Everything under results/ but logs, by its path."""
+        found = sorted(p for p in (self.path / "results").rglob("*") if p.is_file() and "logs" not in p.parts)
+        return {str(p.relative_to(self.path)): p.read_bytes() for p in found}
