@@ -21,8 +21,6 @@ NAMES = {
     "input": "input varies, ξ fixed",
     "xi": "ξ varies, input fixed",
     "both": "both vary",
-    "total": "total",
-    "internal": "by ξ",
 }
 
 
@@ -57,16 +55,19 @@ def _all_seeds(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def _bars(ax, table: pd.DataFrame, x: str, hue: str, low: str | None = None, high: str | None = None) -> None:
-    """Grouped bars of `mean`, with error bars from low … high or ± std."""
+    """Groups of bars of `mean` side by side, only those there are, with error bars low … high or ± std."""
     groups, hues = list(dict.fromkeys(table[x])), list(dict.fromkeys(table[hue]))
-    width = 0.8 / len(hues)
-    for j, value in enumerate(hues):
-        part = table[table[hue] == value].set_index(x).reindex(groups)
-        at = np.arange(len(groups)) + (j - (len(hues) - 1) / 2) * width
-        down = part["mean"] - part[low] if low else part["std"]
-        up = part[high] - part["mean"] if high else part["std"]
-        ax.bar(at, part["mean"], width * 0.92, label=value, color=sns.color_palette("colorblind")[j % 10])
-        ax.errorbar(at, part["mean"], [down, up], fmt="none", ecolor="0.25", elinewidth=0.7)
+    width = 0.85 / table.groupby(x).size().max()
+    colours = dict(zip(hues, sns.color_palette("colorblind", len(hues)), strict=True))
+    for i, group in enumerate(groups):
+        bars = table[table[x] == group]
+        at = i + (np.arange(len(bars)) - (len(bars) - 1) / 2) * width
+        down = bars["mean"] - bars[low] if low else bars["std"]
+        up = bars[high] - bars["mean"] if high else bars["std"]
+        ax.bar(at, bars["mean"], width * 0.9, color=[colours[value] for value in bars[hue]])
+        ax.errorbar(at, bars["mean"], [down, up], fmt="none", ecolor="0.25", elinewidth=0.7)
+    for value in hues:
+        ax.bar(np.nan, np.nan, color=colours[value], label=value)
     ax.set_xticks(np.arange(len(groups)), groups)
     ax.tick_params(axis="x", length=0)
 
@@ -133,7 +134,7 @@ def robustness(table: pd.DataFrame) -> Figure:
 def transfer(table: pd.DataFrame) -> Figure:
     """Left: an attack that knows ξ, judged under that ξ and under another, beside one that knows nothing. Right: how
     alike the perturbations are."""
-    figure, (left, right) = plt.subplots(1, 2, figsize=(PAGE, 2.5), width_ratios=[1.4, 1])
+    figure, (left, right) = plt.subplots(1, 2, figsize=(PAGE, 2.9), width_ratios=[1.4, 1])
     accuracy = _all_seeds(table[table["measure"] == "accuracy"])
     accuracy["how"] = accuracy["knowledge"].map({"all": "knows ξ", "none": "knows nothing"}) + accuracy["judged"].map(
         {"fixed": ", judged under it", "fresh": ", judged under another"}
@@ -145,23 +146,24 @@ def transfer(table: pd.DataFrame) -> Figure:
     left.set_ylabel("accuracy")
     left.tick_params(axis="x", rotation=30)
     figure.legend(*left.get_legend_handles_labels(), loc="outside lower left", ncols=1)
-    pairs = table[table["measure"] == "correlation"].copy()
-    other = "\nwith " + pairs["other"] + ", knows " + pairs["other_knowledge"]
-    pairs["pair"] = pairs["purifier"] + ": " + pairs.apply(_label, axis=1) + other
+    pairs = table[table["measure"] == "correlation"]
+    pairs = pairs[pairs["other"] == pairs["other"].mode()[0]]
+    star = pairs["knowledge"].map({"all": "*"}).fillna("")
+    names = pairs["purifier"] + ": " + pairs["attack"] + star + " with " + pairs["other"] + "*"
     right.errorbar(pairs["mean"], range(len(pairs)), xerr=pairs["std"], fmt="o", ms=3, lw=0.8, color="0.2")
-    right.set_yticks(range(len(pairs)), pairs["pair"], fontsize=5)
-    right.set_xlim(-0.2, 1)
+    right.set_yticks(range(len(pairs)), names, fontsize=6)
+    right.set_xlim(min(0, right.get_xlim()[0]), 1)
     right.invert_yaxis()
     right.axvline(0, color="0.7", lw=0.6)
-    right.set_xlabel("correlation of perturbations")
+    right.set_xlabel("correlation of perturbations (* knows ξ)")
     return figure
 
 
 def compression(table: pd.DataFrame) -> Figure:
     """α of perturbations by purifier; 1 is neither compression nor expansion."""
     alpha = _all_seeds(table[table["measure"] == "alpha"])
-    blind = alpha["knowledge"] == "none"
-    alpha = alpha[(alpha["outcome"] != "any") | (blind & alpha["attack"].isin(alpha[blind]["attack"].mode()))]
+    alpha = alpha[(alpha["outcome"] != "any") | alpha["blind"].astype(bool)].dropna(subset="mean")
+    alpha = alpha.sort_values("blind", ascending=False, kind="stable")
     alpha["perturbation"] = alpha.apply(
         lambda r: r["attack"] if r["outcome"] == "any" else f"{_label(r)}: {r['outcome']}", axis=1
     )
@@ -176,25 +178,26 @@ def compression(table: pd.DataFrame) -> Figure:
 def directions(table: pd.DataFrame, matrix: pd.DataFrame) -> Figure:
     """Above: correlation matrices of one image's purification directions. Below: their means over images."""
     purifiers = list(dict.fromkeys(matrix["purifier"]))
-    figure = plt.figure(figsize=(PAGE, 4.6))
-    grid = figure.add_gridspec(3, len(purifiers), height_ratios=[1, 1, 0.9])
+    figure = plt.figure(figsize=(PAGE * 0.75, 4.7))
+    above, below = figure.subfigures(2, 1, height_ratios=[1.9, 1])
+    axes = above.subplots(2, len(purifiers), squeeze=False)
     for j, purifier in enumerate(purifiers):
         for i, varied in enumerate(("xi", "input")):
-            ax = figure.add_subplot(grid[i, j])
             part = matrix[(matrix["purifier"] == purifier) & (matrix["varied"] == varied)]
-            image = ax.imshow(part.pivot(index="i", columns="j", values="correlation"), vmin=-1, vmax=1, cmap="RdBu_r")
-            ax.set(xticks=[], yticks=[])
-            ax.set_title(purifier if i == 0 else "")
-            if j == 0:
-                ax.set_ylabel(NAMES[varied])
-    figure.colorbar(image, ax=figure.axes, label="correlation", shrink=0.7)
-    ax = figure.add_subplot(grid[2, :])
+            square = part.pivot(index="i", columns="j", values="correlation")
+            image = axes[i, j].imshow(square, vmin=-1, vmax=1, cmap="RdBu_r")
+            axes[i, j].set(xticks=[], yticks=[])
+        axes[0, j].set_title(purifier)
+    axes[0, 0].set_ylabel("ξ varies,\ninput fixed")
+    axes[1, 0].set_ylabel("input varies,\nξ fixed")
+    above.colorbar(image, ax=axes, label="correlation", shrink=0.7)
+    ax = below.subplots()
     means = _all_seeds(table)
     means["varied"] = means["varied"].map(NAMES)
     _bars(ax, means, "purifier", "varied")
     ax.set_ylim(min(0, ax.get_ylim()[0]), 1)
     ax.set_ylabel("mean correlation")
-    ax.legend(loc="upper left", bbox_to_anchor=(1, 1))
+    below.legend(*ax.get_legend_handles_labels(), loc="outside lower center", ncols=2)
     return figure
 
 
@@ -221,11 +224,12 @@ def variance(table: pd.DataFrame) -> Figure:
     table = _all_seeds(table)
     figure, (left, right) = plt.subplots(1, 2, figsize=(PAGE * 0.8, 2.2), width_ratios=[1.6, 1])
     parts = table[table["component"] != "snr"].copy()
-    parts["source"] = parts["component"].map({"total": "total", "input": "by the input", "internal": "by ξ"})
+    sources = {"variance_total": "total", "variance_input": "by the input", "variance_internal": "by ξ"}
+    parts["source"] = parts["component"].map(sources)
     parts[["mean", "std"]] *= 1e3
     _bars(left, parts, "purifier", "source")
     left.set_ylabel("variance per pixel, ×10⁻³")
-    left.legend()
+    figure.legend(*left.get_legend_handles_labels(), loc="outside lower left", ncols=3)
     snr = table[table["component"] == "snr"]
     right.errorbar(snr["purifier"], snr["mean"], snr["std"], fmt="o", ms=4, lw=0.9, color="0.2")
     right.set_yscale("log")
@@ -249,8 +253,9 @@ def gallery(rows: dict[str, np.ndarray], time: np.ndarray, states: np.ndarray, w
     """Rows of images (n, C, H, W) by name above; below one image on its way (S, C, H, W) through `walked`."""
     n = len(next(iter(rows.values())))
     shown = np.unique(np.linspace(0, len(states) - 1, min(len(states), 11)).round().astype(int))
-    figure = plt.figure(figsize=(PAGE, 0.62 * (len(rows) + 2)))
-    above, below = figure.subfigures(2, 1, height_ratios=[len(rows), 1.9])
+    cell = 0.6  # inches an image
+    figure = plt.figure(figsize=(max(cell * (n + 1.6), cell * len(shown)), cell * (len(rows) + 2)))
+    above, below = figure.subfigures(2, 1, height_ratios=[len(rows), 2])
     axes = above.subplots(len(rows), n, squeeze=False)
     for line, (name, images) in zip(axes, rows.items(), strict=True):
         for ax, image in zip(line, images, strict=True):
@@ -260,7 +265,7 @@ def gallery(rows: dict[str, np.ndarray], time: np.ndarray, states: np.ndarray, w
     for ax, step in zip(axes, shown, strict=True):
         _show(ax, states[step].clip(0, 1))
         ax.set_xlabel(f"t = {time[step]}", fontsize=6)
-    axes[0].set_title(f"on the way through {walked}", loc="left")
+    below.suptitle(f"the first image on its way through {walked}", fontsize=8)
     return figure
 
 

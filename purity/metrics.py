@@ -95,52 +95,53 @@ def mean_off_diagonal(m: Array) -> Array:
 def decompose(f: Array) -> dict[str, Array]:
     """Law of total variance (Liu & Wei eq. 11) of purified points f (n, P, Ξ, d): P inputs under Ξ draws of ξ.
 
-    Per image and per pixel (mean over d), all (n,): `total` = `input` + `internal` exactly, with
-    input = E_ξ[Var_x f(x|ξ)], internal = Var_ξ[E_x f(x|ξ)], and snr = input / internal (eq. 7).
+    Per image and per pixel (mean over d), all (n,): variance_total = variance_input + variance_internal exactly, with
+    input = E_ξ[Var_x f(x|ξ)], internal = Var_ξ[E_x f(x|ξ)]; and snr = input / internal (eq. 7).
     """
     mu_xi = f.mean(axis=1)  # (n, Ξ, d): mean at fixed randomness
     signal = f.var(axis=1).mean(axis=(1, 2))
     internal = mu_xi.var(axis=1).mean(axis=1)
     total = f.reshape(len(f), -1, f.shape[-1]).var(axis=1).mean(axis=1)
     with np.errstate(invalid="ignore", divide="ignore"):
-        return {"total": total, "input": signal, "internal": internal, "snr": signal / internal}
+        snr = signal / internal
+    return {"variance_total": total, "variance_input": signal, "variance_internal": internal, "snr": snr}
 
 
 def centroid_distances(x: Array, f: Array) -> dict[str, Array]:
     """ℓ2 to the centroid (Liu & Wei Fig. 2f), for points x (n, P, d) and purified f (n, P, Ξ, d).
 
-    initial (n, P): inputs to their mean. inputs (n, P, Ξ): inputs vary, ξ fixed. internal (n, P, Ξ): ξ varies, the
-    input is fixed. both (n, P, Ξ): to the mean over both.
+    centroid_initial (n, P): inputs to their mean. centroid_input (n, P, Ξ): the input varies, ξ is fixed.
+    centroid_xi (n, P, Ξ): ξ varies, the input is fixed. centroid_both (n, P, Ξ): to the mean over both.
     """
     return {
-        "initial": np.linalg.norm(x - x.mean(axis=1, keepdims=True), axis=-1),
-        "inputs": np.linalg.norm(f - f.mean(axis=1, keepdims=True), axis=-1),
-        "internal": np.linalg.norm(f - f.mean(axis=2, keepdims=True), axis=-1),
-        "both": np.linalg.norm(f - f.mean(axis=(1, 2), keepdims=True), axis=-1),
+        "centroid_initial": np.linalg.norm(x - x.mean(axis=1, keepdims=True), axis=-1),
+        "centroid_input": np.linalg.norm(f - f.mean(axis=1, keepdims=True), axis=-1),
+        "centroid_xi": np.linalg.norm(f - f.mean(axis=2, keepdims=True), axis=-1),
+        "centroid_both": np.linalg.norm(f - f.mean(axis=(1, 2), keepdims=True), axis=-1),
     }
 
 
 def ball(x: np.ndarray, f: np.ndarray) -> dict[str, Array]:
     """Everything measured on a ball: x (n, P, C, H, W) points of it, f (n, P, Ξ, C, H, W) the same purified.
 
-    Per image, (n,): `directions_internal` is the mean correlation of purification directions f_ξ(x) − x of one input
-    under many ξ, `directions_inputs` of many inputs under one ξ; the variances of `decompose`. Also the raw distances
-    of `centroid_distances`, and the two correlation matrices of the first image, to look at.
+    Per image, (n,): directions_xi is the mean correlation of purification directions f_ξ(x) − x of one input under
+    many ξ, directions_input of many inputs under one ξ; the variances of `decompose`. Also the raw distances of
+    `centroid_distances`, and two correlation matrices of the first image, matrix_xi and matrix_input, to look at.
     """
     x, f = x.reshape(*x.shape[:2], -1).astype(np.float64), f.reshape(*f.shape[:3], -1).astype(np.float64)
-    internal, inputs, matrices = [], [], None
+    over_xi, over_input, matrices = [], [], {}
     for xi, fi in zip(x, f, strict=True):  # image by image: the matrices of all would not fit
         d = fi - xi[:, None]  # (P, Ξ, d)
         one_input, one_draw = correlations(d), correlations(np.swapaxes(d, 0, 1))  # (P, Ξ, Ξ), (Ξ, P, P)
-        internal.append(mean_off_diagonal(one_input).mean())
-        inputs.append(mean_off_diagonal(one_draw).mean())
-        matrices = matrices or {"matrix_internal": one_input[0], "matrix_inputs": one_draw[0]}
+        over_xi.append(mean_off_diagonal(one_input).mean())
+        over_input.append(mean_off_diagonal(one_draw).mean())
+        matrices = matrices or {"matrix_xi": one_input[0], "matrix_input": one_draw[0]}
     return {
-        "directions_internal": np.array(internal),
-        "directions_inputs": np.array(inputs),
+        "directions_xi": np.array(over_xi),
+        "directions_input": np.array(over_input),
         **decompose(f),
         **centroid_distances(x, f),
-        **(matrices or {}),
+        **matrices,
     }
 
 

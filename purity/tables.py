@@ -139,9 +139,11 @@ def compression(measured: list[Record]) -> pd.DataFrame:
     """Compression rate α by purifier and perturbation, attacks of knowledge all split by outcome (Liu & Wei Table 6).
 
     measure alpha: outcome robust (still classified right), fooled, or any. measure accuracy: robust accuracy.
+    blind: the perturbation looked at no defence.
     """
     rows = []
     for keys, members in _grouped((r for r in measured if r.keys["attack"] != "clean"), ATTACKED):
+        keys["blind"] = members[0].keys["blind"]
         rows += _spread_rows(keys | {"measure": "alpha", "outcome": "any"}, members, "alpha")
         if keys["knowledge"] == "all":
             for outcome, wanted in (("robust", True), ("fooled", False)):
@@ -160,8 +162,8 @@ def directions(balls: list[Record]) -> pd.DataFrame:
     """
     rows = []
     for keys, members in _grouped(balls, ("purifier",)):
-        for varied, name in (("xi", "directions_internal"), ("input", "directions_inputs")):
-            rows += _spread_rows(keys | {"varied": varied}, members, name)
+        for varied in ("xi", "input"):
+            rows += _spread_rows(keys | {"varied": varied}, members, f"directions_{varied}")
     return pd.DataFrame(rows)
 
 
@@ -169,15 +171,15 @@ def directions_matrix(balls: list[Record]) -> pd.DataFrame:
     """The correlation matrices behind `directions` of the first image and first seed: a row for each entry."""
     rows = []
     for keys, members in _grouped(balls, ("purifier",)):
-        for varied, name in (("xi", "matrix_internal"), ("input", "matrix_inputs")):
-            matrix = members[0].arrays[name]
+        for varied in ("xi", "input"):
+            matrix = members[0].arrays[f"matrix_{varied}"]
             for i, j in np.ndindex(matrix.shape):
                 row = {"varied": varied, "seed": members[0].keys["seed"], "i": i, "j": j, "correlation": matrix[i, j]}
                 rows.append(keys | row)
     return pd.DataFrame(rows)
 
 
-VARIED = {"initial": "initial", "input": "inputs", "xi": "internal", "both": "both"}
+VARIED = ("initial", "input", "xi", "both")
 
 
 def centroids(balls: list[Record]) -> pd.DataFrame:
@@ -187,11 +189,10 @@ def centroids(balls: list[Record]) -> pd.DataFrame:
     """
     rows = []
     for keys, members in _grouped(balls, ("purifier",)):
-        for varied, name in VARIED.items():
-            per_image = [
-                Record(r.keys, {name: r.arrays[name].reshape(len(r.arrays[name]), -1).mean(axis=1)}) for r in members
-            ]
-            rows += _spread_rows(keys | {"varied": varied}, per_image, name)
+        for varied in VARIED:
+            distances = [(r.keys, r.arrays[f"centroid_{varied}"]) for r in members]
+            per_image = [Record(k, {"mean": d.reshape(len(d), -1).mean(axis=1)}) for k, d in distances]
+            rows += _spread_rows(keys | {"varied": varied}, per_image, "mean")
     return pd.DataFrame(rows)
 
 
@@ -199,7 +200,9 @@ def centroids_histogram(balls: list[Record], bins: int = 60) -> pd.DataFrame:
     """Histogram of all those distances, over seeds: a row for each bin, `density` integrates to 1."""
     rows = []
     for keys, members in _grouped(balls, ("purifier",)):
-        values = {varied: np.concatenate([r.arrays[name].ravel() for r in members]) for varied, name in VARIED.items()}
+        values = {
+            varied: np.concatenate([r.arrays[f"centroid_{varied}"].ravel() for r in members]) for varied in VARIED
+        }
         edges = np.linspace(0, max(v.max() for v in values.values()), bins + 1)
         for varied, v in values.items():
             density, _ = np.histogram(v, edges, density=True)
@@ -214,6 +217,6 @@ def variance(balls: list[Record]) -> pd.DataFrame:
     """Law of total variance per pixel and SNR (Liu & Wei eq. 7, 11, Table S5)."""
     rows = []
     for keys, members in _grouped(balls, ("purifier",)):
-        for component in ("total", "input", "internal", "snr"):
+        for component in ("variance_total", "variance_input", "variance_internal", "snr"):
             rows += _spread_rows(keys | {"component": component}, members, component)
     return pd.DataFrame(rows)

@@ -4,7 +4,10 @@ import copy
 
 import pytest
 import torch
+from torch.nn import functional as F
+from workspace import Workspace
 
+from purity.geometry import BALLS
 from purity.networks import CNN, UNet
 
 torch.set_num_threads(1)
@@ -26,9 +29,11 @@ def unet():
 
 
 @pytest.fixture(scope="session")
-def cnn():
-    """Logits of 8×8 grey images. The gain makes an untrained network tell images apart."""
-    return randomised(CNN(channels=1, classes=10, width=8, features=16), seed=1, gain=2.0)
+def cnn(images):
+    """Logits of 8×8 grey images, centred on them, so that an untrained network uses several of its classes."""
+    network = randomised(CNN(channels=1, classes=10, width=8, features=16), seed=1, gain=2.0)
+    network.readout.bias -= network(images).mean(0)
+    return network
 
 
 @pytest.fixture(scope="session")
@@ -43,6 +48,25 @@ def cnn64(cnn):
 
 @pytest.fixture(scope="session")
 def images():
-    """(100, 1, 8, 8) in [0, 1]; a fifth of the pixels lie on the border, as in real images."""
-    drawn = torch.rand(100, 1, 8, 8, generator=torch.Generator().manual_seed(2))
-    return (1.25 * drawn - 0.125).clamp(0, 1)
+    """(100, 1, 8, 8) in [0, 1]: smooth blobs, some of their pixels exactly 0 or 1, as in real images."""
+    coarse = torch.rand(100, 1, 3, 3, generator=torch.Generator().manual_seed(2))
+    return (1.6 * F.interpolate(coarse, size=8, mode="bilinear") - 0.3).clamp(0, 1)
+
+
+@pytest.fixture
+def given_start(monkeypatch):
+    """given_start(norm, start, x0) is the name of that norm's ball whose random point leads from x0 to start."""
+
+    def register(norm, start, x0):
+        monkeypatch.setitem(BALLS, "given", BALLS[norm]._replace(point=lambda uniform, epsilon: start - x0))
+        return "given"
+
+    return register
+
+
+@pytest.fixture(scope="session")
+def finished(tmp_path_factory):
+    """The tiny experiment, run to its end once. Tests that change something work on a copy."""
+    workspace = Workspace.fresh(tmp_path_factory.mktemp("tiny") / "finished")
+    workspace.run()
+    return workspace

@@ -20,7 +20,8 @@ def locked() -> dict[str, str]:
     return {
         p["name"]: p["version"]
         for p in packages
-        if "version" in p and any(Marker(m).evaluate(PYTHON) for m in p.get("resolution-markers", ["python_version > '3'"]))
+        if "version" in p
+        and any(Marker(m).evaluate(PYTHON) for m in p.get("resolution-markers", ["python_version > '3'"]))
     }
 
 
@@ -60,9 +61,5 @@ def test_the_lock_is_up_to_date():
     """uv.lock answers pyproject.toml: what the Makefile installs is what pyproject asks for."""
     asked = tomllib.loads((ROOT / "pyproject.toml").read_text())
     wanted = {re.match(r"[\w.-]+", d)[0] for d in asked["project"]["dependencies"]}
-    purity = next(
-        p
-        for p in tomllib.loads((ROOT / "uv.lock").read_text())["package"]
-        if p["name"] == "purity"
-    )
+    purity = next(p for p in tomllib.loads((ROOT / "uv.lock").read_text())["package"] if p["name"] == "purity")
     assert {d["name"] for d in purity["dependencies"]} == wanted

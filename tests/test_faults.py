@@ -24,10 +24,16 @@ def said(printed: str) -> list[str]:
 @pytest.mark.parametrize(
     ("change", "line"),
     [
-        (lambda c: c["experiments"]["tiny"]["attacked"].update(ddmp={"pgd": ["all"]}), "experiments.tiny.attacked.ddmp: there is no purifier 'ddmp'"),
+        (
+            lambda c: c["experiments"]["tiny"]["attacked"].update(ddmp={"pgd": ["all"]}),
+            "experiments.tiny.attacked.ddmp: there is no purifier 'ddmp'",
+        ),
         (lambda c: c["attacks"]["pgd"]["options"].update(epsilon=-0.1), "attacks.pgd.options.epsilon: -0.1 is less"),
         (lambda c: c["purifiers"]["ddpm"]["options"].update(t=1001), "purifiers.ddpm.options.t: 1001 is greater"),
-        (lambda c: c["classifiers"].update(other={"network": "purity.networks:cnn", "weights": "no/such.pt"}), "classifiers.other.weights: there is no file no/such.pt"),
+        (
+            lambda c: c["classifiers"].update(other={"network": "purity.networks:cnn", "weights": "no/such.pt"}),
+            "classifiers.other.weights: there is no file no/such.pt",
+        ),
         (lambda c: c["experiments"]["tiny"].update(sedes=[1]), "experiments.tiny.sedes: there is no such key"),
     ],
     ids=["unknown preset", "epsilon", "t", "missing weights", "unknown key"],
@@ -99,7 +105,7 @@ def test_a_checkpoint_of_ones_own_is_used_and_must_fit(workspace):
     assert "mine.safetensors does not fit purity.networks:cnn" in line
 
 
-SLOW = '''
+SLOW = """
 import time
 
 def slow():
@@ -108,7 +114,7 @@ def slow():
         time.sleep(60)
         return x
     return purify
-'''
+"""
 
 
 @pytest.mark.parametrize("victim", ["script", "snakemake"])

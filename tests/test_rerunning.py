@@ -60,15 +60,40 @@ JUDGED = {"measure", "table", "figure"}
     ("file", "old", "new", "expected", "tables"),
     [
         # a measure of images: all that is made of measures, no network runs
-        ("purity/metrics.py", "c1, c2 = 0.01**2", "c1, c2 = 0.02**2", JUDGED, {"distances", "robustness", "transfer", "compression"}),
+        (
+            "purity/metrics.py",
+            "c1, c2 = 0.01**2",
+            "c1, c2 = 0.02**2",
+            JUDGED,
+            {"distances", "robustness", "transfer", "compression"},
+        ),
         # a measure of balls
-        ("purity/metrics.py", "mu_xi = f.mean(axis=1)", "mu_xi = 2 * f.mean(axis=1)", {"measure_ball", "table", "figure"}, {"directions", "directions-matrix", "centroids", "centroids-histogram", "variance"}),
+        (
+            "purity/metrics.py",
+            "mu_xi = f.mean(axis=1)",
+            "mu_xi = 2 * f.mean(axis=1)",
+            {"measure_ball", "table", "figure"},
+            {"directions", "directions-matrix", "centroids", "centroids-histogram", "variance"},
+        ),
         # one table
-        ("purity/tables.py", 'rows += _spread_rows(keys | {"varied": varied}, members, name)', 'rows += _spread_rows(keys | {"varied": varied.upper()}, members, name)', {"table", "figure"}, {"directions"}),
+        (
+            "purity/tables.py",
+            'rows += _spread_rows(keys | {"varied": varied}, members, name)',
+            'rows += _spread_rows(keys | {"varied": varied.upper()}, members, name)',
+            {"table", "figure"},
+            {"directions"},
+        ),
         # one figure
         ("purity/figures.py", '"accuracy with', '"accuracy  with', None, None),
         # what every table says of a mean
-        ("purity/stats.py", "values[np.isfinite(values)]", "values[~np.isnan(values)]", {"table", "figure"}, {"trajectory", "distances", "transfer", "compression", "directions", "centroids", "variance", "robustness"} - {"robustness"}),
+        (
+            "purity/stats.py",
+            "values[np.isfinite(values)]",
+            "values[~np.isnan(values)]",
+            {"table", "figure"},
+            {"trajectory", "distances", "transfer", "compression", "directions", "centroids", "variance", "robustness"}
+            - {"robustness"},
+        ),
         # the script of the gallery
         ("workflow/scripts/gallery.py", 'rows = {"clean"', 'rows = {"the clean"', {"gallery"}, set()),
     ],
@@ -76,7 +101,9 @@ JUDGED = {"measure", "table", "figure"}
 )
 def test_an_edit_reruns_the_rules_that_can_depend_on_it(workspace, file, old, new, expected, tables):
     if expected is None:
-        workspace.edit("purity/figures.py", 'ax.set_ylabel("accuracy")\n    figure', 'ax.set_ylabel("right")\n    figure')
+        workspace.edit(
+            "purity/figures.py", 'ax.set_ylabel("accuracy")\n    figure', 'ax.set_ylabel("right")\n    figure'
+        )
         assert workspace.pending() == [("figure", f"{R}/figures/robustness.png")]
         return
     workspace.edit(file, old, new)
@@ -86,7 +113,9 @@ def test_an_edit_reruns_the_rules_that_can_depend_on_it(workspace, file, old, ne
 
 
 def test_editing_one_attack_leaves_the_others_alone(workspace):
-    workspace.edit("purity/attacks.py", "return pgd(defence.straight_through()", "return pgd(1 * defence.straight_through()")
+    workspace.edit(
+        "purity/attacks.py", "return pgd(defence.straight_through()", "return pgd(1 * defence.straight_through()"
+    )
     jobs = workspace.pending()
     assert outputs(jobs, "attack") == {f"adversarial/ddpm/bpda/all/seed-{s}.zarr.zip" for s in (0, 1)}
     assert outputs(jobs, "purify") == {f"purified/ddpm/bpda/all/seed-{s}.zarr.zip" for s in (0, 1)}
@@ -96,7 +125,17 @@ def test_editing_one_attack_leaves_the_others_alone(workspace):
 def test_editing_the_sampler_leaves_the_undefended_classifier_alone(workspace):
     workspace.edit("purity/samplers.py", "x = (a * x0 + b * x)", "x = (b * x + a * x0)")
     jobs = workspace.pending()
-    assert rules(jobs) == {"attack", "purify", "sample_ball", "walk", "measure", "measure_ball", "table", "figure", "gallery"}
+    assert rules(jobs) == {
+        "attack",
+        "purify",
+        "sample_ball",
+        "walk",
+        "measure",
+        "measure_ball",
+        "table",
+        "figure",
+        "gallery",
+    }
     assert all("/ddpm/" in output for output in outputs(jobs, "attack") | outputs(jobs, "purify"))
 
 
@@ -180,7 +219,11 @@ def test_adding_a_purifier_of_ones_own_computes_only_what_is_new(workspace):
 
 def test_a_stage_that_comes_out_the_same_runs_nothing_after_it(workspace):
     before = workspace.files()
-    workspace.edit("purity/attacks.py", "total = defence.gradient(x, y, k * draws)", "total = 1 * defence.gradient(x, y, k * draws)")
+    workspace.edit(
+        "purity/attacks.py",
+        "total = defence.gradient(x, y, k * draws)",
+        "total = 1 * defence.gradient(x, y, k * draws)",
+    )
     ran = workspace.done(workspace.run())
     assert set(ran) == {"attack", "all"} and ran.count("attack") == 8
     assert workspace.files() == before

@@ -84,6 +84,8 @@ def training(kind, name):
 def keys(w):
     """What a stage is about, as tables name it."""
     named = {key: getattr(w, key) for key in ("purifier", "attack", "knowledge") if hasattr(w, key)}
+    if "attack" in named:
+        named["blind"] = w.attack in BLIND
     return named | {"seed": int(w.seed)}
 
 

@@ -1,0 +1,383 @@
+"""A store is whole or not there, comes back as it went in, and equal content gives equal bytes."""
+
+import errno
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+import zipfile
+from pathlib import Path
+from tempfile import mkstemp
+
+import numpy as np
+import pandas as pd
+import pytest
+from matplotlib.figure import Figure
+
+from purity import store
+
+ROOT = Path(__file__).parents[1]
+SPEC = {"keys": {"purifier": "ddpm", "seed": 3}, "options": {"t": 100, "clip": True, "sigma": None}}
+
+# What the processes of several tests below write.
+WRITE = """
+import os, sys, resource, signal, time
+import numpy as np
+from purity import store
+path = sys.argv[1]
+spec = {"keys": {"purifier": "ddpm", "seed": 3}, "options": {"t": 100, "clip": True, "sigma": None}}
+arrays = {"x": np.random.default_rng(0).random((50, 3, 8, 8), np.float32), "ids": np.arange(50)}
+"""
+
+
+def arrays() -> dict[str, np.ndarray]:
+    return {"x": np.random.default_rng(0).random((50, 3, 8, 8), np.float32), "ids": np.arange(50)}
+
+
+@pytest.fixture
+def path(tmp_path) -> Path:
+    return tmp_path / "a.zarr.zip"
+
+
+# Round trip.
+
+
+@pytest.mark.parametrize("dtype", ["bool", "u1", "i2", "i4", "i8", "u8", "f2", "f4", "f8", "c8"])
+@pytest.mark.parametrize("shape", [(), (1,), (0,), (0, 3, 4), (3, 0), (5, 3, 4, 4)])
+def test_arrays_come_back_with_their_type_shape_and_bits(dtype, shape, path):
+    values = np.arange(np.prod(shape, dtype=int), dtype=np.float64).reshape(shape).astype(dtype)
+    store.save(path, SPEC, values=values)
+    (back,) = store.load(path, "values")
+    assert (back.dtype, back.shape) == (values.dtype, shape)
+    assert back.tobytes() == values.tobytes()
+
+
+def test_nan_infinity_and_negative_zero_come_back_bit_by_bit(path):
+    values = np.array([np.nan, np.inf, -np.inf, -0.0, 0.0, np.finfo(float).tiny / 2])
+    store.save(path, SPEC, values=values, zeros=np.full(4, -0.0), nans=np.full(4, np.nan))
+    for name, wanted in (("values", values), ("zeros", np.full(4, -0.0)), ("nans", np.full(4, np.nan))):
+        assert store.load(path, name)[0].tobytes() == wanted.tobytes()
+
+
+def test_arrays_come_back_however_they_lay_in_memory(path):
+    values = np.arange(24.0).reshape(4, 6)
+    store.save(path, SPEC, fortran=np.asfortranarray(values), strided=values[::2, ::-1], turned=values.T)
+    for name, wanted in (("fortran", values), ("strided", values[::2, ::-1]), ("turned", values.T)):
+        assert np.array_equal(store.load(path, name)[0], wanted)
+
+
+def test_an_array_of_many_chunks_comes_back(path, monkeypatch):
+    monkeypatch.setattr(store, "_chunks", lambda array: (4, *array.shape[1:]))
+    values = np.random.default_rng(1).random((11, 2, 3))
+    store.save(path, SPEC, values=values)
+    assert sum("/c/" in name for name in zipfile.ZipFile(path).namelist()) == 3
+    assert np.array_equal(store.load(path, "values")[0], values)
+
+
+@pytest.mark.parametrize("rows", [1, 3, 10**6])
+def test_chunks_are_whole_rows_of_bounded_size(rows):
+    array = np.broadcast_to(np.float32(0), (rows, 3, 32, 32))
+    chunk = store._chunks(array)
+    assert chunk[1:] == array.shape[1:] and 1 <= chunk[0] <= rows
+    assert np.prod(chunk) * 4 <= 32 * 2**20
+
+
+def test_arrays_are_loaded_in_the_order_they_are_asked_for(path):
+    store.save(path, SPEC, b=np.array([2]), a=np.array([1]), c=np.array([3]))
+    assert [int(array[0]) for array in store.load(path, "c", "a", "b")] == [3, 1, 2]
+
+
+def test_attributes_hold_spec_ids_and_versions(path):
+    store.save(path, SPEC, **arrays())
+    with store._opened(path) as group:
+        attributes = dict(group.attrs)
+    assert store.spec(path) == attributes["spec"] == SPEC
+    assert attributes["ids"] == list(range(50))
+    assert attributes["versions"]["numpy"] == np.__version__ and attributes["versions"]["zarr"]
+
+
+def test_stored_is_a_mapping_of_the_arrays_with_the_keys_of_the_stage(path):
+    store.save(path, SPEC, **arrays())
+    stored = store.Stored(path)
+    assert stored.keyed == SPEC["keys"]
+    assert set(stored) == {"x", "ids"} and len(stored) == 2
+    assert "x" in stored and "y" not in stored
+    assert np.array_equal(stored["x"], arrays()["x"])
+    with pytest.raises(KeyError, match="y"):
+        stored["y"]
+
+
+def test_saving_changes_neither_the_arrays_nor_the_spec(path):
+    given, spec = arrays(), {"keys": {"seed": 1}}
+    store.save(path, spec, **given)
+    assert all(np.array_equal(given[name], wanted) for name, wanted in arrays().items())
+    assert spec == {"keys": {"seed": 1}}
+
+
+# Equal content, equal bytes.
+
+
+def test_equal_content_gives_equal_bytes_in_another_process_at_another_time_under_another_name(path, tmp_path):
+    store.save(path, SPEC, **arrays())
+    time.sleep(2.1)  # the dates inside a zip count in steps of two seconds
+    other = tmp_path / "elsewhere/b.zarr.zip"
+    code = WRITE + "store.save(path, spec=spec, **dict(reversed(arrays.items())))"
+    environment = os.environ | {"PYTHONPATH": str(ROOT), "PYTHONHASHSEED": "1", "TZ": "Asia/Tokyo"}
+    subprocess.run([sys.executable, "-c", code, str(other)], env=environment, check=True, timeout=60)
+    assert other.read_bytes() == path.read_bytes()
+
+
+def test_other_content_gives_other_bytes(path, tmp_path):
+    store.save(path, SPEC, **arrays())
+    for i, changed in enumerate(({"x": arrays()["x"] + 1e-7}, {"ids": arrays()["ids"] + 1}, {"y": np.zeros(1)})):
+        store.save(tmp_path / f"{i}.zarr.zip", SPEC, **(arrays() | changed))
+        assert (tmp_path / f"{i}.zarr.zip").read_bytes() != path.read_bytes()
+
+
+def figure() -> Figure:
+    drawn = Figure(figsize=(2, 2))
+    ax = drawn.subplots()
+    ax.plot([1, 2, 3], label="ℓ2 of ξ")
+    ax.imshow(np.arange(9).reshape(3, 3))
+    ax.legend()
+    return drawn
+
+
+def test_equal_figures_and_tables_give_equal_bytes_at_another_time(tmp_path):
+    table = pd.DataFrame({"a": [1, 2], "b": [0.1, 1 / 3]})
+    for name in ("one", "two"):
+        store.save_figure(figure(), png=tmp_path / f"{name}.png", pdf=tmp_path / f"{name}.pdf")
+        store.save_table(tmp_path / f"{name}.csv", table)
+        time.sleep(1.1)  # the date of a PDF counts in seconds
+    for ending, start in (("png", b"\x89PNG"), ("pdf", b"%PDF"), ("csv", b"a,b")):
+        one, two = ((tmp_path / f"{name}.{ending}").read_bytes() for name in ("one", "two"))
+        assert one.startswith(start) and one == two
+
+
+# Damage.
+
+
+def refused(path, *names: str) -> None:
+    """ValueError in one line that names the file, from each way to read a store."""
+    for read in (lambda: store.load(path, *names), lambda: store.Stored(path), lambda: store.spec(path)):
+        with pytest.raises(ValueError) as error:
+            read()
+        assert str(path) in str(error.value) and "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("share", [0.0, 0.01, 0.3, 0.6, 0.9, 0.99, -1])
+def test_a_truncated_store_is_refused_by_name(share, path):
+    store.save(path, SPEC, **arrays())
+    whole = path.read_bytes()
+    path.write_bytes(whole[: int(share * len(whole)) if share >= 0 else -1])
+    refused(path, "x")
+
+
+def test_a_web_page_in_place_of_a_store_is_refused_by_name(path):
+    path.write_text("<!DOCTYPE html><html><body>404 Not Found</body></html>" * 20)
+    refused(path, "x")
+
+
+def test_a_store_that_is_not_there_is_refused_by_name(path):
+    refused(path, "x")
+
+
+def test_a_folder_in_place_of_a_store_is_refused_by_name(path):
+    path.mkdir()
+    refused(path, "x")
+
+
+def test_a_zip_that_is_no_store_is_said_to_be_damaged_not_missing(path):
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("a.txt", "something else")
+    refused(path, "x")
+    with pytest.raises(ValueError, match="damaged"):
+        store.load(path, "x")
+
+
+def test_a_missing_array_is_refused_by_name_and_the_others_are_told(path):
+    store.save(path, SPEC, **arrays())
+    with pytest.raises(ValueError, match="nothing") as error:
+        store.load(path, "x", "nothing")
+    assert str(path) in str(error.value) and "ids" in str(error.value)
+
+
+@pytest.mark.parametrize("mask", [0x01, 0xFF])
+def test_a_flipped_byte_is_refused_or_harmless(mask, path):
+    """Wherever in the file it is: never other numbers, never another kind of error."""
+    given = {"x": np.random.default_rng(0).random((3, 2)).astype(np.float32), "ids": np.arange(3)}
+    store.save(path, SPEC, **given)
+    whole = path.read_bytes()
+    directory = whole.index(b"PK\x01\x02")  # every byte of the zip's directory, every seventh of what comes before
+    wrong: dict[str, list[int]] = {}
+    for at in (*range(0, directory, 7), *range(directory, len(whole))):
+        path.write_bytes(whole[:at] + bytes([whole[at] ^ mask]) + whole[at + 1 :])
+        try:
+            x, ids = store.load(path, "x", "ids")
+            if not (np.array_equal(x, given["x"]) and np.array_equal(ids, given["ids"])):
+                wrong.setdefault("other numbers", []).append(at)
+        except ValueError as error:
+            if str(path) not in str(error):
+                wrong.setdefault(f"nameless {error}", []).append(at)
+        except Exception as error:
+            wrong.setdefault(repr(error), []).append(at)
+    assert not wrong
+
+
+@pytest.mark.parametrize("content", [b"", b'"a,b\n1,2\n', b"a,b\n1,2\n1,2,3\n", b"a,b\n\xff\xfe,1\n"])
+def test_a_damaged_table_is_refused_by_name(content, tmp_path):
+    (tmp_path / "t.csv").write_bytes(content)
+    with pytest.raises(ValueError, match=r"t\.csv"):
+        store.load_table(tmp_path / "t.csv")
+
+
+def test_a_table_that_is_not_there_is_refused_by_name(tmp_path):
+    with pytest.raises((ValueError, OSError), match=r"t\.csv"):
+        store.load_table(tmp_path / "t.csv")
+
+
+# Tables.
+
+
+def test_a_table_comes_back_with_every_digit(tmp_path):
+    table = pd.DataFrame(
+        {
+            "purifier": ["ddpm", "one-step", "ddim"],
+            "seed": ["0", "all", "1"],
+            "n": [1, 2, 3],
+            "mean": [1 / 3, np.nan, 1e-300],
+            "std": [np.pi, 0.1 + 0.2, np.inf],
+        }
+    )
+    store.save_table(tmp_path / "t.csv", table)
+    pd.testing.assert_frame_equal(store.load_table(tmp_path / "t.csv"), table, check_exact=True)
+
+
+@pytest.mark.parametrize("name", ["NA", "null", "None", "nan", "007", "1e3", "150", "True"])
+def test_every_name_that_a_config_may_give_comes_back_from_a_table(name, tmp_path):
+    store.save_table(tmp_path / "t.csv", pd.DataFrame({"purifier": [name], "attack": [name], "mean": [0.5]}))
+    back = store.load_table(tmp_path / "t.csv")
+    assert [*back["purifier"], *back["attack"]] == [name, name]
+
+
+# Whole or not there.
+
+
+def left_over(folder: Path) -> list[str]:
+    return sorted(entry.name for entry in folder.iterdir() if not entry.name.startswith("."))
+
+
+def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path):
+    path = tmp_path / "a.txt"
+    path.write_text("old")
+    with pytest.raises(RuntimeError, match="on the way"), store.replacing(path) as temporary:
+        Path(temporary).write_text("half of the ne")
+        raise RuntimeError("on the way")
+    assert path.read_text() == "old" and os.listdir(tmp_path) == ["a.txt"]
+
+
+def test_nothing_is_under_the_final_name_before_all_is_written(tmp_path):
+    path = tmp_path / "new/a.txt"
+    with store.replacing(path) as temporary:
+        Path(temporary).write_text("all of it")
+        assert not path.exists()
+        assert Path(temporary).parent == path.parent  # else the move would not be one step
+    assert path.read_text() == "all of it" and os.listdir(path.parent) == ["a.txt"]
+
+
+def test_others_may_read_what_is_written(path):
+    store.save(path, SPEC, **arrays())
+    assert path.stat().st_mode & 0o444 == 0o444
+
+
+SLOW = """
+import zipfile
+write = zipfile.ZipFile.writestr
+def slowly(self, *a, **k):
+    write(self, *a, **k)
+    self.fp.flush()
+    print("written", flush=True)
+    time.sleep(60)
+zipfile.ZipFile.writestr = slowly
+store.save(path, spec=spec, **arrays)
+"""
+
+
+@pytest.mark.parametrize("old", [None, "old"])
+def test_a_process_killed_while_it_writes_leaves_nothing_under_the_final_name(old, path):
+    if old:
+        path.write_text(old)
+    writer = subprocess.Popen(
+        [sys.executable, "-c", WRITE + SLOW, str(path)],
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        stdout=subprocess.PIPE,
+    )
+    assert writer.stdout.readline() == b"written\n"
+    writer.send_signal(signal.SIGKILL)
+    assert writer.wait() == -signal.SIGKILL
+    writer.stdout.close()
+    assert left_over(path.parent) == ([path.name] if old else [])
+    assert not old or path.read_text() == old
+    store.save(path, SPEC, **arrays())  # and the next try succeeds
+    assert np.array_equal(store.load(path, "x")[0], arrays()["x"])
+
+
+FULL = """
+from pathlib import Path
+Path(path).write_text("old")
+if sys.argv[2] == "limit":
+    resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))
+try:
+    store.save(path, spec=spec, **arrays)
+except OSError as error:
+    print(error.errno, os.listdir(os.path.dirname(path)), Path(path).read_text())
+"""
+# Random numbers of 38,400 bytes cannot be packed into 20,000, nor into a disk of 24 KiB in a namespace of its own.
+TMPFS = ["unshare", "-rm", "sh", "-c", 'mount -t tmpfs -o size=24k none "$0" && exec "$@"']
+NO_ROOM = {"limit": errno.EFBIG}
+if shutil.which("unshare") and subprocess.run([*TMPFS, "/mnt", "true"], capture_output=True).returncode == 0:
+    NO_ROOM["tmpfs"] = errno.ENOSPC
+
+
+@pytest.mark.parametrize("kind", NO_ROOM)
+def test_a_disk_without_room_leaves_the_old_file_and_no_rest(kind, path):
+    inside = [*TMPFS, str(path.parent)] if kind == "tmpfs" else []
+    done = subprocess.run(
+        [*inside, sys.executable, "-c", WRITE + FULL, str(path), kind],
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert done.stdout == f"{NO_ROOM[kind]} ['{path.name}'] old\n", done.stderr
+
+
+@pytest.mark.parametrize("file", ["a.zarr.zip", "t.csv", "f.png", "f.pdf"])
+def test_whatever_is_written_to_a_full_device_fails_and_leaves_the_old_file(file, tmp_path, monkeypatch):
+    (tmp_path / file).write_text("old")
+
+    def full(prefix, suffix, dir):
+        name = Path(dir) / f"{prefix}full{suffix}"
+        name.symlink_to("/dev/full")  # opens well; every write says that no space is left
+        return os.open(name, os.O_WRONLY), str(name)
+
+    monkeypatch.setattr(store.tempfile, "mkstemp", full)
+    writes = {
+        "a.zarr.zip": lambda: store.save(tmp_path / file, SPEC, **arrays()),
+        "t.csv": lambda: store.save_table(tmp_path / file, pd.DataFrame({"a": range(10_000)})),
+        "f.png": lambda: store.save_figure(figure(), png=tmp_path / file, pdf=tmp_path / "unwritten.pdf"),
+    }
+    if file == "f.pdf":
+        monkeypatch.setattr(
+            store.tempfile,
+            "mkstemp",
+            lambda suffix, **k: (full if suffix.endswith("pdf") else mkstemp)(suffix=suffix, **k),
+        )
+        writes[file] = lambda: store.save_figure(figure(), png=tmp_path / "f.png", pdf=tmp_path / file)
+    with pytest.raises(OSError) as error:
+        writes[file]()
+    assert error.value.errno == errno.ENOSPC
+    assert (tmp_path / file).read_text() == "old"
+    assert not [name for name in os.listdir(tmp_path) if name.startswith(".")]
