@@ -22,7 +22,7 @@ def save(network: nn.Module, path: str) -> None:
     from safetensors.torch import save as to_bytes
 
     with replacing(path) as temporary:
-        Path(temporary).write_bytes(to_bytes({k: v.contiguous() for k, v in network.state_dict().items()}))
+        Path(temporary).write_bytes(to_bytes({k: v.cpu().contiguous() for k, v in network.state_dict().items()}))
 
 
 def load(network: str, options: dict, weights: str | None, device: str = "cpu") -> nn.Module:

@@ -38,6 +38,7 @@ class Project:
     def __init__(self, *folders: str | Path):
         self.folders = [Path(folder) for folder in folders]
         self._modules: dict[str, _Module | None] = {}
+        self._reached: dict[tuple, tuple[dict[tuple[str, str], str], set[str]]] = {}
 
     def digest(self, script: str | Path, *named: str) -> str:
         """Hex digest of the code that `script` and the functions `named` ('module:function') can reach.
@@ -82,6 +83,11 @@ class Project:
         return None
 
     def _reach(self, script, named):
+        if (script, named) not in self._reached:  # many jobs ask for the same
+            self._reached[script, named] = self._collect(script, named)
+        return self._reached[script, named]
+
+    def _collect(self, script, named):
         main = _parse("__main__", Path(script), package="")
         todo = [(main, name) for name in ["", *main.definitions]]
         packages: set[str] = set()

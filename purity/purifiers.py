@@ -122,15 +122,15 @@ def _denoise(network, s, sigma, clip, recompute, keep_eps=False):
     return recomputed(denoise) if recompute else denoise
 
 
-def check(out: Tensor, x: Tensor, name: str) -> Tensor:
-    """`out` if it may be the purified x: same shape, finite, in [0, 1]. Else ValueError naming the purifier."""
+def check(out: Tensor, x: Tensor, maker: str) -> Tensor:
+    """`out` if it may be made of the images x: same shape, finite, in [0, 1]. Else ValueError naming the maker."""
     if not isinstance(out, Tensor):
-        raise ValueError(f"purifier '{name}' returned {type(out).__name__}, not a tensor")
+        raise ValueError(f"{maker} returned {type(out).__name__}, not a tensor")
     if out.shape != x.shape:
-        raise ValueError(f"purifier '{name}' returned shape {tuple(out.shape)} for images of {tuple(x.shape)}")
+        raise ValueError(f"{maker} returned shape {tuple(out.shape)} for images of {tuple(x.shape)}")
     if not torch.isfinite(out).all():
-        raise ValueError(f"purifier '{name}' returned NaN or infinite values")
+        raise ValueError(f"{maker} returned NaN or infinite values")
     low, high = out.amin().item(), out.amax().item()
     if low < 0 or high > 1:
-        raise ValueError(f"purifier '{name}' returned values in [{low:.4g}, {high:.4g}], outside [0, 1]")
+        raise ValueError(f"{maker} returned values in [{low:.4g}, {high:.4g}], outside [0, 1]")
     return out

@@ -51,10 +51,10 @@ def attack(
         defence = None
         if classify is not None:
             with torch.no_grad():  # a purifier that cannot work should say so before an attack of hours
-                purifiers.check(purify(xs, noise), xs, name)
+                purifiers.check(purify(xs, noise), xs, f"purifier '{name}'")
             defence = Defence(classify, purify, noise, knowledge)
         crafted = run(defence, xs, ys, noise, progress, **options).detach()
-        out[rows] = purifiers.check(crafted, xs, "the attack on " + name if name else "attack").cpu().numpy()
+        out[rows] = purifiers.check(crafted, xs, f"attack {run.__name__}").cpu().numpy()
     return out
 
 
@@ -78,15 +78,15 @@ def purify_and_judge(
     to `fixed` as path_time (S,), path_l2 and path_linf (S, n), distances to x0; and, where the classifier has a
     method `features`, features_before and features_after (n, F) of x and `fixed`.
     """
-    clean, images = torch.from_numpy(x0), torch.from_numpy(x)
+    clean, images, maker = torch.from_numpy(x0), torch.from_numpy(x), f"purifier '{name}'"
     parts: list[dict[str, Tensor]] = []
     for rows in progress(list(blocks(len(x), batch))):
         x0s, xs, noise = clean[rows].to(device), images[rows].to(device), xi.rows(rows)
         part = _path(x0s, xs, noise.at(FIXED), purify)
-        part["fixed"] = purifiers.check(part["fixed"], xs, name)
+        part["fixed"] = purifiers.check(part["fixed"], xs, maker)
         part["fixed_logits"] = classify(part["fixed"])
         varying = [
-            purifiers.check(purify(xs, noise.at(draw)), xs, name) for draw in range(FIXED + 1, FIXED + 1 + fresh_draws)
+            purifiers.check(purify(xs, noise.at(draw)), xs, maker) for draw in range(FIXED + 1, FIXED + 1 + fresh_draws)
         ]
         part["varying"] = torch.stack(varying, dim=1)
         part["varying_logits"] = torch.stack([classify(v) for v in varying], dim=1)
@@ -140,7 +140,7 @@ def sample_ball(
     for rows in progress(list(blocks(len(i), batch))):
         noise = xi.rows(i[rows])
         xs = _perturbed(images[i[rows]].to(device), noise, p[rows], epsilon)
-        f[rows] = purifiers.check(purify(xs, noise.at(k[rows])), xs, name).cpu().numpy()
+        f[rows] = purifiers.check(purify(xs, noise.at(k[rows])), xs, f"purifier '{name}'").cpu().numpy()
     i, p = i.view(n, points, draws)[:, :, 0].flatten(), p.view(n, points, draws)[:, :, 0].flatten()
     x = _perturbed(images[i], xi.rows(i), p, epsilon).numpy()
     return {"x": x.reshape(n, points, *x0.shape[1:]), "f": f.reshape(n, points, draws, *x0.shape[1:])}

@@ -6,6 +6,7 @@ gives equal bytes, so a stage that comes out the same does not make the next one
 
 import json
 import os
+import sys
 import tempfile
 import zipfile
 from collections.abc import Iterator, Mapping
@@ -51,7 +52,8 @@ def save(path: str | Path, spec: dict, **arrays: np.ndarray) -> None:
     """
     import zarr
 
-    attributes = {"spec": spec, "versions": {name: version(name) for name in ("numpy", "zarr")}}
+    libraries = [name for name in ("numpy", "scipy", "torch", "zarr") if name in sys.modules]
+    attributes = {"spec": spec, "versions": {name: version(name) for name in libraries}}
     arrays = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
     if "ids" in arrays:
         attributes["ids"] = arrays["ids"].tolist()

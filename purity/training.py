@@ -14,8 +14,9 @@ def train_classifier(
 ) -> list[float]:
     """Cross-entropy by Adam with a one-cycle rate. x (N, C, H, W) in [0, 1], y (N,) → mean loss of each epoch.
 
-    `network` is trained in place and left in eval mode.
+    `network` is trained in place, on the device it is on, and left in eval mode.
     """
+    device = next(network.parameters()).device
     generator = torch.Generator().manual_seed(seed)
     optimiser = torch.optim.Adam(network.parameters(), lr=rate)
     steps = epochs * -(-len(x) // batch)
@@ -25,7 +26,7 @@ def train_classifier(
     for _ in progress(range(epochs)):
         total = 0.0
         for rows in torch.randperm(len(x), generator=generator).split(batch):
-            loss = F.cross_entropy(network(x[rows]), y[rows])
+            loss = F.cross_entropy(network(x[rows].to(device)), y[rows].to(device))
             optimiser.zero_grad()
             loss.backward()
             optimiser.step()
@@ -44,6 +45,7 @@ def train_diffusion(
     x (N, C, H, W) in [0, 1] → loss of each step. `network` ends in eval mode with the moving average of its weights.
     decay: of that average, from (1+i)/(10+i) up.
     """
+    device = next(network.parameters()).device
     generator = torch.Generator().manual_seed(seed)
     abar = schedules.linear().abar[1:].float()
     optimiser = torch.optim.AdamW(network.parameters(), lr=rate, weight_decay=0.0, foreach=True)
@@ -57,7 +59,8 @@ def train_diffusion(
         t = torch.randint(schedules.T, (batch,), generator=generator)
         eps = torch.randn(x0.shape, generator=generator)
         a = abar[t][:, None, None, None]
-        loss = F.mse_loss(network(a.sqrt() * x0 + (1 - a).sqrt() * eps, t), eps)
+        x_t = a.sqrt() * x0 + (1 - a).sqrt() * eps
+        loss = F.mse_loss(network(x_t.to(device), t.to(device)), eps.to(device))
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()

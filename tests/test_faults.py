@@ -166,7 +166,14 @@ def test_gpu_jobs_ask_for_a_device_and_others_do_not(workspace):
         rule = block.partition("rule ")[2].partition(":")[0]
         if "    output: " in block:
             asking.setdefault(rule, set()).add("gpu=1" in block)
-    assert {rule for rule, gpu in asking.items() if gpu == {True}} == {"attack", "purify", "sample_ball", "walk"}
+    assert {rule for rule, gpu in asking.items() if gpu == {True}} == {
+        "train_classifier",
+        "train_diffusion",
+        "attack",
+        "purify",
+        "sample_ball",
+        "walk",
+    }
     assert all(len(gpu) == 1 for gpu in asking.values())
 
 

@@ -4,6 +4,7 @@ import sys
 from itertools import product
 from pathlib import Path
 from re import escape
+from types import SimpleNamespace
 
 ROOT = Path(str(workflow.current_basedir)).parents[1]
 if str(ROOT) not in sys.path:
@@ -216,6 +217,7 @@ TABLES = {
 def function(room, identifier):
     return f"purity.{room}:{identifier.replace('-', '_')}"
 
+
 # id: tables it shows, by position of the function's argument
 SHOWN = {
     "trajectory": ["trajectory"],
@@ -252,6 +254,7 @@ def everything():
             for attack, seed in product(BLIND, chosen["seeds"])
             if any(attack in attacks for attacks in chosen["attacked"].values())
         ]
+        wanted += [gallery_stores(SimpleNamespace(experiment=name))["states"]]
         wanted += balls("ball", name) + balls("ball-measures", name)
         wanted += [f"results/{name}/tables/{table}.csv" for table in TABLES]
         wanted += [f"results/{name}/figures/{figure}.{ending}" for figure, ending in product(FIGURES, ("png", "pdf"))]

@@ -1,5 +1,6 @@
 # results/<experiment>/figures/<id>.png and .pdf, one function of purity.figures each.
 
+
 localrules:
     figure,
     gallery,

@@ -29,6 +29,8 @@ rule train_classifier:
         "results/models/logs/classifiers/{name}.log",
     conda:
         CONDA_GPU
+    resources:
+        gpu=GPU,
     params:
         spec=lambda w: training("classifiers", w.name),
         code=lambda w: code("train_classifier", *functions(training("classifiers", w.name))),
@@ -45,6 +47,8 @@ rule train_diffusion:
         "results/models/logs/diffusions/{name}.log",
     conda:
         CONDA_GPU
+    resources:
+        gpu=GPU,
     params:
         spec=lambda w: training("diffusions", w.name),
         code=lambda w: code("train_diffusion", *functions(training("diffusions", w.name))),

@@ -1,5 +1,6 @@
 # results/<experiment>/tables/<id>.csv, one function of purity.tables each.
 
+
 localrules:
     table,
 

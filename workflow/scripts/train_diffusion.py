@@ -9,9 +9,11 @@ from purity.running import running
 from purity.training import train_diffusion
 
 p = snakemake.params.spec
-with running(f"training {snakemake.wildcards.name}", snakemake.log[0], snakemake.threads) as job:
+with running(
+    f"training {snakemake.wildcards.name}", snakemake.log[0], snakemake.threads, snakemake.resources.gpu
+) as job:
     x, _, _ = resolve(p["load"])("train")
-    network = models.untrained(p["network"], p["options"], p["training"]["seed"])
+    network = models.untrained(p["network"], p["options"], p["training"]["seed"]).to(job.device)
     options = {key: value for key, value in p["training"].items() if key != "dataset"}
     loss = train_diffusion(network, torch.from_numpy(x), job.progress, **options)
     store.save_table(snakemake.output.loss, pd.DataFrame({"step": range(1, len(loss) + 1), "loss": loss}))

@@ -1,0 +1,99 @@
+"""A foreseeable failure is one line; a bug shows where it is."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from purity.running import reporting
+
+ROOT = Path(__file__).parents[1]
+
+
+def job(tmp_path: Path, body: str, gpus: int = 0, **environment: str) -> tuple[int, str, str]:
+    """Exit status, stderr and log of a script with this body."""
+    log = tmp_path / "logs/deep/job.log"
+    code = (
+        f"from purity.running import running\nwith running('the job', {str(log)!r}, gpus={gpus}) as job:\n    {body}\n"
+    )
+    environment = {k: v for k, v in os.environ.items() if k != "SLURM_JOB_ID"} | environment
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env=environment | {"PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    return done.returncode, done.stderr, log.read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [
+        ("raise ValueError('results/x.zarr.zip is damaged')", "results/x.zarr.zip is damaged"),
+        ("raise ValueError('first line\\nsecond line')", "first line"),
+        ("raise ValueError()", "ValueError"),
+        ("open('/nowhere/at/all')", "/nowhere/at/all"),
+        ("raise OSError(28, 'No space left on device')", "No space left on device"),
+    ],
+)
+def test_a_foreseeable_failure_is_one_line_on_stderr_and_a_traceback_in_the_log(body, said, tmp_path):
+    status, stderr, log = job(tmp_path, body)
+    assert status == 1
+    assert len(stderr.splitlines()) == 1 and said in stderr and "the job" in stderr
+    assert "Traceback" in log and said in log and "line 3" in log
+
+
+@pytest.mark.parametrize(
+    "body", ["raise MemoryError()", "raise RuntimeError('CUDA out of memory. Tried to allocate 2 GiB')"]
+)
+def test_a_lack_of_memory_says_what_to_lower(body, tmp_path):
+    status, stderr, log = job(tmp_path, body)
+    assert status == 1 and len(stderr.splitlines()) == 1 and "batch" in stderr and "Traceback" in log
+
+
+@pytest.mark.parametrize(
+    "body", ["{}['key']", "raise RuntimeError('shapes do not match')", "1 / 0", "None.x", "assert False"]
+)
+def test_a_bug_keeps_its_traceback(body, tmp_path):
+    status, stderr, _ = job(tmp_path, body)
+    assert status == 1
+    assert stderr.startswith("Traceback") and "line 3" in stderr
+
+
+def test_success_is_noted_with_its_time_and_says_nothing(tmp_path):
+    status, stderr, log = job(tmp_path, "print(job.device)")
+    assert (status, stderr) == (0, "")
+    assert "the job: done in" in log and "Traceback" not in log
+
+
+def test_a_log_is_of_the_last_run_only(tmp_path):
+    job(tmp_path, "raise ValueError('of the first run')")
+    _, _, log = job(tmp_path, "pass")
+    assert "of the first run" not in log
+
+
+def test_no_device_is_a_foreseeable_failure(tmp_path):
+    status, stderr, _ = job(tmp_path, "pass", gpus=1, CUDA_VISIBLE_DEVICES="")
+    assert status == 1 and len(stderr.splitlines()) == 1 and "device: cpu" in stderr
+
+
+def test_progress_passes_everything_on_in_order_and_notes_first_and_last(tmp_path):
+    status, stderr, log = job(tmp_path, "assert list(job.progress(range(7))) == [0, 1, 2, 3, 4, 5, 6]")
+    assert (status, stderr) == (0, "")
+    assert "1/7" in log and "7/7" in log and "3/7" not in log
+
+
+def test_progress_of_nothing_is_nothing():
+    assert list(reporting([], "the job")) == []
+
+
+def test_progress_is_noted_no_more_often_than_asked_for(caplog):
+    with caplog.at_level("INFO"):
+        assert list(reporting(range(5), "the job", every=0)) == list(range(5))
+        assert len(caplog.records) == 5
+        caplog.clear()
+        list(reporting(range(1000), "the job", every=1000))
+        assert len(caplog.records) == 2
