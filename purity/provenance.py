@@ -197,17 +197,52 @@ def _bound(node: ast.stmt) -> set[str]:
     return names
 
 
-def _mentions(node: ast.AST) -> Iterator[tuple[str, list[str]]]:
-    """Names read in a statement, each with the attributes read off it: `a.b.c` → ('a', ['b', 'c'])."""
+_FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)
+_COMPREHENSIONS = (ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
+
+
+def _mentions(node: ast.AST, local: frozenset[str] = frozenset()) -> Iterator[tuple[str, list[str]]]:
+    """Names not `local` that code reads, each with the attributes read off it: `a.b.c` → ('a', ['b', 'c'])."""
     chain: list[str] = []
     while isinstance(node, ast.Attribute):
         chain.insert(0, node.attr)
         node = node.value
     if isinstance(node, ast.Name):
-        yield node.id, chain
-    else:
-        for child in ast.iter_child_nodes(node):
-            yield from _mentions(child)
+        if node.id not in local:
+            yield node.id, chain
+        return
+    outside, inside = list(ast.iter_child_nodes(node)), []
+    if isinstance(node, _FUNCTIONS):
+        inside = node.body if isinstance(node.body, list) else [node.body]
+        outside = [*getattr(node, "decorator_list", []), *node.args.defaults, *filter(None, node.args.kw_defaults)]
+    elif isinstance(node, _COMPREHENSIONS):
+        outside, inside = [node.generators[0].iter], outside
+    for child in outside:
+        yield from _mentions(child, local)
+    for child in inside:
+        yield from _mentions(child, local | _locals(node))
+
+
+def _locals(scope: ast.AST) -> frozenset[str]:
+    """Names that belong to a function or comprehension; those it imports are left to be looked up as imports."""
+    if isinstance(scope, _COMPREHENSIONS):
+        stored = (name for generator in scope.generators for name in ast.walk(generator.target))
+        return frozenset(name.id for name in stored if isinstance(name, ast.Name))
+    a = scope.args
+    arguments = [*a.posonlyargs, *a.args, *a.kwonlyargs, *filter(None, (a.vararg, a.kwarg))]
+    names, elsewhere = {argument.arg for argument in arguments}, set()
+    todo = list(scope.body) if isinstance(scope.body, list) else [scope.body]
+    while todo:
+        node = todo.pop()
+        if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+            names.add(node.id)
+        elif isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+            names.add(node.name)
+        elif isinstance(node, ast.Global):
+            elsewhere.update(node.names)
+        if not isinstance(node, (*_FUNCTIONS, *_COMPREHENSIONS, ast.ClassDef)):
+            todo += ast.iter_child_nodes(node)
+    return frozenset(names - elsewhere)
 
 
 def _imported(node: ast.Import | ast.ImportFrom, package: str) -> dict[str, tuple[str, str | None]]:

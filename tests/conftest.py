@@ -8,30 +8,31 @@ from torch.nn import functional as F
 from workspace import Workspace
 
 from purity.geometry import BALLS
-from purity.networks import CNN, UNet
+from purity.models import untrained
 
 torch.set_num_threads(1)
 
 
-def randomised(network, seed, gain=1.0):
-    """Every parameter drawn anew, those that start at zero too, so that each layer does something. Frozen, eval."""
+def randomised(network, options, seed, gain=1.0):
+    """A network with every weight drawn, those too that start at zero, so that each layer works. Frozen, eval."""
+    module = untrained(network, options, seed)
     generator = torch.Generator().manual_seed(seed)
-    for p in network.requires_grad_(False).parameters():
+    for p in module.requires_grad_(False).parameters():
         drawn = torch.randn(p.shape, generator=generator)
         p.copy_(gain * drawn / p[0].numel() ** 0.5 if p.ndim > 1 else p + 0.1 * drawn)
-    return network.eval()
+    return module.eval()
 
 
 @pytest.fixture(scope="session")
 def unet():
-    """ε_θ for 8×8 grey images, 10k weights."""
-    return randomised(UNet(channels=1, width=8, embedding=16), seed=0)
+    """ε_θ for 8×8 grey images, 16,000 weights."""
+    return randomised("purity.networks:unet", {"width": 8, "embedding": 16}, seed=0)
 
 
 @pytest.fixture(scope="session")
 def cnn(images):
     """Logits of 8×8 grey images, centred on them, so that an untrained network uses several of its classes."""
-    network = randomised(CNN(channels=1, classes=10, width=8, features=16), seed=1, gain=2.0)
+    network = randomised("purity.networks:cnn", {"width": 8, "features": 16}, seed=1, gain=2.0)
     network.readout.bias -= network(images).mean(0)
     return network
 

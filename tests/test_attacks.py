@@ -314,7 +314,8 @@ def test_noise_is_bit_equal_and_gradients_equal_to_rounding_at_any_batch_size(im
 def test_batch_size_leaves_float32_results_alone(images, cnn, unet):
     """Where a gradient is 0 but for rounding its sign may turn; gradients agree to 1e-4 of the largest (see above).
 
-    So fewer than one pixel in a hundred may differ, and accuracies by no more than one image of the hundred.
+    A turned sign moves the rest of that image's path, so count in images: one of the hundred may go another way.
+    Hence at most one pixel in a hundred differs, and accuracies by no more than 0.01.
     """
     options = {"knowledge": "none", "epsilon": 0.1, "steps": 5, "relative_step": 0.25}
     purify = ddpm(unet)
@@ -325,5 +326,5 @@ def test_batch_size_leaves_float32_results_alone(images, cnn, unet):
     share = {batch: (found[batch] != found[100]).double().mean().item() for batch in (1, 7)}
     print(f"float32: share of pixels that differ from batch 100: {share}; accuracies {accuracy}")
     assert 0.05 < accuracy[100] < 0.95  # the attack does something, and not everything
-    assert max(share.values()) < 0.01
+    assert max(share.values()) <= 0.01
     assert max(abs(accuracy[batch] - accuracy[100]) for batch in (1, 7)) <= 0.01 + 1e-12

@@ -185,6 +185,13 @@ def test_robustness_shows_the_means_of_all_seeds(full, tmp_path):
     assert bars(ax) == pytest.approx(sorted(table["mean"]))
 
 
+def test_bars_have_the_colours_of_the_legend(full, tmp_path):
+    figure = drawn("robustness", full, tmp_path)
+    (ax,), (legend,) = data_axes(figure), legends(figure)
+    colours = {str(handle.get_facecolor()) for handle in legend.legend_handles}
+    assert {str(patch.get_facecolor()) for patch in ax.patches if np.isfinite(patch.get_height())} == colours
+
+
 def test_the_height_of_bars_does_not_hang_on_the_order_of_rows(full, tmp_path):
     (table,) = shown("robustness", full, tmp_path)
     with figures.style():

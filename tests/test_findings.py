@@ -134,17 +134,15 @@ def test_knowing_xi_helps_the_attacker(purifier):
     none = per_image("correct_varying", purifier, "pgd", "none")
     known = per_image("correct_fixed", purifier, "pgd", "all")
     low, high = interval(none - known)
-    if purifier == "reverse":  # the weakest effect: its only noise is the reverse process's
-        assert none.mean() > known.mean()
-    else:
-        assert low > 0, (low, high)
+    assert low > 0, (low, high)
 
 
 @pytest.mark.parametrize("purifier", DIFFUSION)
 def test_an_attack_does_not_transfer_across_xi(purifier):
     """Judged under another ξ, an attack that knew ξ does no better than one that knew nothing (Table 4).
 
-    Equivalence: the interval of the paired difference lies within ±0.12, a fifth of what both keep.
+    Equivalence: the interval of the paired difference lies within ±0.098, the half-width of a 95 % interval of an
+    accuracy of one half on 100 images.
     """
     none = per_image("correct_varying", purifier, "pgd", "none")
     transferred = per_image("correct_varying", purifier, "pgd", "all")

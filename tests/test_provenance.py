@@ -429,7 +429,7 @@ NOT_REACHED = {
     "import for the types only": (
         {
             "main.py": "from a import f\nf()\n",
-            "a.py": "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    from b import g\ndef f(x: 'g' = 1):\n    pass\n",
+            "a.py": "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    from b import g\n    G = g | None\ndef f(x: 'G' = 1):\n    pass\n",
             "b.py": FG,
         },
         "b.py",
@@ -437,7 +437,7 @@ NOT_REACHED = {
     "import for the types only, typing by name": (
         {
             "main.py": "from a import f\nf()\n",
-            "a.py": "import typing\nif typing.TYPE_CHECKING:\n    from b import g\ndef f(x: 'g' = 1):\n    pass\n",
+            "a.py": "import typing\nif typing.TYPE_CHECKING:\n    from b import g\n    G = g | None\ndef f(x: 'G' = 1):\n    pass\n",
             "b.py": FG,
         },
         "b.py",

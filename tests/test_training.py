@@ -93,9 +93,7 @@ def test_training_on_gaussian_data_finds_the_known_epsilon():
     generator = torch.Generator().manual_seed(0)
     m, v = 0.4, 0.25
     z = m + v**0.5 * torch.randn(2000, 1, 4, 4, generator=generator)
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
-        network = Affine()
+    network = models.untrained(f"{__name__}:Affine", {})
     losses = train_diffusion(network, (z + 1) / 2, steps=1500, batch=64, rate=1e-2, decay=0.99, seed=1)
 
     t = torch.randint(schedules.T, (2000,), generator=generator)
@@ -107,3 +105,23 @@ def test_training_on_gaussian_data_finds_the_known_epsilon():
     assert error < 0.01
     unknowable = (abar * v / (abar * v + 1 - abar)).mean().item()
     assert abs(torch.tensor(losses[-300:]).mean().item() - unknowable) < 0.05
+
+
+def test_the_diffusion_network_ends_with_the_moving_average_of_its_weights(images):
+    """average ← average + (1 − d)(weights − average), d = min(decay, (1+i)/(10+i)), from the first weights on."""
+    network = models.untrained(f"{__name__}:Affine", {})
+    path = []
+
+    def watched(steps):
+        for i in steps:
+            path.append(nn.utils.parameters_to_vector(network.parameters()).detach().clone())
+            yield i
+        path.append(nn.utils.parameters_to_vector(network.parameters()).detach().clone())
+
+    train_diffusion(network, images, watched, steps=12, batch=4, rate=1e-2, decay=0.3, seed=0)
+    average = path[0]
+    for i, weights in enumerate(path[1:]):
+        average = average + (1 - min(0.3, (1 + i) / (10 + i))) * (weights - average)
+    found = nn.utils.parameters_to_vector(network.parameters())
+    torch.testing.assert_close(found, average, atol=1e-6, rtol=0)  # float32, twelve updates of numbers below 1
+    assert (found - path[-1]).abs().max() > 1e-4  # and not with the last ones
