@@ -1,11 +1,20 @@
 """Is a configuration possible? Everything wrong with it is said in one line that names the key, before any job."""
 
+import math
 from pathlib import Path
 
 import jsonschema
 import yaml
 
 from purity.provenance import Project
+
+# JSON takes 100.0 for an integer; a path of seed-0.0 would follow from it.
+_Validator = jsonschema.validators.extend(
+    jsonschema.Draft202012Validator,
+    type_checker=jsonschema.Draft202012Validator.TYPE_CHECKER.redefine(
+        "integer", lambda checker, value: isinstance(value, int) and not isinstance(value, bool)
+    ),
+)
 
 RESERVED = {"experiments": {"models"}, "purifiers": {"any"}, "attacks": {"clean"}}
 
@@ -15,7 +24,8 @@ def check(config: dict, schema: str | Path, project: Project) -> None:
 
     project: where functions that the config names are looked up, with their options, without importing them.
     """
-    validator = jsonschema.Draft202012Validator(yaml.safe_load(Path(schema).read_text(encoding="utf-8")))
+    _refuse_what_yaml_makes_of_slips(config, ())
+    validator = _Validator(yaml.safe_load(Path(schema).read_text(encoding="utf-8")))
     errors = sorted(validator.iter_errors(config), key=lambda e: len(e.absolute_path))
     if errors:
         raise ValueError(_line(jsonschema.exceptions.best_match(errors)))
@@ -24,11 +34,13 @@ def check(config: dict, schema: str | Path, project: Project) -> None:
             _refuse(f"{group}.{name}", "this name is taken by the workflow itself")
     for name, preset in config["purifiers"].items():
         _named(preset.get("diffusion"), config["diffusions"], f"purifiers.{name}.diffusion", "diffusion model")
-        _function(project, preset["make"], preset, f"purifiers.{name}", "make", int("diffusion" in preset))
         options = preset.get("options", {})
+        given = 1 if "diffusion" in preset else 0
+        _function(project, preset["make"], preset, f"purifiers.{name}", "make", given, giving="diffusion")
         if preset["make"].startswith("purity.purifiers:") and options.get("steps", 1) > options.get("t", 1000):
             _refuse(f"purifiers.{name}.options.steps", f"{options['steps']} steps cannot be kept of t = {options['t']}")
     for name, preset in config["attacks"].items():
+        # bpda hands its options on to pgd
         function = "purity.attacks:pgd" if preset["run"] == "purity.attacks:bpda" else preset["run"]
         _function(project, function, preset, f"attacks.{name}", "run", 5)
     for name, preset in config["datasets"].items():
@@ -38,7 +50,7 @@ def check(config: dict, schema: str | Path, project: Project) -> None:
             _function(project, preset["network"], preset, f"{group}.{name}", "network", 0)
             training = preset.get("training", {})
             _named(training.get("dataset"), config["datasets"], f"{group}.{name}.training.dataset", "dataset")
-            if not Path(preset.get("weights", ".")).exists():
+            if "weights" in preset and not Path(preset["weights"]).is_file():
                 _refuse(f"{group}.{name}.weights", f"there is no file {preset['weights']}")
     for name in config["run"]:
         _named(name, config["experiments"], "run", "experiment")
@@ -61,6 +73,8 @@ def _experiment(config: dict, key: str, experiment: dict) -> None:
     if experiment["ball"]["images"] > experiment["images"]:
         _refuse(f"{key}.ball.images", f"more than the {experiment['images']} images of the experiment")
     gallery = experiment["gallery"]
+    if config["attacks"].get(gallery["attack"], {}).get("blind"):
+        _refuse(f"{key}.gallery.attack", f"'{gallery['attack']}' is blind; show an attack on a purifier")
     if gallery["images"] > experiment["images"]:
         _refuse(f"{key}.gallery.images", f"more than the {experiment['images']} images of the experiment")
     _named(gallery["steps"], attacked, f"{key}.gallery.steps", f"purifier of {key}.attacked")
@@ -73,8 +87,10 @@ def _named(name: str | None, among: dict, key: str, kind: str) -> None:
         _refuse(key, f"there is no {kind} '{name}'; there are {', '.join(among)}")
 
 
-def _function(project: Project, function: str, preset: dict, key: str, field: str, given: int) -> None:
-    """The named function exists and takes `given` positional arguments and the preset's options by name."""
+def _function(
+    project: Project, function: str, preset: dict, key: str, field: str, given: int, giving: str | None = None
+) -> None:
+    """The function named by `field` exists and takes `given` arguments (because of `giving`) and the options by name."""
     options = preset.get("options", {})
     try:
         arguments = project.signature(function)
@@ -85,6 +101,8 @@ def _function(project: Project, function: str, preset: dict, key: str, field: st
     positional = [a.arg for a in (*arguments.posonlyargs, *arguments.args) if a.arg != "self"]
     optional = positional[len(positional) - len(arguments.defaults) :] if arguments.defaults else []
     keywords = [a.arg for a in arguments.kwonlyargs]
+    if (given > len(positional) and arguments.vararg is None) or set(positional[:given]) & set(options):
+        _refuse(f"{key}.{giving or field}", f"{function} does not take the {given} arguments it would be given first")
     required = [a for a in positional[given:] if a not in optional]
     required += [a.arg for a, d in zip(arguments.kwonlyargs, arguments.kw_defaults, strict=True) if d is None]
     for name in required:
@@ -94,6 +112,20 @@ def _function(project: Project, function: str, preset: dict, key: str, field: st
         if name not in (*positional[given:], *keywords) and arguments.kwarg is None:
             known = ", ".join((*positional[given:], *keywords)) or "none"
             _refuse(f"{key}.options.{name}", f"{function} has no such option; it has {known}")
+
+
+def _refuse_what_yaml_makes_of_slips(value: object, path: tuple[str, ...]) -> None:
+    """Keys that are no text (`on:`, `1:`) and numbers that are none (.nan, .inf)."""
+    if isinstance(value, dict):
+        for key, inner in value.items():
+            if not isinstance(key, str):
+                _refuse(".".join((*path, str(key))), "a key must be text; put it in quotes")
+            _refuse_what_yaml_makes_of_slips(inner, (*path, key))
+    elif isinstance(value, list):
+        for i, inner in enumerate(value):
+            _refuse_what_yaml_makes_of_slips(inner, (*path, str(i)))
+    elif isinstance(value, float) and not math.isfinite(value):
+        _refuse(".".join(path), f"{value} is not a number")
 
 
 def _line(error: jsonschema.ValidationError) -> str:

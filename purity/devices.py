@@ -7,14 +7,16 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import takewhile
 from pathlib import Path
 
 
 def visible() -> list[str]:
-    """Names of this machine's CUDA devices: CUDA_VISIBLE_DEVICES if set, else nvidia-smi's count."""
+    """Names of this machine's CUDA devices: CUDA_VISIBLE_DEVICES up to an invalid entry, else nvidia-smi's count."""
     named = os.environ.get("CUDA_VISIBLE_DEVICES")
     if named is not None:
-        return [name.strip() for name in named.split(",") if name.strip()]
+        names = [name.strip() for name in named.split(",")]
+        return list(takewhile(lambda name: name.isdigit() or name.startswith(("GPU-", "MIG-")), names))
     try:
         listed = subprocess.run(["nvidia-smi", "-L"], capture_output=True, text=True, check=True).stdout
     except (OSError, subprocess.CalledProcessError):
@@ -42,7 +44,7 @@ def claimed(gpus: int, folder: str | None = None, wait: float = 0.5) -> Iterator
     folder.mkdir(exist_ok=True)
     while True:
         for device in devices:
-            with open(folder / f"gpu-{device}.lock", "w") as lock:
+            with open(folder / f"gpu-{device.replace('/', '-')}.lock", "w") as lock:
                 try:
                     fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 except BlockingIOError:

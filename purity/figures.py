@@ -46,6 +46,11 @@ def style() -> Iterator[None]:
         yield
 
 
+def _palette(n: int) -> list:
+    """n different colours; beyond ten, colour-blind safe ones run out."""
+    return sns.color_palette("colorblind", n) if n <= 10 else sns.color_palette("husl", n)
+
+
 def _label(row: pd.Series) -> str:
     return row["attack"] if row["knowledge"] == "none" else f"{row['attack']}, knows {row['knowledge']}"
 
@@ -58,7 +63,7 @@ def _bars(ax, table: pd.DataFrame, x: str, hue: str, low: str | None = None, hig
     """Groups of bars of `mean` side by side, only those there are, with error bars low … high or ± std."""
     groups, hues = list(dict.fromkeys(table[x])), list(dict.fromkeys(table[hue]))
     width = 0.85 / table.groupby(x).size().max()
-    colours = dict(zip(hues, sns.color_palette("colorblind", len(hues)), strict=True))
+    colours = dict(zip(hues, _palette(len(hues)), strict=True))
     for i, group in enumerate(groups):
         bars = table[table[x] == group]
         at = i + (np.arange(len(bars)) - (len(bars) - 1) / 2) * width
@@ -76,9 +81,10 @@ def trajectory(table: pd.DataFrame) -> Figure:
     """ℓ2 and ℓ∞ to the clean image along the way through each purifier that shows its way."""
     table = table[table["attack"] != "clean"]
     long = table.groupby("purifier")["step"].max()
-    purifiers = [p for p in dict.fromkeys(table["purifier"]) if long[p] > 1]
+    purifiers = list(dict.fromkeys(table["purifier"]))
+    purifiers = [p for p in purifiers if long[p] > 1] or purifiers
     labels = list(dict.fromkeys(table.apply(_label, axis=1)))
-    colours = dict(zip(labels, sns.color_palette("colorblind", len(labels)), strict=True))
+    colours = dict(zip(labels, _palette(len(labels)), strict=True))
     figure, axes = plt.subplots(2, len(purifiers), figsize=(PAGE, 3.6), sharex="col", sharey="row", squeeze=False)
     for (i, distance), (j, purifier) in ((a, b) for a in enumerate(("l2", "linf")) for b in enumerate(purifiers)):
         ax = axes[i, j]
@@ -102,7 +108,7 @@ def trajectory(table: pd.DataFrame) -> Figure:
 def distances(table: pd.DataFrame) -> Figure:
     """ℓ2, ℓ∞, SSIM and Fréchet distance before and after, by purifier, under the attack that knows ξ."""
     table = _all_seeds(table)
-    table = table[table["knowledge"] == "all"]
+    table = table[table["knowledge"] == ("all" if (table["knowledge"] == "all").any() else "none")]
     attack = table["attack"].mode()[0]
     table = table[table["attack"] == attack]
     measures = [m for m in ("l2", "linf", "ssim", "frechet-classifier") if (table["measure"] == m).any()]
@@ -113,7 +119,8 @@ def distances(table: pd.DataFrame) -> Figure:
         ax.tick_params(axis="x", rotation=35)
     handles, labels = axes[0, 0].get_legend_handles_labels()
     figure.legend(handles, [f"{label} purification" for label in labels], loc="outside lower center", ncols=2)
-    figure.suptitle(f"{attack}, attacker knows ξ; mean ± std over images", fontsize=8)
+    known = "attacker knows ξ" if (table["knowledge"] == "all").any() else "attacker does not know ξ"
+    figure.suptitle(f"{attack}, {known}; mean ± std over images", fontsize=8)
     return figure
 
 
@@ -147,6 +154,9 @@ def transfer(table: pd.DataFrame) -> Figure:
     left.tick_params(axis="x", rotation=30)
     figure.legend(*left.get_legend_handles_labels(), loc="outside lower left", ncols=1)
     pairs = table[table["measure"] == "correlation"]
+    if pairs.empty:  # one seed, or nobody who knows ξ
+        right.set_axis_off()
+        return figure
     pairs = pairs[pairs["other"] == pairs["other"].mode()[0]]
     star = pairs["knowledge"].map({"all": "*"}).fillna("")
     names = pairs["purifier"] + ": " + pairs["attack"] + star + " with " + pairs["other"] + "*"

@@ -51,9 +51,15 @@ def _state(path: str) -> dict[str, torch.Tensor]:
         except SafetensorError as error:
             raise ValueError(f"checkpoint {path} is truncated or not a safetensors file: {error}") from error
     try:
-        return torch.load(path, map_location="cpu", weights_only=True)
+        state = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # torch raises many kinds for a damaged or unsafe pickle
-        raise ValueError(f"checkpoint {path} cannot be read with weights_only: {str(error).splitlines()[0]}") from error
+        first = (str(error) or type(error).__name__).splitlines()[0]
+        raise ValueError(f"checkpoint {path} cannot be read with weights_only: {first}") from error
+    if not isinstance(state, dict) or not all(
+        isinstance(k, str) and isinstance(v, torch.Tensor) for k, v in state.items()
+    ):
+        raise ValueError(f"checkpoint {path} holds no state dict")
+    return state
 
 
 def classifier(preset: dict, weights: list[str], device: str) -> Callable:

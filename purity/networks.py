@@ -34,9 +34,9 @@ class CNN(nn.Module):
         return self.readout(self.features(x))
 
 
-def cnn(**options) -> nn.Module:
-    """Classifier of small images; options: channels, classes, width, features."""
-    return CNN(**options)
+def cnn(channels: int = 1, classes: int = 10, width: int = 32, features: int = 32) -> nn.Module:
+    """Classifier of small images, untrained."""
+    return CNN(channels, classes, width, features)
 
 
 def sinusoids(index: Tensor, width: int) -> Tensor:
@@ -96,6 +96,6 @@ class UNet(nn.Module):
         return self.leave(F.silu(self.norm(h)))
 
 
-def unet(**options) -> nn.Module:
-    """Noise predictor of small images; options: channels, width, embedding."""
-    return UNet(**options)
+def unet(channels: int = 1, width: int = 32, embedding: int = 64) -> nn.Module:
+    """Noise predictor of small images, untrained. width and embedding: multiples of 8."""
+    return UNet(channels, width, embedding)

@@ -5,31 +5,49 @@ project's modules, function by function. The digest is taken on the parsed tree 
 and the annotations of functions, so only a change that can change the result changes it; the versions of the
 third-party packages that the reached code imports go in as well. Nothing is imported or run.
 
-Reached: every name a definition mentions, through imports to the definition behind it; whole classes; whatever a
-module does at its top level besides defining, if anything of the module is reached. Where a module itself is used as a
-value (passed on, `getattr`), all of it is taken. What only a string names must be given as a root.
+Reached: every name a definition mentions, through imports to the definition behind it; whole classes; what a module
+that is imported does besides defining (registering by a decorator of the project's included). Where a module itself is
+used as a value (passed on, `getattr`), all of it is taken. What only a string names must be given as a root; subclasses
+that a base class finds by itself are not seen.
 """
 
 import ast
 import hashlib
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
 from functools import cache, lru_cache
 from importlib.metadata import PackageNotFoundError, packages_distributions, version
+from importlib.util import find_spec
 from pathlib import Path
 
+Target = tuple[str, tuple[str, ...]]  # what an import binds: a module, and the attribute of it if there is one
 
-@dataclass(frozen=True)
+
+@dataclass
 class _Module:
     name: str
     package: str  # what its relative imports start from
-    definitions: dict[str, list[ast.stmt]]  # what binds each top-level name
-    imports: dict[str, tuple[str, str | None]]  # local name → (module, attribute or None for the module itself)
-    effects: list[ast.stmt]  # top-level statements that bind nothing
+    definitions: dict[str, list[ast.stmt]] = field(default_factory=dict)  # what binds each top-level name
+    imports: dict[str, set[Target]] = field(default_factory=dict)  # local name → where it may come from
+    stars: list[str] = field(default_factory=list)  # modules imported by `*`
+    loaded: set[str] = field(default_factory=set)  # modules that importing this one imports
+    effects: list[ast.stmt] = field(default_factory=list)  # top-level statements that do more than bind
 
     @property
     def everything(self) -> set[str]:
         return set(self.definitions) | set(self.imports)
+
+
+Work = tuple[_Module, str]  # a definition of a module, or "" for what the module does when it is imported
+_PLAIN = (ast.Assign, ast.AnnAssign, ast.AugAssign)
+_DEFINITIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
+
+
+@dataclass
+class _Reached:
+    names: set[tuple[str, str]] = field(default_factory=set)
+    nodes: dict[int, tuple[str, ast.stmt]] = field(default_factory=dict)  # by identity: the module and the statement
+    packages: set[str] = field(default_factory=set)
 
 
 class Project:
@@ -38,107 +56,169 @@ class Project:
     def __init__(self, *folders: str | Path):
         self.folders = [Path(folder) for folder in folders]
         self._modules: dict[str, _Module | None] = {}
-        self._reached: dict[tuple, tuple[dict[tuple[str, str], str], set[str]]] = {}
+        self._known: dict[tuple, _Reached] = {}
 
     def digest(self, script: str | Path, *named: str) -> str:
         """Hex digest of the code that `script` and the functions `named` ('module:function') can reach.
 
         ValueError if the script or a named function does not exist in the project or as an installed package.
         """
-        reached, packages = self._reach(script, named)
+        reached = self._reach(script, named)
         sha = hashlib.sha256()
-        for (module, name), text in sorted(reached.items()):
-            sha.update(f"{module}:{name}\n{text}\n".encode())
-        for package in sorted(packages):
+        for line in sorted(f"{module}:{name}" for module, name in reached.names if name):
+            sha.update(f"{line}\n".encode())
+        for module, _, text in sorted(_ordered(reached.nodes.values())):
+            sha.update(f"{module}\n{text}\n".encode())
+        for package in sorted(reached.packages):
             sha.update(f"{package}=={installed_version(package)}\n".encode())
         return sha.hexdigest()[:16]
 
     def reached(self, script: str | Path, *named: str) -> set[str]:
         """The names 'module:definition' behind a digest, for tests and for the curious."""
-        return {f"{module}:{name}" for module, name in self._reach(script, named)[0]}
+        return {f"{module}:{name}" for module, name in self._reach(script, named).names}
 
     def packages(self, script: str | Path, *named: str) -> set[str]:
         """The importable packages outside the project that this code imports; the standard library's among them."""
-        return self._reach(script, named)[1]
+        return self._reach(script, named).packages
 
     def signature(self, named: str) -> ast.arguments | None:
-        """Arguments of 'module:function' (of __init__ for a class). None if it lies outside the project.
+        """Arguments of 'module:function' (of __init__ for a class). None if it is not the project's, or a value.
 
-        ValueError if the module is the project's and defines no such thing.
+        ValueError if there is no such function, as far as can be told without importing it.
         """
+        return self._signature(named, frozenset())
+
+    def _signature(self, named, seen):
         name, _, function = named.partition(":")
         module = self._module(name)
         if module is None:
+            top = name.partition(".")[0]
+            if self._module(top) is not None or find_spec(top) is None:
+                raise ValueError(f"there is no module '{name}'")
             return None
-        if function in module.imports:
-            return self.signature("{}:{}".format(*module.imports[function]))
-        for node in module.definitions.get(function, []):
+        for node in reversed(module.definitions.get(function, [])):
             if isinstance(node, ast.ClassDef):
-                node = next((n for n in node.body if getattr(n, "name", None) == "__init__"), None)
-                return node.args if node else None
+                init = next((n for n in node.body if getattr(n, "name", None) == "__init__"), None)
+                return init.args if init else None
             if isinstance(node, ast.FunctionDef):
                 return node.args
-        if function not in module.definitions:
-            raise ValueError(f"there is no '{function}' in {name.replace('.', '/')}.py")
-        return None
+            value = getattr(node, "value", None)
+            if isinstance(value, ast.Constant | ast.Dict | ast.List | ast.Set | ast.Tuple | ast.JoinedStr):
+                raise ValueError(f"'{function}' in {_file(name)} is not a function")
+        if function in module.definitions:
+            return None
+        for source, attribute in sorted(module.imports.get(function, ())):
+            if not attribute or self._module(".".join((source, *attribute))) is not None:
+                raise ValueError(f"'{function}' in {_file(name)} is a module, not a function")
+            if (source, attribute) not in seen:
+                return self._signature(f"{source}:{attribute[0]}", seen | {(source, attribute)})
+        for source in module.stars:
+            if (source, function) not in seen:
+                try:
+                    return self._signature(f"{source}:{function}", seen | {(source, function)})
+                except ValueError:
+                    continue
+        raise ValueError(f"there is no '{function}' in {_file(name)}")
 
-    def _reach(self, script, named):
-        if (script, named) not in self._reached:  # many jobs ask for the same
-            self._reached[script, named] = self._collect(script, named)
-        return self._reached[script, named]
+    def _reach(self, script, named) -> _Reached:
+        if (script, named) not in self._known:  # many jobs ask for the same
+            self._known[script, named] = self._collect(script, named)
+        return self._known[script, named]
 
-    def _collect(self, script, named):
-        main = _parse("__main__", Path(script), package="")
+    def _collect(self, script, named) -> _Reached:
+        main, reached = _parse("__main__", Path(script), package=""), _Reached()
         todo = [(main, name) for name in ["", *main.definitions]]
-        packages: set[str] = set()
         for root in named:
             self.signature(root)
             module, _, function = root.partition(":")
-            todo += self._resolve(module, [function], packages)
-        reached: dict[tuple[str, str], str] = {}
+            todo += self._resolve(module, (function,), reached.packages)
         while todo:
             module, name = todo.pop()
-            if (module.name, name) in reached:
+            if (module.name, name) in reached.names:
                 continue
-            if name in module.imports and name not in module.definitions:
-                source, attribute = module.imports[name]
-                todo += self._resolve(source, [attribute] if attribute else [], packages)
-                continue
-            nodes = module.definitions[name] if name else module.effects
-            reached[module.name, name] = "\n".join(ast.unparse(_without_annotations(node)) for node in nodes)
-            for node in nodes:
-                todo += self._uses(module, node, packages)
-        return reached, packages
+            reached.names.add((module.name, name))
+            for source, attribute in module.imports.get(name, ()):
+                todo += self._resolve(source, attribute, reached.packages)
+            if name == "":
+                todo += self._on_import(module, reached.packages)
+            for node in module.definitions.get(name, ()) if name else module.effects:
+                reached.nodes[id(node)] = (module.name, node)
+                todo += self._uses(module, node, reached.packages)
+        return reached
 
-    def _uses(self, module, node, packages) -> Iterator[tuple[_Module, str]]:
-        """Definitions that a statement mentions, in its own module or through `module.attribute`."""
-        node = _without_annotations(node)
-        imports = module.imports | _nested_imports(node, module.package)
+    def _on_import(self, module: _Module, packages: set[str]) -> Iterator[Work]:
+        """What importing a module sets off: the modules it imports, and what decorators of the project register."""
+        for source in module.loaded:
+            yield from self._loads(source)
+        for name, nodes in module.definitions.items():
+            for decorator in (d for node in nodes for d in getattr(node, "decorator_list", ())):
+                if any(True for _ in self._named(module, {}, decorator, set())):
+                    yield module, name
+
+    def _loads(self, source: str) -> Iterator[Work]:
+        """The project's modules among a module and the packages it lies in."""
+        parts = source.split(".")
+        for n in range(1, len(parts) + 1):
+            module = self._module(".".join(parts[:n]))
+            if module is not None:
+                yield module, ""
+
+    def _uses(self, module: _Module, node: ast.stmt, packages: set[str]) -> Iterator[Work]:
+        """Definitions that a statement mentions, in its own module or through its imports, and what it imports."""
+        nested = _Module(module.name, module.package)
+        for child in ast.walk(node):
+            if isinstance(child, ast.Import | ast.ImportFrom):
+                _import(child, nested)
+        yield from self._named(module, nested.imports, _without_annotations(node), packages)
+        for source in nested.loaded:
+            yield from self._loads(source)
+        for source in nested.stars:
+            yield from self._resolve(source, ("*",), packages)
+
+    def _named(
+        self, module: _Module, nested: dict[str, set[Target]], node: ast.AST, packages: set[str]
+    ) -> Iterator[Work]:
         for name, chain in _mentions(node):
-            if name in imports:
-                source, attribute = imports[name]
-                yield from self._resolve(source, [*([attribute] if attribute else []), *chain], packages)
+            targets = nested.get(name, set()) | module.imports.get(name, set())
+            for source, attribute in targets:
+                yield from self._resolve(source, (*attribute, *chain), packages)
             if name in module.definitions:
                 yield module, name
+            elif not targets:
+                for source in module.stars:
+                    yield from self._resolve(source, (name, *chain), packages, unsure=True)
 
-    def _resolve(self, source: str, chain: list[str], packages: set[str]) -> list[tuple[_Module, str]]:
-        """What `source.a.b…` leads to, as work to do; a third-party source is noted in `packages`."""
+    def _resolve(self, source, chain, packages, unsure=False, seen=frozenset()) -> list[Work]:
+        """What `source.a.b…` leads to, as work to do; a third-party source is noted in `packages`.
+
+        unsure: the name may well come from elsewhere, so that nothing is taken when it is not found.
+        """
         module = self._module(source)
         if module is None:
             packages.add(source.partition(".")[0])
             return []
-        work = [(module, "")]
-        for name in chain:
+        work = list(self._loads(source))
+        for i, name in enumerate(chain):
             if name == "*":
                 break
-            if name in module.everything:
-                return [*work, (module, name)]
+            rest = chain[i + 1 :]
             submodule = self._module(f"{module.name}.{name}")
+            targets = {t for t in module.imports.get(name, ()) if t != (module.name, (name,))} - seen
+            if name in module.definitions or targets:
+                for origin, attribute in targets:
+                    work += self._resolve(origin, (*attribute, *rest), packages, seen=seen | targets)
+                return [*work, (module, name)] if name in module.definitions else work
             if submodule is None:
-                return work
+                for star in module.stars:
+                    if (star, (name,)) not in seen:
+                        work += self._resolve(star, (name, *rest), packages, True, seen | {(star, (name,))})
+                if unsure or module.stars:
+                    return work
+                break  # made at run time, by __getattr__ say
             module = submodule
             work.append((module, ""))
-        return [*work, *((module, name) for name in module.everything)]  # the module itself is used as a value
+        # the module itself is used as a value
+        return [*work, *((module, name) for name in module.everything)]
 
     def _module(self, name: str) -> _Module | None:
         if name not in self._modules:
@@ -151,39 +231,78 @@ class Project:
             for path, package in ((stem / "__init__.py", name), (stem.with_suffix(".py"), name.rpartition(".")[0])):
                 if path.is_file():
                     return _parse(name, path, package)
-            if any(stem.glob("*.py")):
-                return _Module(name, name, {}, {}, [])  # a package without __init__.py
+            if stem.is_dir() and next(stem.rglob("*.py"), None) is not None:
+                return _Module(name, name)  # a package without __init__.py
         return None
+
+
+def _file(module: str) -> str:
+    return module.replace(".", "/") + ".py"
+
+
+def _ordered(nodes: Iterable[tuple[str, ast.stmt]]) -> Iterator[tuple[str, int, str]]:
+    """(module, place, text): definitions have no place, statements that run have theirs, for order may matter there."""
+    of_module: dict[str, list[ast.stmt]] = {}
+    for module, node in nodes:
+        of_module.setdefault(module, []).append(node)
+    for module, members in of_module.items():
+        statements = sorted((n for n in members if not isinstance(n, _DEFINITIONS)), key=lambda n: n.lineno)
+        for place, node in enumerate(statements, start=1):
+            yield module, place, ast.unparse(_without_annotations(node))
+        for node in members:
+            if isinstance(node, _DEFINITIONS):
+                yield module, 0, ast.unparse(_without_annotations(node))
 
 
 def _parse(name: str, path: Path, package: str) -> _Module:
     try:
-        tree = ast.parse(path.read_text(encoding="utf-8"), filename=str(path))
+        tree = ast.parse(path.read_bytes(), filename=str(path))
     except SyntaxError as error:
         raise ValueError(f"{path}, line {error.lineno}: {error.msg}") from error
-    module = _Module(name, package, {}, {}, [])
-    _sort(tree.body, module, package)
+    except FileNotFoundError as error:
+        raise ValueError(f"there is no script {path}") from error
+    module = _Module(name, package)
+    _sort(tree.body, module)
     return module
 
 
-def _sort(body, module: _Module, package: str) -> None:
+def _sort(body: list[ast.stmt], module: _Module) -> None:
     for node in body:
         if isinstance(node, ast.Import | ast.ImportFrom):
-            module.imports.update(_imported(node, package))
-        elif isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+            _import(node, module)
+        elif isinstance(node, _DEFINITIONS):
             module.definitions.setdefault(node.name, []).append(node)
         elif isinstance(node, ast.If) and _is_type_checking(node.test):
-            continue
-        elif isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant):
-            continue  # a docstring
-        else:
-            plain = isinstance(node, ast.Assign | ast.AnnAssign | ast.AugAssign)
+            _sort(node.orelse, module)
+        elif not (isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)):  # a docstring
             bound = _bound(node)
             for name in bound:
                 module.definitions.setdefault(name, []).append(node)
-            if not (plain and bound):
+            if not (isinstance(node, _PLAIN) and bound):
                 module.effects.append(node)
-                module.imports.update(_nested_imports(node, package))  # e.g. under try:
+                for child in ast.walk(node):  # e.g. under try:
+                    if isinstance(child, ast.Import | ast.ImportFrom):
+                        _import(child, module)
+
+
+def _import(node: ast.Import | ast.ImportFrom, module: _Module) -> None:
+    """Note in `module` what an import statement binds and loads."""
+    if isinstance(node, ast.Import):
+        for alias in node.names:
+            bound = alias.name if alias.asname else alias.name.partition(".")[0]
+            module.imports.setdefault(alias.asname or bound, set()).add((bound, ()))
+            module.loaded.add(alias.name)
+        return
+    parents = module.package.split(".")
+    parents = parents[: len(parents) - node.level + 1] if node.level else []
+    source = ".".join([*parents, *([node.module] if node.module else [])])
+    module.loaded.add(source)
+    for alias in node.names:
+        if alias.name == "*":
+            module.stars.append(source)
+        else:
+            module.imports.setdefault(alias.asname or alias.name, set()).add((source, (alias.name,)))
+            module.loaded.add(f"{source}.{alias.name}")
 
 
 def _bound(node: ast.stmt) -> set[str]:
@@ -208,9 +327,11 @@ def _mentions(node: ast.AST, local: frozenset[str] = frozenset()) -> Iterator[tu
         chain.insert(0, node.attr)
         node = node.value
     if isinstance(node, ast.Name):
-        if node.id not in local:
+        if node.id not in local and (chain or not isinstance(node.ctx, ast.Store)):
             yield node.id, chain
         return
+    if isinstance(node, ast.AugAssign) and isinstance(node.target, ast.Name) and node.target.id not in local:
+        yield node.target.id, []
     outside, inside = list(ast.iter_child_nodes(node)), []
     if isinstance(node, _FUNCTIONS):
         inside = node.body if isinstance(node.body, list) else [node.body]
@@ -243,25 +364,6 @@ def _locals(scope: ast.AST) -> frozenset[str]:
         if not isinstance(node, (*_FUNCTIONS, *_COMPREHENSIONS, ast.ClassDef)):
             todo += ast.iter_child_nodes(node)
     return frozenset(names - elsewhere)
-
-
-def _imported(node: ast.Import | ast.ImportFrom, package: str) -> dict[str, tuple[str, str | None]]:
-    if isinstance(node, ast.Import):
-        return {
-            a.asname or a.name.partition(".")[0]: (a.name if a.asname else a.name.partition(".")[0], None)
-            for a in node.names
-        }
-    parents = package.split(".")[: len(package.split(".")) - node.level + 1] if node.level else []
-    source = ".".join([*parents, *([node.module] if node.module else [])])
-    return {a.asname or a.name: (source, a.name) for a in node.names}
-
-
-def _nested_imports(node: ast.stmt, package: str) -> dict[str, tuple[str, str | None]]:
-    found: dict[str, tuple[str, str | None]] = {}
-    for child in ast.walk(node):
-        if isinstance(child, ast.Import | ast.ImportFrom):
-            found.update(_imported(child, package))
-    return found
 
 
 def _is_type_checking(test: ast.expr) -> bool:

@@ -9,7 +9,8 @@ def wilson(share: float, n: float, level: float = 0.95) -> tuple[float, float]:
     z = norm.ppf(0.5 + level / 2)
     centre = (share + z**2 / (2 * n)) / (1 + z**2 / n)
     half = z / (1 + z**2 / n) * np.sqrt(share * (1 - share) / n + z**2 / (4 * n**2))
-    return float(max(0.0, centre - half)), float(min(1.0, centre + half))
+    # rounding must not put the share itself outside, at 0 and 1 above all
+    return float(min(share, max(0.0, centre - half))), float(max(share, min(1.0, centre + half)))
 
 
 def share_interval(correct: np.ndarray, level: float = 0.95) -> tuple[float, float]:

@@ -4,18 +4,20 @@ A store is made in a temporary folder, zipped with sorted entries and a fixed da
 gives equal bytes, so a stage that comes out the same does not make the next one run.
 """
 
-import json
+import hashlib
+import io
 import os
-import sys
 import tempfile
 import zipfile
+import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+
+from purity.provenance import installed_version
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -52,9 +54,8 @@ def save(path: str | Path, spec: dict, **arrays: np.ndarray) -> None:
     """
     import zarr
 
-    libraries = [name for name in ("numpy", "scipy", "torch", "zarr") if name in sys.modules]
-    attributes = {"spec": spec, "versions": {name: version(name) for name in libraries}}
-    arrays = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
+    attributes = {"spec": spec, "versions": {name: installed_version(name) for name in ("numpy", "torch", "zarr")}}
+    arrays = {name: np.asarray(array, order="C") for name, array in arrays.items()}
     if "ids" in arrays:
         attributes["ids"] = arrays["ids"].tolist()
     memory = zarr.storage.MemoryStore()
@@ -64,6 +65,13 @@ def save(path: str | Path, spec: dict, **arrays: np.ndarray) -> None:
     with replacing(path) as temporary, zipfile.ZipFile(temporary, "w", zipfile.ZIP_STORED) as archive:
         for key in sorted(memory._store_dict):
             archive.writestr(zipfile.ZipInfo(key, _EPOCH), memory._store_dict[key].to_bytes())
+        archive.comment = _seal(archive)
+
+
+def _seal(archive: zipfile.ZipFile) -> bytes:
+    """Digest of the entries' names, sizes and checksums: a lost or renamed chunk would else read as zeros."""
+    listed = "".join(f"{e.filename} {e.file_size} {e.CRC}\n" for e in archive.infolist())
+    return hashlib.sha256(listed.encode()).hexdigest().encode()
 
 
 def _chunks(array: np.ndarray) -> tuple[int, ...]:
@@ -117,16 +125,23 @@ def spec(path: str | Path) -> dict:
 def _opened(path):
     import zarr
 
+    if not Path(path).is_file():
+        raise ValueError(f"{path} does not exist")
     try:
-        store = zarr.storage.ZipStore(path, mode="r")
-        try:
+        with zipfile.ZipFile(path) as archive:
+            if archive.comment != _seal(archive):
+                raise zipfile.BadZipFile("its entries are not those that were written")
+        with zarr.storage.ZipStore(path, mode="r") as store:
             yield zarr.open_group(store, mode="r")
-        finally:
-            store.close()
-    except FileNotFoundError as error:
-        raise ValueError(f"{path} does not exist") from error
-    except (zipfile.BadZipFile, json.JSONDecodeError, KeyError, EOFError, zarr.errors.GroupNotFoundError) as error:
+    except PermissionError:
+        raise
+    # zipfile raises many kinds at a damaged header
+    except (zipfile.BadZipFile, NotImplementedError, RuntimeError, OSError, KeyError, EOFError, zlib.error) as error:
         raise ValueError(f"{path} is damaged ({error}); delete it and run again") from error
+
+
+# Columns of names: a purifier may be called `none`, `007` or `NA`.
+_NAMES = ("purifier", "attack", "knowledge", "other", "other_knowledge", "seed")
 
 
 def save_table(path: str | Path, table: "pd.DataFrame") -> None:
@@ -140,14 +155,18 @@ def load_table(path: str | Path) -> "pd.DataFrame":
     import pandas as pd
 
     try:
-        return pd.read_csv(path, keep_default_na=True)
+        return pd.read_csv(path, dtype=dict.fromkeys(_NAMES, str), keep_default_na=False, na_values=[""])
     except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
         raise ValueError(f"{path} is damaged ({error}); delete it and run again") from error
 
 
 def save_figure(figure: "Figure", png: str | Path, pdf: str | Path) -> None:
     """A figure as PNG and as PDF, without the date of the day: equal figures give equal files."""
-    with replacing(png) as temporary:
-        figure.savefig(temporary, metadata={"Software": None})
-    with replacing(pdf) as temporary:
-        figure.savefig(temporary, metadata={"CreationDate": None, "Producer": None, "Creator": None})
+    for path, kind, metadata in (
+        (png, "png", {"Software": None}),
+        (pdf, "pdf", {"CreationDate": None, "Producer": None, "Creator": None}),
+    ):
+        drawn = io.BytesIO()
+        figure.savefig(drawn, format=kind, metadata=metadata)
+        with replacing(path) as temporary:
+            Path(temporary).write_bytes(drawn.getvalue())

@@ -132,7 +132,9 @@ def transfer(measured: list[Record], crafted: list[Record], subset: list[Record]
                 name = {"other": other["attack"], "other_knowledge": other["knowledge"]}
                 of_what = {"measure": "correlation"} | keys | name | {"seed": "pairs", "seeds": len(pairs)}
                 rows.append(of_what | stats.spread(values))
-    return pd.DataFrame(rows)
+    # the last two columns are there even where no attacks can be compared
+    first = list(dict.fromkeys(key for row in rows for key in row))
+    return pd.DataFrame(rows, columns=list(dict.fromkeys((*first, "other", "other_knowledge"))))
 
 
 def compression(measured: list[Record]) -> pd.DataFrame:

@@ -24,7 +24,7 @@ def workspace(finished, tmp_path):
     (workspace.path / "my_defence.py").write_text(block("python", "# my_defence.py"))
     mine = yaml.safe_load(block("yaml", "# mine.yaml"))
     mine["experiments"] = {"tiny": mine["experiments"]["digits"]}
-    (workspace.path / "mine.yaml").write_text(yaml.safe_dump(mine))
+    (workspace.path / "mine.yaml").write_text(yaml.safe_dump(mine, sort_keys=False))
     return workspace
 
 

@@ -71,7 +71,7 @@ class Workspace:
         path = self.path / "config/config.yaml"
         config = yaml.safe_load(path.read_text())
         change(config)
-        path.write_text(yaml.safe_dump(config))
+        path.write_text(yaml.safe_dump(config, sort_keys=False))
 
     def files(self) -> dict[str, bytes]:
         """Everything under results/ but logs, by its path."""

@@ -46,7 +46,13 @@ wildcard_constraints:
     name=r"[^/]+",
 
 
-# Specs: the parts of the config that a result depends on.
+# Specs: the parts of the config that a result depends on. Presets are sorted: the order of keys changes nothing.
+
+
+def ordered(preset):
+    if isinstance(preset, dict):
+        return {key: ordered(preset[key]) for key in sorted(preset)}
+    return preset
 
 
 def experiment(w):
@@ -63,23 +69,24 @@ def purifier(name):
     return {
         "name": name,
         "make": preset["make"],
-        "options": preset.get("options", {}),
+        "options": ordered(preset.get("options", {})),
         "diffusion": model("diffusions", diffusion) if diffusion else None,
     }
 
 
 def model(kind, name):
     preset = config[kind][name]
-    return {"network": preset["network"], "options": preset.get("options", {})}
+    return {"network": preset["network"], "options": ordered(preset.get("options", {}))}
 
 
 def attack(name):
-    return {"run": config["attacks"][name]["run"], "options": config["attacks"][name].get("options", {})}
+    return {"run": config["attacks"][name]["run"], "options": ordered(config["attacks"][name].get("options", {}))}
 
 
 def training(kind, name):
     preset = config[kind][name]
-    return model(kind, name) | {"training": preset["training"], **config["datasets"][preset["training"]["dataset"]]}
+    dataset = config["datasets"][preset["training"]["dataset"]]
+    return model(kind, name) | {"training": ordered(preset["training"]), **ordered(dataset)}
 
 
 def keys(w):

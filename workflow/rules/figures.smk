@@ -39,7 +39,7 @@ rule gallery:
     conda:
         CONDA_TABLES
     params:
-        spec=lambda w: experiment(w)["gallery"],
+        spec=lambda w: ordered(experiment(w)["gallery"]),
         code=code("gallery"),
     script:
         "../scripts/gallery.py"

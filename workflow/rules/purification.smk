@@ -49,7 +49,7 @@ rule sample_ball:
             "keys": keys(w),
             "purifier": purifier(w.purifier),
             "noise": noise(w),
-            "ball": {key: value for key, value in experiment(w)["ball"].items() if key != "purifiers"},
+            "ball": ordered({key: value for key, value in experiment(w)["ball"].items() if key != "purifiers"}),
         },
         code=lambda w: code("sample_ball", *functions(purifier(w.purifier))),
     script:
