@@ -12,7 +12,7 @@ RUN := $(UV) run --frozen --no-sync
 .PHONY: all results install test check clean
 
 results: install
-	@$(RUN) snakemake --cores $(CORES) $(ARGS)
+	@$(RUN) snakemake --cores $(CORES) --quiet rules reason $(ARGS)
 	@echo "The figures are in results/*/figures/, open results/digits/figures/robustness.png first."
 
 all: results

@@ -90,7 +90,7 @@ def _named(name: str | None, among: dict, key: str, kind: str) -> None:
 def _function(
     project: Project, function: str, preset: dict, key: str, field: str, given: int, giving: str | None = None
 ) -> None:
-    """The function named by `field` exists and takes `given` arguments (because of `giving`) and the options by name."""
+    """The function that `field` names exists and takes `given` arguments (due to `giving`) and the options by name."""
     options = preset.get("options", {})
     try:
         arguments = project.signature(function)
