@@ -1,6 +1,6 @@
 """What an attack costs beside the network evaluations it cannot do without, and what batching saves.
 
-    uv run python benchmarks/attack.py [--batch 100] [--steps 10] [--device cpu]
+    uv run python benchmarks/attack.py [--batch 100] [--steps 10] [--device cpu] [--system-malloc]
 
 Both are ratios of times measured in turns within this one run, medians of several rounds; the embedded networks with
 random weights. `overhead` is one PGD step on DDPM purification over its bare evaluations (forward and backward) at the
@@ -21,9 +21,10 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from purity import attacks, models, purifiers
 from purity.defence import Defence
 from purity.noise import Noise
+from purity.running import prepare_torch
 
 UNET = ("purity.networks:unet", {"channels": 1, "width": 16, "embedding": 64})
-CNN = ("purity.networks:cnn", {"channels": 1, "classes": 10, "width": 16, "features": 32})
+CNN = ("purity.networks:cnn", {"channels": 1, "classes": 10, "width": 32, "features": 32})
 
 
 def timed(run: Callable[[], object], device: str) -> float:
@@ -50,8 +51,11 @@ def main() -> None:
     parser.add_argument("--batch", type=int, default=100, help="images at once (default 100)")
     parser.add_argument("--steps", type=int, default=10, help="network evaluations of a purification (default 10)")
     parser.add_argument("--device", default="cpu")
+    parser.add_argument("--system-malloc", action="store_true", help="leave malloc as it is, unlike the pipeline")
     a = parser.parse_args()
-    torch.set_num_threads(1)  # as a job of the pipeline
+    if not a.system_malloc:
+        prepare_torch(threads=1)  # as a job of the pipeline
+    torch.set_num_threads(1)
     unet, cnn = models.load(*UNET, None, a.device), models.load(*CNN, None, a.device)
     options = {"t": 100, "steps": a.steps, "sigma": "large", "clip": True, "forward": "iterated"}
     index = torch.tensor([50], device=a.device)

@@ -275,6 +275,7 @@ def gallery(rows: dict[str, np.ndarray], time: np.ndarray, states: np.ndarray, w
     for ax, step in zip(axes, shown, strict=True):
         _show(ax, states[step].clip(0, 1))
         ax.set_xlabel(f"t = {time[step]}", fontsize=6)
+    above.suptitle("each purifier on the attack made for it", fontsize=8)
     below.suptitle(f"the first image on its way through {walked}", fontsize=8)
     return figure
 

@@ -1,6 +1,8 @@
 """How a job runs: its device, its threads, what it says while it works and when it fails."""
 
+import ctypes
 import logging
+import platform
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -9,6 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from purity.devices import claimed
+
+_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # of glibc's malloc.h
 
 
 @dataclass(frozen=True)
@@ -32,7 +36,7 @@ def running(what: str, log: str, threads: int = 1, gpus: int = 0) -> Iterator[Jo
     started = time.monotonic()
     try:
         with claimed(gpus) as device:
-            _prepare_torch(threads)
+            prepare_torch(threads)
             yield Job(device, lambda items: reporting(items, what))
             _report_memory(device)
         logging.info("%s: done in %.1f s", what, time.monotonic() - started)
@@ -59,14 +63,24 @@ def reporting(items: Iterable, what: str, every: float = 10.0) -> Iterator:
             logging.info("%s: %d/%d, about %.0f s left", what, done, total, left)
 
 
-def _prepare_torch(threads: int) -> None:
-    """Repeatable kernels in full precision, for jobs that load torch at all."""
+def prepare_torch(threads: int) -> None:
+    """Repeatable kernels in full precision and memory that is kept, for jobs that load torch at all."""
     torch = sys.modules.get("torch")
     if torch is not None:
+        _keep_freed_memory()
         torch.set_num_threads(threads)
         torch.backends.cudnn.benchmark = False
         torch.backends.cudnn.deterministic = True
         torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False
+
+
+def _keep_freed_memory() -> None:
+    """Have glibc keep what is freed. Else every activation goes back to the system and is paged in again: on a CPU a
+    third of an attack's time (benchmarks/attack.py)."""
+    if platform.libc_ver()[0] == "glibc":
+        libc = ctypes.CDLL(None)
+        libc.mallopt(_M_MMAP_THRESHOLD, 32 * 2**20)
+        libc.mallopt(_M_TRIM_THRESHOLD, 2**31 - 1)
 
 
 def _report_memory(device: str) -> None:
