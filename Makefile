@@ -26,8 +26,7 @@ install: .venv/installed
 
 .uv/bin/uv:
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Purity needs Python 3.11 or newer")'
-	$(PYTHON) -m venv .uv
-	.uv/bin/pip install --quiet --disable-pip-version-check uv
+	$(PYTHON) -m pip install --quiet --disable-pip-version-check --target .uv uv
 
 test: install
 	$(RUN) pytest $(ARGS)
