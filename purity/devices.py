@@ -29,18 +29,20 @@ def claimed(gpus: int, folder: str | None = None, wait: float = 0.5) -> Iterator
     """'cpu' for gpus = 0, else 'cuda' on a device that no other job of this machine has claimed meanwhile.
 
     Locally nothing assigns devices: a job takes the first free one by a lock file, which the system releases however
-    the job ends, and waits if all are taken. Under SLURM the job has been given its device and takes no lock.
+    the job ends, and waits if all are taken. A SLURM job that was given one device uses it and takes no lock; in an
+    allocation of several, jobs share them out among themselves as elsewhere.
     """
     if gpus == 0:
         yield "cpu"
         return
-    if "SLURM_JOB_ID" in os.environ:
+    devices, allocation = visible(), os.environ.get("SLURM_JOB_ID")
+    if allocation is not None and len(devices) <= 1:
         yield "cuda"
         return
-    devices = visible()
     if not devices:
         raise ValueError("device: cuda is configured, but this machine shows no CUDA device; set device: cpu")
-    folder = Path(folder or Path(tempfile.gettempdir()) / f"purity-{os.getuid()}")
+    owner = "-".join(["purity", str(os.getuid()), *([allocation] if allocation else [])])
+    folder = Path(folder or Path(tempfile.gettempdir()) / owner)
     folder.mkdir(exist_ok=True)
     while True:
         for device in devices:

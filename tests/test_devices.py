@@ -123,6 +123,17 @@ def test_under_slurm_no_lock_is_taken_and_no_device_is_chosen(tmp_path, monkeypa
     assert not (tmp_path / "locks").exists()
 
 
+def test_in_an_allocation_of_several_devices_jobs_share_them_out(tmp_path, monkeypatch):
+    """`salloc --gres=gpu:2`, then Snakemake with its local executor inside: nobody else hands out the two."""
+    monkeypatch.setenv("SLURM_JOB_ID", "1")
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "2,3")
+    with devices.claimed(1, folder=tmp_path / "locks"):
+        first = os.environ["CUDA_VISIBLE_DEVICES"]
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "2,3")  # as another job of the allocation finds it
+        with devices.claimed(1, folder=tmp_path / "locks"):
+            assert {first, os.environ["CUDA_VISIBLE_DEVICES"]} == {"2", "3"}
+
+
 @pytest.mark.parametrize("visible", ["", "0,1"])
 def test_without_gpus_a_job_runs_on_the_processor_and_takes_no_lock(visible, tmp_path, monkeypatch):
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
