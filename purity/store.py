@@ -76,10 +76,10 @@ def _seal(archive: zipfile.ZipFile) -> bytes:
 
 def _chunks(array: np.ndarray) -> tuple[int, ...]:
     """Whole rows, about 32 MiB a chunk."""
-    if array.ndim == 0 or array.size == 0:
-        return array.shape
+    if array.ndim == 0:
+        return ()
     rows = max(1, min(len(array), (32 * 2**20) // max(1, array[:1].nbytes)))
-    return (rows, *array.shape[1:])
+    return (rows, *(max(1, side) for side in array.shape[1:]))
 
 
 def load(path: str | Path, *names: str) -> tuple[np.ndarray, ...]:
