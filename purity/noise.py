@@ -63,7 +63,7 @@ def uniforms(seed: int, stream: int, ids: Tensor, draw: int | Tensor, step: int,
 def normals(seed: int, stream: int, ids: Tensor, draw: int | Tensor, step: int, shape: tuple[int, ...]) -> Tensor:
     """N(0, 1) in float64 by Box and Muller, shape (B, *shape)."""
     d = math.prod(shape)
-    u = (_words(seed, stream, ids, draw, step, -(-d // 4) * 4).double() + 0.5) / 2**32
+    u = uniforms(seed, stream, ids, draw, step, (-(-d // 4) * 4,))
     radius, angle = (-2 * u[:, 0::2].log()).sqrt(), 2 * math.pi * u[:, 1::2]
     z = torch.stack([radius * angle.cos(), radius * angle.sin()], dim=-1).flatten(1)
     return z[:, :d].reshape(len(ids), *shape)

@@ -140,13 +140,13 @@ class Project:
             for source, attribute in module.imports.get(name, ()):
                 todo += self._resolve(source, attribute, reached.packages)
             if name == "":
-                todo += self._on_import(module, reached.packages)
+                todo += self._on_import(module)
             for node in module.definitions.get(name, ()) if name else module.effects:
                 reached.nodes[id(node)] = (module.name, node)
                 todo += self._uses(module, node, reached.packages)
         return reached
 
-    def _on_import(self, module: _Module, packages: set[str]) -> Iterator[Work]:
+    def _on_import(self, module: _Module) -> Iterator[Work]:
         """What importing a module sets off: the modules it imports, and what decorators of the project register."""
         for source in module.loaded:
             yield from self._loads(source)

@@ -1,7 +1,7 @@
 """Tensors on disk: one `.zarr.zip` a stage, complete or not there at all. zarr is used only here.
 
 A store is made in a temporary folder, zipped with sorted entries and a fixed date, and moved into place: equal content
-gives equal bytes, so a stage that comes out the same does not make the next one run.
+gives equal bytes, so a stage that was made again and came out the same is not new to the next one.
 """
 
 import hashlib
@@ -50,7 +50,7 @@ def replacing(path: str | Path) -> Iterator[str]:
 def save(path: str | Path, spec: dict, **arrays: np.ndarray) -> None:
     """Write arrays with the spec that made them; ids (if among them) and versions go into the attributes too.
 
-    spec: JSON-able. arrays: anything numpy takes; NaN is refused in float arrays of images, not here.
+    spec: JSON-able. arrays: anything numpy takes.
     """
     import zarr
 
@@ -60,7 +60,7 @@ def save(path: str | Path, spec: dict, **arrays: np.ndarray) -> None:
         attributes["ids"] = arrays["ids"].tolist()
     memory = zarr.storage.MemoryStore()
     group = zarr.create_group(memory, attributes=attributes, zarr_format=3)
-    for name, array in sorted(arrays.items()):
+    for name, array in arrays.items():
         group.create_array(name, data=array, chunks=_chunks(array))
     with replacing(path) as temporary, zipfile.ZipFile(temporary, "w", zipfile.ZIP_STORED) as archive:
         for key in sorted(memory._store_dict):
