@@ -46,24 +46,24 @@ def style() -> Iterator[None]:
         yield
 
 
-def _palette(n: int) -> list:
+def palette(n: int) -> list:
     """n different colours; beyond ten, colour-blind safe ones run out."""
     return sns.color_palette("colorblind", n) if n <= 10 else sns.color_palette("husl", n)
 
 
-def _label(row: pd.Series) -> str:
+def label_of(row: pd.Series) -> str:
     return row["attack"] if row["knowledge"] == "none" else f"{row['attack']}, knows {row['knowledge']}"
 
 
-def _all_seeds(table: pd.DataFrame) -> pd.DataFrame:
+def all_seeds(table: pd.DataFrame) -> pd.DataFrame:
     return table[table["seed"].astype(str) == "all"].copy()
 
 
-def _bars(ax, table: pd.DataFrame, x: str, hue: str, low: str | None = None, high: str | None = None) -> None:
+def bars_of(ax, table: pd.DataFrame, x: str, hue: str, low: str | None = None, high: str | None = None) -> None:
     """Groups of bars of `mean` side by side, only those there are, with error bars low … high or ± std."""
     groups, hues = list(dict.fromkeys(table[x])), list(dict.fromkeys(table[hue]))
     width = 0.85 / table.groupby(x).size().max()
-    colours = dict(zip(hues, _palette(len(hues)), strict=True))
+    colours = dict(zip(hues, palette(len(hues)), strict=True))
     for i, group in enumerate(groups):
         bars = table[table[x] == group]
         at = i + (np.arange(len(bars)) - (len(bars) - 1) / 2) * width
@@ -83,14 +83,14 @@ def trajectory(table: pd.DataFrame) -> Figure:
     long = table.groupby("purifier")["step"].max()
     purifiers = list(dict.fromkeys(table["purifier"]))
     purifiers = [p for p in purifiers if long[p] > 1] or purifiers
-    labels = list(dict.fromkeys(table.apply(_label, axis=1)))
-    colours = dict(zip(labels, _palette(len(labels)), strict=True))
+    labels = list(dict.fromkeys(table.apply(label_of, axis=1)))
+    colours = dict(zip(labels, palette(len(labels)), strict=True))
     figure, axes = plt.subplots(2, len(purifiers), figsize=(PAGE, 3.6), sharex="col", sharey="row", squeeze=False)
     for (i, distance), (j, purifier) in ((a, b) for a in enumerate(("l2", "linf")) for b in enumerate(purifiers)):
         ax = axes[i, j]
         part = table[(table["purifier"] == purifier) & (table["distance"] == distance)]
         for _, line in part.groupby(["attack", "knowledge"], sort=False):
-            label = _label(line.iloc[0])
+            label = label_of(line.iloc[0])
             ax.plot(line["time"], line["mean"], color=colours[label], label=label, lw=1.1)
             ax.axhline(line["mean"].iloc[0], color=colours[label], lw=0.5, ls=":")
         ax.set_ylim(bottom=0)
@@ -107,14 +107,14 @@ def trajectory(table: pd.DataFrame) -> Figure:
 
 def distances(table: pd.DataFrame) -> Figure:
     """ℓ2, ℓ∞, SSIM and Fréchet distance before and after, by purifier, under the attack that knows ξ."""
-    table = _all_seeds(table)
+    table = all_seeds(table)
     table = table[table["knowledge"] == ("all" if (table["knowledge"] == "all").any() else "none")]
     attack = table["attack"].mode()[0]
     table = table[table["attack"] == attack]
     measures = [m for m in ("l2", "linf", "ssim", "frechet-classifier") if (table["measure"] == m).any()]
     figure, axes = plt.subplots(1, len(measures), figsize=(PAGE, 2.0), squeeze=False)
     for ax, measure in zip(axes[0], measures, strict=True):
-        _bars(ax, table[table["measure"] == measure], x="purifier", hue="when")
+        bars_of(ax, table[table["measure"] == measure], x="purifier", hue="when")
         ax.set_title(NAMES[measure])
         ax.tick_params(axis="x", rotation=35)
     handles, labels = axes[0, 0].get_legend_handles_labels()
@@ -126,12 +126,12 @@ def distances(table: pd.DataFrame) -> Figure:
 
 def robustness(table: pd.DataFrame) -> Figure:
     """Accuracy with 95 % intervals, by purifier, attack and knowledge."""
-    table = _all_seeds(table)
+    table = all_seeds(table)
     table = table[(table["attack"] != "clean") | (table["judged"] == "fresh")]
-    table["attacked by"] = table.apply(_label, axis=1)
+    table["attacked by"] = table.apply(label_of, axis=1)
     clean_first = table.sort_values("attack", key=lambda a: a != "clean", kind="stable")
     figure, ax = plt.subplots(figsize=(PAGE, 2.6))
-    _bars(ax, clean_first, "purifier", "attacked by", "low", "high")
+    bars_of(ax, clean_first, "purifier", "attacked by", "low", "high")
     ax.set_ylim(0, 1)
     ax.set_ylabel("accuracy")
     figure.legend(*ax.get_legend_handles_labels(), loc="outside right upper", title="attack")
@@ -142,13 +142,13 @@ def transfer(table: pd.DataFrame) -> Figure:
     """Left: an attack that knows ξ, judged under that ξ and under another, beside one that knows nothing. Right: how
     alike the perturbations are."""
     figure, (left, right) = plt.subplots(1, 2, figsize=(PAGE, 2.9), width_ratios=[1.4, 1])
-    accuracy = _all_seeds(table[table["measure"] == "accuracy"])
+    accuracy = all_seeds(table[table["measure"] == "accuracy"])
     accuracy["how"] = accuracy["knowledge"].map({"all": "knows ξ", "none": "knows nothing"}) + accuracy["judged"].map(
         {"fixed": ", judged under it", "fresh": ", judged under another"}
     ).where(accuracy["knowledge"] == "all", "")
     both = accuracy.groupby(["purifier", "attack"])["knowledge"].transform("nunique") == 2
     accuracy["case"] = accuracy["purifier"] + "\n" + accuracy["attack"]
-    _bars(left, accuracy[both].sort_values("how", kind="stable"), "case", "how", "low", "high")
+    bars_of(left, accuracy[both].sort_values("how", kind="stable"), "case", "how", "low", "high")
     left.set_ylim(0, 1)
     left.set_ylabel("accuracy")
     left.tick_params(axis="x", rotation=30)
@@ -171,14 +171,14 @@ def transfer(table: pd.DataFrame) -> Figure:
 
 def compression(table: pd.DataFrame) -> Figure:
     """α of perturbations by purifier; 1 is neither compression nor expansion."""
-    alpha = _all_seeds(table[table["measure"] == "alpha"])
+    alpha = all_seeds(table[table["measure"] == "alpha"])
     alpha = alpha[(alpha["outcome"] != "any") | alpha["blind"].astype(bool)].dropna(subset="mean")
     alpha = alpha.sort_values("blind", ascending=False, kind="stable")
     alpha["perturbation"] = alpha.apply(
-        lambda r: r["attack"] if r["outcome"] == "any" else f"{_label(r)}: {r['outcome']}", axis=1
+        lambda r: r["attack"] if r["outcome"] == "any" else f"{label_of(r)}: {r['outcome']}", axis=1
     )
     figure, ax = plt.subplots(figsize=(COLUMN * 1.5, 2.5))
-    _bars(ax, alpha, "purifier", "perturbation")
+    bars_of(ax, alpha, "purifier", "perturbation")
     ax.axhline(1, color="0.4", lw=0.7, ls="--")
     ax.set_ylabel("compression rate α")
     figure.legend(*ax.get_legend_handles_labels(), loc="outside lower center", ncols=2)
@@ -202,9 +202,9 @@ def directions(table: pd.DataFrame, matrix: pd.DataFrame) -> Figure:
     axes[1, 0].set_ylabel("input varies,\nξ fixed")
     above.colorbar(image, ax=axes, label="correlation", shrink=0.7)
     ax = below.subplots()
-    means = _all_seeds(table)
+    means = all_seeds(table)
     means["varied"] = means["varied"].map(NAMES)
-    _bars(ax, means, "purifier", "varied")
+    bars_of(ax, means, "purifier", "varied")
     ax.set_ylim(min(0, ax.get_ylim()[0]), 1)
     ax.set_ylabel("mean correlation")
     below.legend(*ax.get_legend_handles_labels(), loc="outside lower center", ncols=2)
@@ -231,13 +231,13 @@ def centroids(histogram: pd.DataFrame) -> Figure:
 
 def variance(table: pd.DataFrame) -> Figure:
     """Variance per pixel by its source, and the signal-to-noise ratio."""
-    table = _all_seeds(table)
+    table = all_seeds(table)
     figure, (left, right) = plt.subplots(1, 2, figsize=(PAGE * 0.8, 2.2), width_ratios=[1.6, 1])
     parts = table[table["component"] != "snr"].copy()
     sources = {"variance_total": "total", "variance_input": "by the input", "variance_internal": "by ξ"}
     parts["source"] = parts["component"].map(sources)
     parts[["mean", "std"]] *= 1e3
-    _bars(left, parts, "purifier", "source")
+    bars_of(left, parts, "purifier", "source")
     left.set_ylabel("variance per pixel, ×10⁻³")
     figure.legend(*left.get_legend_handles_labels(), loc="outside lower left", ncols=3)
     snr = table[table["component"] == "snr"]

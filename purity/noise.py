@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 # Streams: what the numbers are for. Two uses never share one.
-FORWARD, REVERSE, START, BALL = range(4)
+FORWARD, REVERSE, START, BALL, PLANE = range(5)
 
 # Draws below this one judge; those from it on belong to attackers who do not know ξ (see purity.defence).
 ATTACKER = 2**31
@@ -119,6 +119,10 @@ class Noise:
     def ball(self, point: int | Tensor, like: Tensor) -> Callable[[int], Tensor]:
         """The same for the point-th sample of the ball around each image."""
         return lambda j: self._uniforms(BALL, point, j, like)
+
+    def plane(self, like: Tensor) -> Callable[[int], Tensor]:
+        """The same for a random direction (j = 0) and random points (j = 1, 2) of a plane through each image."""
+        return lambda j: self._uniforms(PLANE, 0, j, like)
 
     def _uniforms(self, stream, draw, step, like):
         draw = draw.to(like.device) if isinstance(draw, Tensor) else draw

@@ -139,14 +139,15 @@ def sample_ball(
     f = np.empty((n * points * draws, *x0.shape[1:]), np.float32)
     for rows in progress(list(blocks(len(i), batch))):
         noise = xi.rows(i[rows])
-        xs = _perturbed(images[i[rows]].to(device), noise, p[rows], epsilon)
+        xs = perturbed(images[i[rows]].to(device), noise, p[rows], epsilon)
         f[rows] = purifiers.check(purify(xs, noise.at(k[rows])), xs, f"purifier '{name}'").cpu().numpy()
     i, p = i.view(n, points, draws)[:, :, 0].flatten(), p.view(n, points, draws)[:, :, 0].flatten()
-    x = _perturbed(images[i], xi.rows(i), p, epsilon).numpy()
+    x = perturbed(images[i], xi.rows(i), p, epsilon).numpy()
     return {"x": x.reshape(n, points, *x0.shape[1:]), "f": f.reshape(n, points, draws, *x0.shape[1:])}
 
 
-def _perturbed(x0: Tensor, xi: Noise, point: Tensor, epsilon: float) -> Tensor:
+def perturbed(x0: Tensor, xi: Noise, point: Tensor, epsilon: float) -> Tensor:
+    """x₀ and the point-th random point of the ℓ∞ ball around it, cut to [0, 1]; point (B,) int64."""
     return (x0 + BALLS["linf"].point(xi.ball(point, x0), epsilon)).clamp(0, 1)
 
 

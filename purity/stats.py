@@ -1,7 +1,7 @@
 """Means with their spread, and intervals for shares."""
 
 import numpy as np
-from scipy.stats import norm
+from scipy.stats import norm, rankdata
 
 
 def wilson(share: float, n: float, level: float = 0.95) -> tuple[float, float]:
@@ -45,3 +45,49 @@ def spread(values: np.ndarray) -> dict[str, float]:
         return {"n": 0, "mean": float("nan"), "std": float("nan")}
     std = float(values.std(ddof=1)) if len(values) > 1 else float("nan")
     return {"n": len(values), "mean": float(values.mean()), "std": std}
+
+
+def mean_interval(values: np.ndarray, level: float = 0.95) -> tuple[float, float, float]:
+    """Mean of the finite ones among values (n,) and its interval by the normal law; NaN limits for fewer than two."""
+    values = np.asarray(values, np.float64)
+    values = values[np.isfinite(values)]
+    if len(values) < 2:
+        return float(values.mean()) if len(values) else float("nan"), float("nan"), float("nan")
+    mean, error = values.mean(), norm.ppf(0.5 + level / 2) * values.std(ddof=1) / np.sqrt(len(values))
+    return float(mean), float(mean - error), float(mean + error)
+
+
+def spearman(a: np.ndarray, b: np.ndarray, level: float = 0.95) -> tuple[float, float, float]:
+    """Rank correlation ρ of n pairs and its interval: Fisher's z with variance (1 + ρ²/2)/(n − 3) (Bonett & Wright
+    2000). NaN where one of them is constant; NaN limits for n ≤ 3."""
+    ranks_a, ranks_b = rankdata(a), rankdata(b)
+    if np.ptp(ranks_a) == 0 or np.ptp(ranks_b) == 0:
+        return float("nan"), float("nan"), float("nan")
+    rho, n = float(np.corrcoef(ranks_a, ranks_b)[0, 1]), len(ranks_a)
+    if n <= 3:
+        return rho, float("nan"), float("nan")
+    z = np.arctanh(np.clip(rho, -1 + 1e-12, 1 - 1e-12))
+    half = norm.ppf(0.5 + level / 2) * np.sqrt((1 + rho**2 / 2) / (n - 3))
+    return rho, float(np.tanh(z - half)), float(np.tanh(z + half))
+
+
+def auc(positive: np.ndarray, negative: np.ndarray, level: float = 0.95) -> tuple[float, float, float]:
+    """P(a positive scores higher than a negative), ties half, and its interval (Hanley & McNeil 1982). Scores may be
+    infinite. NaN where either is empty."""
+    m, n = len(positive), len(negative)
+    if m == 0 or n == 0:
+        return float("nan"), float("nan"), float("nan")
+    ranks = rankdata(np.concatenate([positive, negative]))
+    area = float((ranks[:m].sum() - m * (m + 1) / 2) / (m * n))
+    q1, q2 = area / (2 - area), 2 * area**2 / (1 + area)
+    variance = (area * (1 - area) + (m - 1) * (q1 - area**2) + (n - 1) * (q2 - area**2)) / (m * n)
+    half = norm.ppf(0.5 + level / 2) * np.sqrt(max(variance, 0.0))
+    return area, max(0.0, area - half), min(1.0, area + half)
+
+
+def roc(positive: np.ndarray, negative: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """False and true positive rate of every threshold on the score, from (0, 0) to (1, 1)."""
+    thresholds = np.unique(np.concatenate([positive, negative]))[::-1]
+    true = [np.mean(positive >= t) for t in thresholds]
+    false = [np.mean(negative >= t) for t in thresholds]
+    return np.array([0.0, *false]), np.array([0.0, *true])

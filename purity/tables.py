@@ -26,7 +26,7 @@ class Record(NamedTuple):
 Keys = tuple[str, ...]
 
 
-def _grouped(records: Iterable[Record], by: Keys) -> list[tuple[dict, list[Record]]]:
+def grouped(records: Iterable[Record], by: Keys) -> list[tuple[dict, list[Record]]]:
     """Records that share the keys `by`, in order of first appearance; within a group by seed."""
     groups: dict[tuple, list[Record]] = {}
     for record in records:
@@ -37,14 +37,14 @@ def _grouped(records: Iterable[Record], by: Keys) -> list[tuple[dict, list[Recor
     ]
 
 
-def _spread_rows(keys: dict, members: list[Record], name: str) -> list[dict]:
+def spread_rows(keys: dict, members: list[Record], name: str) -> list[dict]:
     """A row per seed and one for all, of one per-image array."""
     rows = [keys | {"seed": r.keys["seed"], "seeds": 1} | stats.spread(r.arrays[name]) for r in members]
     together = np.concatenate([r.arrays[name].ravel() for r in members])
     return [*rows, keys | {"seed": "all", "seeds": len(members)} | stats.spread(together)]
 
 
-def _accuracy_rows(keys: dict, members: list[Record], name: str) -> list[dict]:
+def accuracy_rows(keys: dict, members: list[Record], name: str) -> list[dict]:
     """A row per seed and one for all, of one array of outcomes (n,) or (R, n)."""
     outcomes = [np.atleast_2d(r.arrays[name]) for r in members]
     rows = [
@@ -63,7 +63,7 @@ ATTACKED = ("purifier", "attack", "knowledge")
 def trajectory(purified: list[Record]) -> pd.DataFrame:
     """ℓ2 and ℓ∞ to x₀ at every state between x and f_ξ(x) (Liu & Wei Fig. 1c, Tables S2-S4)."""
     rows = []
-    for keys, members in _grouped(purified, ATTACKED):
+    for keys, members in grouped(purified, ATTACKED):
         for distance, name in (("l2", "path_l2"), ("linf", "path_linf")):
             for step, time in enumerate(members[0].arrays["path_time"]):
                 together = np.concatenate([r.arrays[name][step] for r in members])
@@ -78,12 +78,12 @@ def distances(measured: list[Record]) -> pd.DataFrame:
     `frechet-classifier` is the Fréchet distance on the classifier's penultimate features, not FID.
     """
     rows = []
-    for keys, members in _grouped(measured, ATTACKED):
+    for keys, members in grouped(measured, ATTACKED):
         for measure, when in product(("l2", "linf", "ssim"), ("before", "after")):
-            rows += _spread_rows(keys | {"measure": measure, "when": when}, members, f"{measure}_{when}")
+            rows += spread_rows(keys | {"measure": measure, "when": when}, members, f"{measure}_{when}")
         with_features = [r for r in members if "frechet_after" in r.arrays]
         for when in ("before", "after") if with_features else ():
-            of_all = _spread_rows(
+            of_all = spread_rows(
                 keys | {"measure": "frechet-classifier", "when": when}, with_features, f"frechet_{when}"
             )
             rows += [row | {"n": len(members[0].arrays["l2_before"])} for row in of_all]
@@ -97,11 +97,11 @@ def robustness(measured: list[Record]) -> pd.DataFrame:
     as their knowledge means it, clean images both ways.
     """
     rows = []
-    for keys, members in _grouped(measured, ATTACKED):
+    for keys, members in grouped(measured, ATTACKED):
         if keys["attack"] == "clean" or keys["knowledge"] == "none":
-            rows += _accuracy_rows(keys | {"judged": "fresh"}, members, "correct_varying")
+            rows += accuracy_rows(keys | {"judged": "fresh"}, members, "correct_varying")
         if keys["attack"] == "clean" or keys["knowledge"] != "none":
-            rows += _accuracy_rows(keys | {"judged": "fixed"}, members, "correct_fixed")
+            rows += accuracy_rows(keys | {"judged": "fixed"}, members, "correct_fixed")
     return pd.DataFrame(rows)
 
 
@@ -114,13 +114,13 @@ def transfer(measured: list[Record], crafted: list[Record], subset: list[Record]
     crafted: the attacks' images x. subset: the clean ones.
     """
     rows, x0 = [], subset[0].arrays["x"]
-    for keys, members in _grouped((r for r in measured if r.keys["attack"] != "clean"), ATTACKED):
+    for keys, members in grouped((r for r in measured if r.keys["attack"] != "clean"), ATTACKED):
         if keys["knowledge"] == "all":
-            rows += _accuracy_rows({"measure": "accuracy"} | keys | {"judged": "fixed"}, members, "correct_fixed")
+            rows += accuracy_rows({"measure": "accuracy"} | keys | {"judged": "fixed"}, members, "correct_fixed")
         if keys["knowledge"] in ("all", "none"):
-            rows += _accuracy_rows({"measure": "accuracy"} | keys | {"judged": "fresh"}, members, "correct_varying")
-    for _, of_purifier in _grouped(crafted, ("purifier",)):
-        groups = _grouped(of_purifier, ATTACKED)
+            rows += accuracy_rows({"measure": "accuracy"} | keys | {"judged": "fresh"}, members, "correct_varying")
+    for _, of_purifier in grouped(crafted, ("purifier",)):
+        groups = grouped(of_purifier, ATTACKED)
         for (keys, first), (other, second) in product(groups, groups):
             if other["knowledge"] != "all":
                 continue
@@ -144,16 +144,16 @@ def compression(measured: list[Record]) -> pd.DataFrame:
     blind: the perturbation looked at no defence.
     """
     rows = []
-    for keys, members in _grouped((r for r in measured if r.keys["attack"] != "clean"), ATTACKED):
+    for keys, members in grouped((r for r in measured if r.keys["attack"] != "clean"), ATTACKED):
         keys["blind"] = members[0].keys["blind"]
-        rows += _spread_rows(keys | {"measure": "alpha", "outcome": "any"}, members, "alpha")
+        rows += spread_rows(keys | {"measure": "alpha", "outcome": "any"}, members, "alpha")
         if keys["knowledge"] == "all":
             for outcome, wanted in (("robust", True), ("fooled", False)):
                 chosen = [
                     Record(r.keys, {"alpha": r.arrays["alpha"][r.arrays["correct_fixed"] == wanted]}) for r in members
                 ]
-                rows += _spread_rows(keys | {"measure": "alpha", "outcome": outcome}, chosen, "alpha")
-            rows += _accuracy_rows(keys | {"measure": "accuracy", "outcome": "any"}, members, "correct_fixed")
+                rows += spread_rows(keys | {"measure": "alpha", "outcome": outcome}, chosen, "alpha")
+            rows += accuracy_rows(keys | {"measure": "accuracy", "outcome": "any"}, members, "correct_fixed")
     return pd.DataFrame(rows)
 
 
@@ -163,16 +163,16 @@ def directions(balls: list[Record]) -> pd.DataFrame:
     varied: `xi` is one input under many ξ, `input` is many inputs of the ball under one ξ.
     """
     rows = []
-    for keys, members in _grouped(balls, ("purifier",)):
+    for keys, members in grouped(balls, ("purifier",)):
         for varied in ("xi", "input"):
-            rows += _spread_rows(keys | {"varied": varied}, members, f"directions_{varied}")
+            rows += spread_rows(keys | {"varied": varied}, members, f"directions_{varied}")
     return pd.DataFrame(rows)
 
 
 def directions_matrix(balls: list[Record]) -> pd.DataFrame:
     """The correlation matrices behind `directions` of the first image and first seed: a row for each entry."""
     rows = []
-    for keys, members in _grouped(balls, ("purifier",)):
+    for keys, members in grouped(balls, ("purifier",)):
         for varied in ("xi", "input"):
             matrix = members[0].arrays[f"matrix_{varied}"]
             for i, j in np.ndindex(matrix.shape):
@@ -190,18 +190,18 @@ def centroids(balls: list[Record]) -> pd.DataFrame:
     mean and std are of the distances averaged image by image.
     """
     rows = []
-    for keys, members in _grouped(balls, ("purifier",)):
+    for keys, members in grouped(balls, ("purifier",)):
         for varied in VARIED:
             distances = [(r.keys, r.arrays[f"centroid_{varied}"]) for r in members]
             per_image = [Record(k, {"mean": d.reshape(len(d), -1).mean(axis=1)}) for k, d in distances]
-            rows += _spread_rows(keys | {"varied": varied}, per_image, "mean")
+            rows += spread_rows(keys | {"varied": varied}, per_image, "mean")
     return pd.DataFrame(rows)
 
 
 def centroids_histogram(balls: list[Record], bins: int = 60) -> pd.DataFrame:
     """Histogram of all those distances, over seeds: a row for each bin, `density` integrates to 1."""
     rows = []
-    for keys, members in _grouped(balls, ("purifier",)):
+    for keys, members in grouped(balls, ("purifier",)):
         values = {
             varied: np.concatenate([r.arrays[f"centroid_{varied}"].ravel() for r in members]) for varied in VARIED
         }
@@ -218,7 +218,7 @@ def centroids_histogram(balls: list[Record], bins: int = 60) -> pd.DataFrame:
 def variance(balls: list[Record]) -> pd.DataFrame:
     """Law of total variance per pixel and SNR (Liu & Wei eq. 7, 11, Table S5)."""
     rows = []
-    for keys, members in _grouped(balls, ("purifier",)):
+    for keys, members in grouped(balls, ("purifier",)):
         for component in ("variance_total", "variance_input", "variance_internal", "snr"):
-            rows += _spread_rows(keys | {"component": component}, members, component)
+            rows += spread_rows(keys | {"component": component}, members, component)
     return pd.DataFrame(rows)

@@ -1,0 +1,65 @@
+"""J = ∂f_ξ/∂x at a fixed ξ, exactly, some directions at a time (Liu & Wei §2, eq. 6).
+
+Three ways with the same result. `rows` makes a copy of the image for each direction: one evaluation forward, one back.
+`reverse` and `forward` evaluate f once for all directions and repeat only what is linear, which is a third quicker for
+networks large enough, not for small ones (benchmarks/jacobian.py). `reverse` keeps the activations of one purification,
+`forward` keeps none, `rows` those of all copies unless the purifier recomputes them.
+"""
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+# f maps every one of any number of rows by the same function: one purifier, one ξ.
+# Directions (c, C, H, W) → what J, or its transpose, makes of them, same shape.
+Linear = Callable[[Tensor], Tensor]
+
+
+def repeated(f: Callable[[Tensor], Tensor], x: Tensor) -> Linear:
+    """v ↦ Jᵀ v at one image x (1, C, H, W), by reverse mode on as many copies of x as there are directions."""
+
+    def pull(v: Tensor) -> Tensor:
+        copies = x.expand(len(v), *x.shape[1:]).clone().requires_grad_()
+        return torch.autograd.grad(f(copies), copies, v)[0]
+
+    return pull
+
+
+def pushforward(f: Callable[[Tensor], Tensor], x: Tensor) -> Linear:
+    """v ↦ J v at one image x (1, C, H, W), by forward mode. A custom autograd function inside f needs a `jvp`."""
+
+    def push(v: Tensor) -> Tensor:
+        return torch.func.jvp(f, (x,), (v[None],))[1][0]
+
+    return torch.func.vmap(push)
+
+
+def pullback(f: Callable[[Tensor], Tensor], x: Tensor) -> Linear:
+    """v ↦ Jᵀ v at one image x (1, C, H, W), by reverse mode: f is evaluated once, its activations are kept."""
+    x = x.detach().requires_grad_()
+    y = f(x)
+
+    def pull(v: Tensor) -> Tensor:
+        return torch.autograd.grad(y, x, v[:, None], retain_graph=True, is_grads_batched=True)[0][:, 0]
+
+    return pull
+
+
+MODES: dict[str, Callable[[Callable[[Tensor], Tensor], Tensor], Linear]] = {
+    "rows": repeated,
+    "reverse": pullback,
+    "forward": pushforward,
+}
+
+
+def basis(columns: Tensor, x: Tensor) -> Tensor:
+    """Unit vectors e_j of the image space, (c, C, H, W) for x (1, C, H, W) and j in `columns`."""
+    e = torch.zeros(len(columns), x.numel(), dtype=x.dtype, device=x.device)
+    e[torch.arange(len(columns)), columns] = 1
+    return e.view(-1, *x.shape[1:])
+
+
+def singular_values(matrix: Tensor) -> Tensor:
+    """Of J or of its transpose, (d, d) → (d,) float64, largest first."""
+    return torch.linalg.svdvals(matrix.double())
