@@ -121,7 +121,7 @@ def _predict(classify: Classifier, x: Tensor, u: Tensor, v: Tensor, a: Tensor, b
 
 
 def _map(classify: Classifier, x: Tensor, u: Tensor, v: Tensor, radius: float, lattice: int, batch: int) -> np.ndarray:
-    """Predicted classes (L, L) in the plane of u and v through x, all (1, C, H, W); rows go along v, columns along u."""
+    """Predicted classes (L, L) in the plane of u and v through x, all (1, C, H, W): rows along v, columns along u."""
     side = torch.linspace(-radius, radius, lattice, device=x.device)
     b, a = (c.flatten() for c in torch.meshgrid(side, side, indexing="ij"))
     predicted = [_predict(classify, x, u, v, a[rows], b[rows]).cpu() for rows in blocks(len(a), batch)]

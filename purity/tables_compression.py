@@ -54,8 +54,8 @@ def jacobian_spectrum(jacobians: list[Record]) -> pd.DataFrame:
 def pca(spectra: list[Record], kept: int = 50) -> pd.DataFrame:
     """Variance along the principal components of the ball, before and after purification (earlier version, Fig. 5b).
 
-    The first `kept` of them.     Mean and std over images and seeds. relative: over the mean variance of the ball before, so that 1 is neither
-    compression nor expansion. share: of all variance before or after.
+    The first `kept` of them. Mean and std over images and seeds are those of the variance over the mean variance of the
+    ball before, so that 1 is neither compression nor expansion. variance: as it is; share: of all variance then.
     """
     rows = []
     for keys, members in grouped(spectra, ("purifier",)):
