@@ -1,7 +1,9 @@
-# make        install the locked environment and run the embedded experiment on all cores
-# make test   the tests
-# make check  format and lint, as CI does
-# make clean  remove results
+# make         install the locked environment and run the embedded experiment on all cores: the main findings
+# make all     the same with every table and figure of the papers, and the comparison with them
+# make report  all of it in one page to read, report.zip
+# make test    the tests
+# make check   format and lint, as CI does
+# make clean   remove results
 
 # uv from the PATH, or one of our own in .uv/
 UV := $(shell command -v uv 2>/dev/null || echo .uv/bin/uv)
@@ -9,13 +11,18 @@ PYTHON ?= python3
 CORES ?= all
 RUN := $(UV) run --frozen --no-sync
 
-.PHONY: all results install test check clean
+.PHONY: results all report install test check clean
 
 results: install
-	@$(RUN) snakemake --cores $(CORES) --quiet rules reason $(ARGS)
-	@echo "The figures are in results/*/figures/, open results/digits/figures/robustness.png first."
+	@$(RUN) snakemake foundation --cores $(CORES) --quiet rules reason $(ARGS)
+	@echo "The figures are in results/*/figures/, open results/digits/figures/robustness.png first; make all adds the others."
 
-all: results
+all: install
+	@$(RUN) snakemake --cores $(CORES) --quiet rules reason $(ARGS)
+	@echo "The figures are in results/*/figures/, open results/digits/comparison.html first."
+
+report: all
+	@$(RUN) snakemake --report report.zip
 
 install: .venv/installed
 

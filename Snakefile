@@ -15,13 +15,20 @@ min_version("9.27")
 configfile: "config/config.yaml"
 
 
+report: "workflow/report/workflow.rst"
+
+
 include: "workflow/rules/common.smk"
+include: "workflow/rules/targets.smk"
 include: "workflow/rules/models.smk"
 include: "workflow/rules/attacks.smk"
 include: "workflow/rules/purification.smk"
 include: "workflow/rules/measures.smk"
+include: "workflow/rules/compression.smk"
+include: "workflow/rules/earlier.smk"
 include: "workflow/rules/tables.smk"
 include: "workflow/rules/figures.smk"
+include: "workflow/rules/comparison.smk"
 
 
 # Every stage is asked for, not only the figures: after a rerun that failed half-way, an old figure would else pass
@@ -30,6 +37,12 @@ rule all:
     default_target: True
     input:
         everything(),
+
+
+# The main findings, without the parts of the config that add to them.
+rule foundation:
+    input:
+        foundation(),
 
 
 onsuccess:

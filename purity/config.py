@@ -80,6 +80,113 @@ def _experiment(config: dict, key: str, experiment: dict) -> None:
     _named(gallery["steps"], attacked, f"{key}.gallery.steps", f"purifier of {key}.attacked")
     if gallery["knowledge"] not in attacked[gallery["steps"]].get(gallery["attack"], []):
         _refuse(f"{key}.gallery", f"{gallery['attack']} with knowledge {gallery['knowledge']} is not attacked above")
+    for part, check_part in PARTS.items():
+        if experiment.get(part):
+            check_part(config, f"{key}.{part}", experiment, experiment[part])
+
+
+def _sweep(config: dict, key: str, experiment: dict, part: dict) -> None:
+    _attack(config, f"{key}.attack", part["attack"], blind=False)
+    _attack(config, f"{key}.noise", part["noise"], blind=True)
+    for name in part["purifiers"]:
+        _named(name, config["purifiers"], f"{key}.purifiers", "purifier")
+        if "t" not in config["purifiers"][name].get("options", {}):
+            _refuse(f"{key}.purifiers", f"'{name}' has no option t to vary")
+    known = {name for name, attacks in experiment["attacked"].items() if "all" in attacks.get(part["attack"], [])}
+    points = known | {(name, t) for name in part["purifiers"] for t in part["attacked"]}
+    if len(points) < 3:
+        _refuse(f"{key}.attacked", "a law through purifiers and t needs at least three of them")
+
+
+def _budget(config: dict, key: str, experiment: dict, part: dict) -> None:
+    for name in part["attacks"]:
+        _attack(config, f"{key}.attacks", name, blind=False)
+        if "epsilon" not in config["attacks"][name].get("options", {}):
+            _refuse(f"{key}.attacks", f"'{name}' has no option epsilon to scale")
+    if not experiment.get("sweep"):
+        _refuse(key, "it is drawn beside the law; give a sweep too")
+
+
+def _jacobian(config: dict, key: str, experiment: dict, part: dict) -> None:
+    _purifiers_and_images(key, experiment, part)
+    _attack(config, f"{key}.attack", part["attack"], blind=False)
+
+
+def _pca(config: dict, key: str, experiment: dict, part: dict) -> None:
+    _purifiers_and_images(key, experiment, part)
+
+
+def _fuzzy(config: dict, key: str, experiment: dict, part: dict) -> None:
+    _purifiers_and_images(key, experiment, part)
+    for name in part["attacks"]:
+        _attack(config, f"{key}.attacks", name)
+    for purifier in part["purifiers"]:
+        if not any("none" in experiment["attacked"][purifier].get(attack, []) for attack in part["attacks"]):
+            _refuse(f"{key}.attacks", f"none of them is made for {purifier} with knowledge none")
+
+
+def _cap(config: dict, key: str, experiment: dict, part: dict) -> None:
+    _attack(config, f"{key}.attack", part["attack"], blind=False)
+    _attacked_with(key, experiment, part["purifier"], part["attack"], "none")
+
+
+def _margins(config: dict, key: str, experiment: dict, part: dict) -> None:
+    _attack(config, f"{key}.attack", part["attack"], blind=False)
+    for name in part["purifiers"]:
+        _attacked_with(key, experiment, name, part["attack"], "all")
+
+
+PARTS = {
+    "sweep": _sweep,
+    "budget": _budget,
+    "jacobian": _jacobian,
+    "pca": _pca,
+    "fuzzy": _fuzzy,
+    "cap": _cap,
+    "margins": _margins,
+}
+
+
+def _attack(config: dict, key: str, name: str, blind: bool | None = None) -> None:
+    _named(name, config["attacks"], key, "attack")
+    if blind is not None and config["attacks"][name].get("blind", False) != blind:
+        _refuse(key, f"'{name}' is {'not ' if blind else ''}blind")
+
+
+def _purifiers_and_images(key: str, experiment: dict, part: dict) -> None:
+    for name in part["purifiers"]:
+        _named(name, experiment["attacked"], f"{key}.purifiers", "purifier under `attacked`")
+    if part.get("images", 0) > experiment["images"]:
+        _refuse(f"{key}.images", f"more than the {experiment['images']} images of the experiment")
+
+
+def _attacked_with(key: str, experiment: dict, purifier: str, attack: str, knowledge: str) -> None:
+    _named(purifier, experiment["attacked"], key, "purifier under `attacked`")
+    if knowledge not in experiment["attacked"][purifier].get(attack, []):
+        _refuse(key, f"{attack} with knowledge {knowledge} is not made for {purifier} under `attacked`")
+
+
+def same(presets: dict[str, dict], wanted: dict[str, dict]) -> list[str]:
+    """Names among `wanted` whose preset has every value that is wanted of it, as in config/reference/settings.yaml.
+
+    A preset is {make or run: function, options: {…}}; what is wanted of both stands side by side.
+    """
+    return [
+        name
+        for name, values in wanted.items()
+        if name in presets and agrees({**presets[name].get("options", {}), **presets[name]}, values)
+    ]
+
+
+def agrees(found: dict, wanted: dict) -> bool:
+    """Every value wanted is there; numbers to a relative 1e-6."""
+    return all(key in found and _equal(found[key], value) for key, value in wanted.items())
+
+
+def _equal(a: object, b: object) -> bool:
+    if isinstance(a, int | float) and isinstance(b, int | float):
+        return math.isclose(a, b, rel_tol=1e-6)
+    return a == b
 
 
 def _named(name: str | None, among: dict, key: str, kind: str) -> None:

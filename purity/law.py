@@ -21,10 +21,10 @@ class Sigmoid(NamedTuple):
         return self.top * expit(-self.steepness * (np.asarray(alpha, np.float64) - self.middle))
 
 
-def fit(alpha: Array, accuracy: Array, trials: int) -> Sigmoid:
+def fit(alpha: Array, accuracy: Array, trials: int, start: Sigmoid | None = None) -> Sigmoid:
     """Least squares through points (P,), P ≥ 3, each accuracy weighted by its binomial spread in `trials` images.
 
-    0 ≤ top ≤ 1, steepness ≥ 0. Started from several places: the best of the minima is taken.
+    0 ≤ top ≤ 1, steepness ≥ 0. Started from several places, of whose minima the best is taken, or from `start` alone.
     """
     alpha, accuracy = np.asarray(alpha, np.float64), np.asarray(accuracy, np.float64)
     if len(alpha) < 3:
@@ -36,7 +36,8 @@ def fit(alpha: Array, accuracy: Array, trials: int) -> Sigmoid:
     def residuals(p: Array) -> Array:
         return (Sigmoid(*p)(alpha) - accuracy) / error
 
-    starts = [(top, k / width, m) for top in (0.8, 1.0) for k in (4, 20) for m in np.quantile(alpha, (0.25, 0.75))]
+    middles = np.quantile(alpha, (0.25, 0.75))
+    starts = [start] if start else [(top, k / width, m) for top in (0.8, 1.0) for k in (4, 20) for m in middles]
     bounds = ([0, 0, -10 * width], [1, 1e4 / width, alpha.max() + 10 * width])
     fits = [least_squares(residuals, np.clip(s, bounds[0], bounds[1]), bounds=bounds) for s in starts]
     return Sigmoid(*min(fits, key=lambda f: f.cost).x)

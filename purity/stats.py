@@ -2,6 +2,7 @@
 
 import numpy as np
 from scipy.stats import norm, rankdata
+from scipy.stats import t as student
 
 
 def wilson(share: float, n: float, level: float = 0.95) -> tuple[float, float]:
@@ -91,3 +92,22 @@ def roc(positive: np.ndarray, negative: np.ndarray) -> tuple[np.ndarray, np.ndar
     true = [np.mean(positive >= t) for t in thresholds]
     false = [np.mean(negative >= t) for t in thresholds]
     return np.array([0.0, *false]), np.array([0.0, *true])
+
+
+def t_interval(values: np.ndarray, level: float = 0.95) -> tuple[float, float, float]:
+    """Mean of a few values (n,) and Student's interval; NaN limits for fewer than two."""
+    mean, n = float(np.mean(values)), len(values)
+    if n < 2:
+        return mean, float("nan"), float("nan")
+    half = float(student.ppf(0.5 + level / 2, n - 1) * np.std(values, ddof=1) / np.sqrt(n))
+    return mean, mean - half, mean + half
+
+
+def difference_interval(a: np.ndarray, b: np.ndarray, level: float = 0.95) -> tuple[float, float, float]:
+    """Difference of the means of two groups and its interval (Welch, normal law); NaN where a group has no two."""
+    if len(a) < 2 or len(b) < 2:
+        return float("nan"), float("nan"), float("nan")
+    mean = float(np.mean(a) - np.mean(b))
+    error = np.sqrt(np.var(a, ddof=1) / len(a) + np.var(b, ddof=1) / len(b))
+    half = float(norm.ppf(0.5 + level / 2) * error)
+    return mean, mean - half, mean + half

@@ -160,6 +160,12 @@ def load_table(path: str | Path) -> "pd.DataFrame":
         raise ValueError(f"{path} is damaged ({error}); delete it and run again") from error
 
 
+def save_text(path: str | Path, text: str) -> None:
+    """A text file, in one move."""
+    with replacing(path) as temporary:
+        Path(temporary).write_text(text, encoding="utf-8")
+
+
 def save_figure(figure: "Figure", png: str | Path, pdf: str | Path) -> None:
     """A figure as PNG and as PDF, without the date of the day: equal figures give equal files."""
     for path, kind, metadata in (

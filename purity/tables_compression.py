@@ -134,16 +134,18 @@ def law_fit(probes: list[Record], steps: int = 41) -> pd.DataFrame:
     )
     grid = np.linspace(0, 1.05 * max(1.0, alpha.mean(axis=1).max()), steps)
 
+    n = alpha.shape[1]
+    start = lawful.fit(alpha.mean(axis=1), robust.mean(axis=1), n)
+
     def quantities(rows: np.ndarray) -> dict[tuple[str, float], float]:
         a, r, c = (values[:, rows].mean(axis=1) for values in (alpha, robust, clean))
-        s = lawful.fit(a, r, len(rows))
+        s = lawful.fit(a, r, n, start)
         at_zero, measured = float(s(0.0)), float(c.mean())
         found = {"top": s.top, "steepness": s.steepness, "middle": s.middle, "at-zero": at_zero, "clean": measured}
         found |= {"at-zero-minus-clean": at_zero - measured, "misfit": float(np.sqrt(np.mean((s(a) - r) ** 2)))}
         named = {(name, float("nan")): value for name, value in found.items()}
         return named | {("curve", g): v for g, v in zip(grid.tolist(), s(grid).tolist(), strict=True)}
 
-    n = alpha.shape[1]
     whole = quantities(np.arange(n))
     again = [list(quantities(rows).values()) for rows in lawful.images_drawn(n)]
     low, high = np.quantile(again, (0.025, 0.975), axis=0)

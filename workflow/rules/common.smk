@@ -10,7 +10,9 @@ ROOT = Path(str(workflow.current_basedir)).parents[1]
 if str(ROOT) not in sys.path:
     sys.path.insert(0, str(ROOT))
 
-from purity.config import check
+import yaml
+
+from purity.config import agrees, check, same
 from purity.provenance import Project
 
 PROJECT = Project(ROOT, Path.cwd())
@@ -39,7 +41,7 @@ SIGHTED = [name for name in config["attacks"] if name not in BLIND]
 
 wildcard_constraints:
     experiment=one_of(config["experiments"]),
-    purifier=one_of(config["purifiers"]),
+    purifier=f"(?:{one_of(config['purifiers'])})(?:@t=[1-9][0-9]*)?",
     attack=one_of(["clean", *config["attacks"]]),
     knowledge="none|all|forward|reverse",
     seed=r"\d+",
@@ -49,10 +51,10 @@ wildcard_constraints:
 # Specs: the parts of the config that a result depends on. Presets are sorted: the order of keys changes nothing.
 
 
-def ordered(preset):
-    if isinstance(preset, dict):
-        return {key: ordered(preset[key]) for key in sorted(preset)}
-    return preset
+def ordered(value):
+    if isinstance(value, dict):
+        return {key: ordered(value[key]) for key in sorted(value)}
+    return value
 
 
 def experiment(w):
@@ -63,20 +65,33 @@ def classifier(w):
     return model("classifiers", experiment(w)["classifier"])
 
 
+def preset(name):
+    """A purifier's preset and its options; of `<purifier>@t=<t>` with another strength. One that keeps all t evaluations
+    keeps all of the other t too, one that keeps fewer keeps as many."""
+    base, _, t = name.partition("@t=")
+    options = dict(config["purifiers"][base].get("options", {}))
+    if t:
+        whole = options.get("steps") == options["t"]
+        options["t"] = int(t)
+        if "steps" in options:
+            options["steps"] = int(t) if whole else min(options["steps"], int(t))
+    return config["purifiers"][base], options
+
+
 def purifier(name):
-    preset = config["purifiers"][name]
-    diffusion = preset.get("diffusion")
+    chosen, options = preset(name)
+    diffusion = chosen.get("diffusion")
     return {
         "name": name,
-        "make": preset["make"],
-        "options": ordered(preset.get("options", {})),
+        "make": chosen["make"],
+        "options": ordered(options),
         "diffusion": model("diffusions", diffusion) if diffusion else None,
     }
 
 
 def model(kind, name):
-    preset = config[kind][name]
-    return {"network": preset["network"], "options": ordered(preset.get("options", {}))}
+    chosen = config[kind][name]
+    return {"network": chosen["network"], "options": ordered(chosen.get("options", {}))}
 
 
 def attack(name):
@@ -84,9 +99,8 @@ def attack(name):
 
 
 def training(kind, name):
-    preset = config[kind][name]
-    dataset = config["datasets"][preset["training"]["dataset"]]
-    return model(kind, name) | {"training": ordered(preset["training"]), **ordered(dataset)}
+    chosen = config[kind][name]["training"]
+    return model(kind, name) | {"training": ordered(chosen), **ordered(config["datasets"][chosen["dataset"]])}
 
 
 def keys(w):
@@ -124,10 +138,10 @@ def functions(*specs):
 
 def weights(kind, name):
     """The checkpoint of a model: trained here, given as a file, or none."""
-    preset = config[kind][name]
-    if "training" in preset:
+    chosen = config[kind][name]
+    if "training" in chosen:
         return [f"results/models/{kind}/{name}.safetensors"]
-    return [preset["weights"]] if "weights" in preset else []
+    return [chosen["weights"]] if "weights" in chosen else []
 
 
 def classifier_weights(w):
@@ -135,7 +149,7 @@ def classifier_weights(w):
 
 
 def diffusion_weights(w):
-    diffusion = config["purifiers"][w.purifier].get("diffusion")
+    diffusion = preset(w.purifier)[0].get("diffusion")
     return weights("diffusions", diffusion) if diffusion else []
 
 
@@ -164,16 +178,81 @@ def stage(kind, name, clean=True):
     ]
 
 
+def seed_after(w):
+    """The next of an experiment's seeds, round and round."""
+    seeds = experiment(w)["seeds"]
+    return seeds[(seeds.index(int(w.seed)) + 1) % len(seeds)]
+
+
+def images_of(w, attack, knowledge="none"):
+    """The images of an attack in the experiment, for the purifier and with the seed of a stage."""
+    return adversarial(SimpleNamespace(**w, attack=attack, knowledge=knowledge))
+
+
 def crafted(name):
     """Stores of adversarial images that looked at their defence."""
     return [path for path in stage("adversarial", name, clean=False) if Path(path).parts[4] in SIGHTED]
 
 
-def balls(kind, name):
-    chosen = config["experiments"][name]
+def of_purifiers(kind, name, purifiers):
+    """Stores of one kind that there is one of for each purifier and seed."""
     return [
         f"results/{name}/{kind}/{purifier}/seed-{seed}.zarr.zip"
-        for purifier, seed in product(chosen["ball"]["purifiers"], chosen["seeds"])
+        for purifier, seed in product(purifiers, config["experiments"][name]["seeds"])
+    ]
+
+
+def balls(kind, name):
+    return of_purifiers(kind, name, config["experiments"][name]["ball"]["purifiers"])
+
+
+def at(purifier, t):
+    """The name of a purifier at strength t; its own if it has that strength."""
+    return purifier if config["purifiers"][purifier]["options"]["t"] == t else f"{purifier}@t={t}"
+
+
+def strengths(name, *lists):
+    """The swept purifiers at each t of these lists of the sweep (`attacked`, `clean`)."""
+    sweep = config["experiments"][name]["sweep"]
+    ts = sorted(dict.fromkeys(t for key in lists for t in sweep.get(key, [])))
+    return [at(purifier, t) for purifier, t in product(sweep["purifiers"], ts)]
+
+
+def lawful(name):
+    """Purifiers whose compression rate and robustness make a point of the law: all whose attacker knows ξ."""
+    chosen = config["experiments"][name]
+    known = [
+        purifier
+        for purifier, attacks in chosen["attacked"].items()
+        if "all" in attacks.get(chosen["sweep"]["attack"], [])
+    ]
+    return list(dict.fromkeys([*known, *strengths(name, "attacked")]))
+
+
+def judged(name):
+    """(purifier, attack, knowledge) of what is judged many times; clean images are the control."""
+    chosen = config["experiments"][name]
+    for purifier in chosen["fuzzy"]["purifiers"]:
+        yield purifier, "clean", "none"
+        for attack in chosen["fuzzy"]["attacks"]:
+            if "none" in chosen["attacked"][purifier].get(attack, []):
+                yield purifier, attack, "none"
+
+
+def judgings(name):
+    return [
+        f"results/{name}/judgings/{purifier}/{attack}/{knowledge}/seed-{seed}.zarr.zip"
+        for (purifier, attack, knowledge), seed in product(judged(name), config["experiments"][name]["seeds"])
+    ]
+
+
+def known(kind, name, purifiers, attack):
+    """Stores of one kind about the attack that knows ξ on those of the purifiers that it was made for."""
+    chosen = config["experiments"][name]
+    return [
+        f"results/{name}/{kind}/{purifier}/{attack}/all/seed-{seed}.zarr.zip"
+        for purifier, seed in product(purifiers, chosen["seeds"])
+        if "all" in chosen["attacked"][purifier].get(attack, [])
     ]
 
 
@@ -198,71 +277,3 @@ def gallery_stores(w):
         "purified": [of("purified", purifier) for purifier in gallery_purifiers(w)],
         "states": of("states", shown["steps"]),
     }
-
-
-# Tables and figures by their ids in the papers.
-
-# id: stores it is made of, by name of the function's argument
-TABLES = {
-    "trajectory": lambda name: {"purified": stage("purified", name, clean=False)},
-    "distances": lambda name: {"measured": stage("measures", name, clean=False)},
-    "robustness": lambda name: {"measured": stage("measures", name)},
-    "transfer": lambda name: {
-        "measured": stage("measures", name, clean=False),
-        "crafted": crafted(name),
-        "subset": [f"results/{name}/data/subset.zarr.zip"],
-    },
-    "compression": lambda name: {"measured": stage("measures", name, clean=False)},
-    "directions": lambda name: {"balls": balls("ball-measures", name)},
-    "directions-matrix": lambda name: {"balls": balls("ball-measures", name)},
-    "centroids": lambda name: {"balls": balls("ball-measures", name)},
-    "centroids-histogram": lambda name: {"balls": balls("ball-measures", name)},
-    "variance": lambda name: {"balls": balls("ball-measures", name)},
-}
-
-
-def function(room, identifier):
-    return f"purity.{room}:{identifier.replace('-', '_')}"
-
-
-# id: tables it shows, by position of the function's argument
-SHOWN = {
-    "trajectory": ["trajectory"],
-    "distances": ["distances"],
-    "robustness": ["robustness"],
-    "transfer": ["transfer"],
-    "compression": ["compression"],
-    "directions": ["directions", "directions-matrix"],
-    "centroids": ["centroids-histogram"],
-    "variance": ["variance"],
-}
-FIGURES = [*SHOWN, "gallery"]
-
-
-def everything():
-    """Every stage of every experiment to run."""
-    wanted = []
-    for name in config["run"]:
-        chosen = config["experiments"][name]
-        models = [("classifiers", chosen["classifier"])] + [
-            ("diffusions", config["purifiers"][purifier]["diffusion"])
-            for purifier in chosen["attacked"]
-            if "diffusion" in config["purifiers"][purifier]
-        ]
-        wanted += [
-            f"results/models/{kind}/{model}-loss.png"
-            for kind, model in dict.fromkeys(models)
-            if "training" in config[kind][model]
-        ]
-        wanted += [path for kind, model in models for path in weights(kind, model)]
-        wanted += stage("purified", name) + stage("measures", name) + crafted(name)
-        wanted += [
-            f"results/{name}/adversarial/any/{attack}/none/seed-{seed}.zarr.zip"
-            for attack, seed in product(BLIND, chosen["seeds"])
-            if any(attack in attacks for attacks in chosen["attacked"].values())
-        ]
-        wanted += [gallery_stores(SimpleNamespace(experiment=name))["states"]]
-        wanted += balls("ball", name) + balls("ball-measures", name)
-        wanted += [f"results/{name}/tables/{table}.csv" for table in TABLES]
-        wanted += [f"results/{name}/figures/{figure}.{ending}" for figure, ending in product(FIGURES, ("png", "pdf"))]
-    return list(dict.fromkeys(wanted))

@@ -12,7 +12,12 @@ rule figure:
     input:
         lambda w: [f"results/{w.experiment}/tables/{table}.csv" for table in SHOWN[w.figure]],
     output:
-        png="results/{experiment}/figures/{figure}.png",
+        png=report(
+            "results/{experiment}/figures/{figure}.png",
+            caption="../report/figures.rst",
+            category=lambda w: section(w.figure),
+            labels={"experiment": "{experiment}", "shows": "{figure}"},
+        ),
         pdf="results/{experiment}/figures/{figure}.pdf",
     log:
         "results/{experiment}/logs/figures/{figure}.log",
@@ -32,7 +37,12 @@ rule gallery:
     input:
         unpack(gallery_stores),
     output:
-        png="results/{experiment}/figures/gallery.png",
+        png=report(
+            "results/{experiment}/figures/gallery.png",
+            caption="../report/gallery.rst",
+            category=section("gallery"),
+            labels={"experiment": "{experiment}", "shows": "gallery"},
+        ),
         pdf="results/{experiment}/figures/gallery.pdf",
     log:
         "results/{experiment}/logs/figures/gallery.log",
@@ -50,7 +60,12 @@ rule loss_curve:
     input:
         "results/models/{kind}/{name}-loss.csv",
     output:
-        png="results/models/{kind}/{name}-loss.png",
+        png=report(
+            "results/models/{kind}/{name}-loss.png",
+            caption="../report/loss.rst",
+            category=section("loss"),
+            labels={"experiment": "{kind}", "shows": "{name}"},
+        ),
         pdf="results/models/{kind}/{name}-loss.pdf",
     log:
         "results/models/logs/{kind}/{name}-loss.log",

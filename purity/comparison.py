@@ -1,0 +1,55 @@
+"""The papers' printed numbers beside ours, where the same setting was run (config/reference)."""
+
+import numpy as np
+import pandas as pd
+from scipy.stats import norm
+
+# Columns of a reference file that say where a number stands; the others but `printed`, `std`, `unit` are keys.
+PLACE = ("setting", "source", "table", "row", "column", "remark")
+
+
+def compare(
+    table: pd.DataFrame, reference: pd.DataFrame, setting: str, purifiers: list[str], attacks: list[str]
+) -> pd.DataFrame:
+    """paper | ours | n | interval, a row for each printed number whose setting, purifier and attack were run.
+
+    paper, paper_std and ours, ours_std in our units (shares, not per cent); low … high is the 95 % interval of ours, of
+    its mean where the table has none of its own.
+    """
+    chosen = reference[reference["setting"] == setting]
+    if "purifier" in chosen:
+        chosen = chosen[chosen["purifier"].isin(purifiers)]
+    for column in ("attack", "other"):
+        if column in chosen:
+            chosen = chosen[chosen[column].isin([*attacks, "clean"]) | chosen[column].isna()]
+    if "moment" in chosen:
+        table = _moments(table)
+    elif "seed" in table:
+        table = table[table["seed"].astype(str).isin(["all", "pairs"])]
+    keys = [c for c in chosen.columns if c in table.columns and c not in (*PLACE, "printed", "std", "unit")]
+    ours = table.rename(columns={"mean": "ours", "std": "ours_std"})
+    paper = chosen.assign(paper=chosen["printed"] * chosen["unit"], paper_std=chosen["std"] * chosen["unit"])
+    paper = paper.drop(columns=["printed", "std", "unit", "setting"])
+    for key in keys:  # a column of nothing but gaps is one of numbers, as pandas reads it
+        if paper[key].dtype != ours[key].dtype:
+            paper[key], ours[key] = paper[key].astype(object), ours[key].astype(object)
+    merged = paper.merge(ours, on=keys, how="inner", suffixes=("", "_ours"))
+    for limit in ("low", "high"):
+        if limit not in merged:
+            merged[limit] = np.nan
+    half = norm.ppf(0.975) * merged["ours_std"] / np.sqrt(merged["n"])
+    merged["low"] = merged["low"].fillna(merged["ours"] - half)
+    merged["high"] = merged["high"].fillna(merged["ours"] + half)
+    merged["difference"] = merged["ours"] - merged["paper"]
+    shown = ["source", "table", "row", "column", *keys, "paper", "paper_std", "ours", "ours_std", "low", "high", "n"]
+    return merged[[*shown, "difference", "remark"]]
+
+
+def _moments(trajectory: pd.DataFrame) -> pd.DataFrame:
+    """init, max (of the mean) and end of each way through a purifier."""
+    rows = []
+    for _, way in trajectory.groupby(["purifier", "attack", "knowledge", "distance"], sort=False):
+        way = way.sort_values("step")
+        for moment, row in (("init", way.iloc[0]), ("max", way.loc[way["mean"].idxmax()]), ("end", way.iloc[-1])):
+            rows.append(row.to_dict() | {"moment": moment})
+    return pd.DataFrame(rows)

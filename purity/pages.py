@@ -1,0 +1,81 @@
+"""A page to read in a browser: the papers' claims with the evidence, and their numbers beside ours."""
+
+from html import escape
+
+import pandas as pd
+
+_STYLE = """
+body { font: 15px/1.45 system-ui, sans-serif; color: #222; max-width: 68rem; margin: 2rem auto; padding: 0 1rem; }
+h1 { font-size: 1.5rem; } h2 { font-size: 1.15rem; margin-top: 2rem; }
+table { border-collapse: collapse; width: 100%; }
+td, th { text-align: left; padding: .25rem .6rem; vertical-align: top; }
+th { font-weight: 600; border-bottom: 1px solid #999; } td { border-bottom: 1px solid #eee; }
+td.number { font-variant-numeric: tabular-nums; white-space: nowrap; }
+.claim td { border-bottom: none; padding-top: .9rem; font-weight: 600; } .claim small { font-weight: 400; color: #555; }
+.holds { color: #0072b2; } .not { color: #d55e00; } .undecided { color: #777; }
+"""
+_MARKS = {"holds": ("holds", "✓ holds"), "does not hold": ("not", "✗ does not hold")}
+
+
+def comparison(findings: pd.DataFrame, compared: dict[str, pd.DataFrame], title: str) -> str:
+    """HTML. findings: of purity.findings; compared: by id, tables of purity.comparison (none for an experiment whose
+    setting is not the papers')."""
+    parts = [f"<h1>{escape(title)}: the papers' claims, and what was measured</h1>", _summary(findings)]
+    if compared:
+        parts += ["<h2>The papers' numbers beside ours</h2>"]
+        for identifier, table in compared.items():
+            parts += [f"<h3>{escape(identifier)}</h3>", _numbers(table)]
+    parts += ["<h2>Claim by claim</h2>", _claims(findings)]
+    head = f'<meta charset="utf-8"><title>{escape(title)}</title>\n<style>{_STYLE}</style>'
+    body = "\n".join(parts)
+    return f'<!doctype html>\n<html lang="en">{head}\n{body}\n</html>\n'
+
+
+def _summary(findings: pd.DataFrame) -> str:
+    counts = findings["verdict"].value_counts()
+    said = ", ".join(f"{counts.get(v, 0)} {text}" for v, text in _COUNTED.items())
+    return (
+        f"<p>{len(findings.groupby(['source', 'claim']))} claims, {len(findings)} cases: {said}. A claim holds if the "
+        "whole 95 % interval of what was measured lies where the claim puts it, does not hold if none of it does, is "
+        "undecided in between. n counts images, or what the quantity names.</p>"
+    )
+
+
+_COUNTED = {"holds": "hold", "does not hold": "do not hold", "undecided": "are undecided"}
+
+
+def _claims(findings: pd.DataFrame) -> str:
+    rows = []
+    for (source, claim), cases in findings.groupby(["source", "claim"], sort=False):
+        first = cases.iloc[0]
+        rows.append(
+            f'<tr class="claim"><td colspan="4">{escape(claim)} <small>({escape(source)}; table {escape(first["id"])}; '
+            f"{escape(first['quantity'])}; papers: {escape(first['paper'])})</small></td></tr>"
+        )
+        for _, case in cases.iterrows():
+            kind, mark = _MARKS.get(case["verdict"], ("undecided", "– undecided"))
+            interval = f"{number(case['mean'])} [{number(case['low'])}, {number(case['high'])}]"
+            rows.append(
+                f'<tr><td>{escape(str(case["case"]))}</td><td class="number">{interval}</td>'
+                f'<td class="number">n = {int(case["n"])}</td><td class="{kind}">{mark}</td></tr>'
+            )
+    return "<table>" + "\n".join(rows) + "</table>"
+
+
+def _numbers(table: pd.DataFrame) -> str:
+    head = "".join(f"<th>{h}</th>" for h in ("where", "paper", "ours", "95 % interval", "n", "remark"))
+    rows = []
+    for _, row in table.iterrows():
+        where = ", ".join(str(row[c]) for c in ("source", "table", "row", "column") if pd.notna(row[c]))
+        paper = number(row["paper"]) + (f" ± {number(row['paper_std'])}" if pd.notna(row["paper_std"]) else "")
+        cells = (where, paper, number(row["ours"]), f"{number(row['low'])} … {number(row['high'])}", str(int(row["n"])))
+        remark = "" if pd.isna(row["remark"]) else str(row["remark"])
+        rows.append("<tr>" + "".join(f"<td>{escape(c)}</td>" for c in (*cells, remark)) + "</tr>")
+    return f"<table><tr>{head}</tr>" + "\n".join(rows) + "</table>"
+
+
+def number(value: float) -> str:
+    """Three significant digits, no exponent; – for what is missing."""
+    if pd.isna(value):
+        return "–"
+    return f"{value:.3g}" if 1e-3 <= abs(value) < 1e4 or value == 0 else f"{value:.2e}"

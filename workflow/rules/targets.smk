@@ -1,0 +1,287 @@
+# What there is to make: tables and figures by their ids in the papers, and the stages behind them.
+
+# id: stores it is made of, by name of the function's argument
+TABLES = {
+    "trajectory": lambda name: {"purified": stage("purified", name, clean=False)},
+    "distances": lambda name: {"measured": stage("measures", name, clean=False)},
+    "robustness": lambda name: {"measured": stage("measures", name)},
+    "transfer": lambda name: {
+        "measured": stage("measures", name, clean=False),
+        "crafted": crafted(name),
+        "subset": [f"results/{name}/data/subset.zarr.zip"],
+    },
+    "compression": lambda name: {"measured": stage("measures", name, clean=False)},
+    "directions": lambda name: {"balls": balls("ball-measures", name)},
+    "directions-matrix": lambda name: {"balls": balls("ball-measures", name)},
+    "centroids": lambda name: {"balls": balls("ball-measures", name)},
+    "centroids-histogram": lambda name: {"balls": balls("ball-measures", name)},
+    "variance": lambda name: {"balls": balls("ball-measures", name)},
+    "jacobian": lambda name: {"jacobians": jacobians(name), "measured": outcomes(name)},
+    "jacobian-spectrum": lambda name: {"jacobians": jacobians(name)},
+    "pca": lambda name: {"spectra": spectra(name)},
+    "timesteps": lambda name: {"probes": of_purifiers("probes", name, strengths(name, "attacked"))},
+    "clean-t": lambda name: {"probes": of_purifiers("probes", name, strengths(name, "attacked", "clean"))},
+    "law": lambda name: {"probes": of_purifiers("probes", name, lawful(name))},
+    "law-fit": lambda name: {"probes": of_purifiers("probes", name, lawful(name))},
+    "predictors": lambda name: {"probes": of_purifiers("probes", name, lawful(name))},
+    "predictors-rank": lambda name: {"probes": of_purifiers("probes", name, lawful(name))},
+    "budget": lambda name: {"budgets": budgets(name)},
+    "fuzzy": lambda name: {"judgings": judgings(name)},
+    "fuzzy-grades": lambda name: {"judgings": judgings(name)},
+    "cap": lambda name: {"caps": caps(name)},
+    "cap-images": lambda name: {"caps": caps(name)},
+    "cap-transition": lambda name: {"caps": caps(name)},
+    "cap-slices": lambda name: {"caps": caps(name)},
+    "margins": lambda name: {"margins": margins(name)},
+    "margins-images": lambda name: {"margins": margins(name)},
+    "margins-roc": lambda name: {"margins": margins(name)},
+}
+
+# id: tables it shows, by position of the function's argument
+SHOWN = {
+    "trajectory": ["trajectory"],
+    "distances": ["distances"],
+    "robustness": ["robustness"],
+    "transfer": ["transfer"],
+    "compression": ["compression"],
+    "directions": ["directions", "directions-matrix"],
+    "centroids": ["centroids-histogram"],
+    "variance": ["variance"],
+    "jacobian": ["jacobian-spectrum", "jacobian"],
+    "pca": ["pca"],
+    "timesteps": ["timesteps"],
+    "clean-t": ["clean-t"],
+    "law": ["law", "law-fit"],
+    "budget": ["budget", "law", "law-fit"],
+    "predictors": ["predictors", "predictors-rank"],
+    "fuzzy": ["fuzzy", "fuzzy-grades"],
+    "cap": ["cap-images", "cap-transition", "cap-slices"],
+    "margins": ["margins-images", "margins-roc"],
+}
+
+# id: the part of an experiment's config that it needs; the others are always made
+PART = {
+    **dict.fromkeys(["jacobian", "jacobian-spectrum"], "jacobian"),
+    "pca": "pca",
+    **dict.fromkeys(["timesteps", "clean-t", "law", "law-fit", "predictors", "predictors-rank"], "sweep"),
+    "budget": "budget",
+    **dict.fromkeys(["fuzzy", "fuzzy-grades"], "fuzzy"),
+    **dict.fromkeys(["cap", "cap-images", "cap-transition", "cap-slices"], "cap"),
+    **dict.fromkeys(["margins", "margins-images", "margins-roc"], "margins"),
+}
+
+# part: the room of its tables' and figures' functions
+ROOM = dict.fromkeys(["jacobian", "pca", "sweep", "budget"], "_compression") | dict.fromkeys(
+    ["fuzzy", "cap", "margins"], "_earlier"
+)
+
+
+def function(kind, identifier):
+    room = ROOM.get(PART.get(identifier), "")
+    return f"purity.{kind}{room}:{identifier.replace('-', '_')}"
+
+
+# section of the papers: its figures
+SECTIONS = {
+    "2 Behaviour of diffusion models (§3)": [
+        "trajectory",
+        "distances",
+        "directions",
+        "centroids",
+        "variance",
+        "gallery",
+    ],
+    "3 Robustness without stochasticity (§4)": ["robustness", "transfer"],
+    "4 Compression of image space (§5, App. C.4)": [
+        "compression",
+        "jacobian",
+        "pca",
+        "timesteps",
+        "law",
+        "budget",
+        "predictors",
+        "clean-t",
+    ],
+    "5 Fuzzy robustness (earlier version, §4)": ["fuzzy"],
+    "6 Adversarial caps and margins (earlier version, §5, §6)": ["cap", "margins"],
+    "7 Networks trained here": ["loss"],
+}
+
+
+def section(figure):
+    """Where the report shows a figure; the comparison with the papers comes first."""
+    return next(name for name, figures in SECTIONS.items() if figure in figures)
+
+
+def chosen_ones(identifiers, name):
+    """Those that the experiment has the part of the config for."""
+    chosen = config["experiments"][name]
+    return [identifier for identifier in identifiers if identifier not in PART or chosen.get(PART[identifier])]
+
+
+# Stores of the parts.
+
+
+def jacobians(name):
+    return of_purifiers("jacobian", name, config["experiments"][name]["jacobian"]["purifiers"])
+
+
+def outcomes(name):
+    part = config["experiments"][name]["jacobian"]
+    return known("measures", name, part["purifiers"], part["attack"])
+
+
+def spectra(name):
+    return of_purifiers("ball-spectrum", name, config["experiments"][name]["pca"]["purifiers"])
+
+
+def budgets(name):
+    chosen = config["experiments"][name]
+    return [
+        f"results/{name}/budget/{attack}/seed-{seed}.zarr.zip"
+        for attack, seed in product(chosen["budget"]["attacks"], chosen["seeds"])
+    ]
+
+
+def caps(name):
+    part = config["experiments"][name]["cap"]
+    return [
+        f"results/{name}/cap/{part['purifier']}/{part['attack']}/none/seed-{seed}.zarr.zip"
+        for seed in config["experiments"][name]["seeds"]
+    ]
+
+
+def margins(name):
+    part = config["experiments"][name]["margins"]
+    return known("margins", name, part["purifiers"], part["attack"])
+
+
+def swept(name):
+    """What the sweep over t leaves: the attacks at each t, and the probes."""
+    part = config["experiments"][name]["sweep"]
+    attacks = [
+        f"results/{name}/adversarial/{purifier}/{part['attack']}/all/seed-{seed}.zarr.zip"
+        for purifier, seed in product(strengths(name, "attacked"), config["experiments"][name]["seeds"])
+    ]
+    probed = dict.fromkeys([*lawful(name), *strengths(name, "attacked", "clean")])
+    return attacks + of_purifiers("probes", name, probed)
+
+
+PARTS = {
+    "jacobian": jacobians,
+    "pca": spectra,
+    "sweep": swept,
+    "budget": budgets,
+    "fuzzy": judgings,
+    "cap": caps,
+    "margins": margins,
+}
+
+
+# The comparison with the papers.
+
+REFERENCE = ROOT / "config/reference"
+
+
+def evidence(name):
+    """Stores that the findings rest on, by name of the function's argument: of purifiers with a diffusion model."""
+    chosen = config["experiments"][name]
+    seen = {purifier for purifier in config["purifiers"] if "diffusion" in config["purifiers"][purifier]}
+    found = {
+        "measured": stage("measures", name),
+        "crafted": crafted(name),
+        "balls": balls("ball-measures", name),
+        "probes": [path for path in swept(name) if "/probes/" in path] if chosen.get("sweep") else [],
+    }
+    found |= {
+        kind: of(name) if chosen.get(part) else []
+        for kind, part, of in (
+            ("jacobians", "jacobian", jacobians),
+            ("outcomes", "jacobian", outcomes),
+            ("spectra", "pca", spectra),
+            ("judgings", "fuzzy", judgings),
+            ("margins", "margins", margins),
+        )
+    }
+    # <kind>/<purifier>[@t=<t>]/…
+    found = {k: [p for p in paths if Path(p).parts[3].partition("@")[0] in seen] for k, paths in found.items()}
+    found |= {
+        "subset": [f"results/{name}/data/subset.zarr.zip"],
+        "budgets": budgets(name) if chosen.get("budget") else [],
+        "caps": caps(name) if chosen.get("cap") else [],
+    }
+    return {kind: paths for kind, paths in found.items() if paths}
+
+
+def papers_setting(name):
+    return yaml.safe_load((REFERENCE / "settings.yaml").read_text())[config["experiments"][name]["reference"]]
+
+
+def same_setting(name):
+    """Purifiers and attacks of an experiment that are those of the papers' setting."""
+    return {kind: same(config[kind], papers_setting(name)[kind]) for kind in ("purifiers", "attacks")}
+
+
+def compared(name):
+    if "reference" not in config["experiments"][name]:
+        return []
+    chosen, wanted = config["experiments"][name], papers_setting(name)
+    part = {**dict.fromkeys(["directions", "centroids", "variance"], "ball"), **PART}
+    return [
+        f"results/{name}/tables/comparison-{table}.csv"
+        for table in chosen_ones(TABLES, name)
+        if (REFERENCE / f"{table}.csv").is_file()
+        and agrees(chosen.get(part.get(table), {}), wanted.get(part.get(table), {}))
+    ]
+
+
+# Targets.
+
+
+def made_models(name):
+    """(kind, name) of the networks of an experiment."""
+    chosen = config["experiments"][name]
+    diffusions = [
+        ("diffusions", config["purifiers"][purifier]["diffusion"])
+        for purifier in chosen["attacked"]
+        if "diffusion" in config["purifiers"][purifier]
+    ]
+    return list(dict.fromkeys([("classifiers", chosen["classifier"]), *diffusions]))
+
+
+def drawn(name, figures):
+    return [f"results/{name}/figures/{figure}.{ending}" for figure, ending in product(figures, ("png", "pdf"))]
+
+
+def foundation():
+    """The main findings: every stage, table and figure that needs no further part of an experiment's config."""
+    wanted = []
+    for name in config["run"]:
+        chosen = config["experiments"][name]
+        models = made_models(name)
+        wanted += [
+            f"results/models/{kind}/{model}-loss.png" for kind, model in models if "training" in config[kind][model]
+        ]
+        wanted += [path for kind, model in models for path in weights(kind, model)]
+        wanted += stage("purified", name) + stage("measures", name) + crafted(name)
+        wanted += [
+            f"results/{name}/adversarial/any/{attack}/none/seed-{seed}.zarr.zip"
+            for attack, seed in product(BLIND, chosen["seeds"])
+            if any(attack in attacks for attacks in chosen["attacked"].values())
+        ]
+        wanted += [gallery_stores(SimpleNamespace(experiment=name))["states"]]
+        wanted += balls("ball", name) + balls("ball-measures", name)
+        wanted += [f"results/{name}/tables/{table}.csv" for table in TABLES if table not in PART]
+        wanted += drawn(name, [*(figure for figure in SHOWN if figure not in PART), "gallery"])
+    return list(dict.fromkeys(wanted))
+
+
+def everything():
+    """Every stage of every experiment to run."""
+    wanted = foundation()
+    for name in config["run"]:
+        wanted += [path for part, of in PARTS.items() if config["experiments"][name].get(part) for path in of(name)]
+        wanted += [f"results/{name}/tables/{table}.csv" for table in chosen_ones(TABLES, name)]
+        wanted += drawn(name, chosen_ones(SHOWN, name))
+        wanted += [f"results/{name}/tables/findings.csv", f"results/{name}/comparison.html"]
+    return list(dict.fromkeys(wanted))

@@ -1,0 +1,22 @@
+"""The undefended classifier under one attack with smaller and smaller budgets."""
+
+from purity import models, noise, stages_compression, store
+from purity.naming import resolve
+from purity.running import running
+
+p, w = snakemake.params.spec, snakemake.wildcards
+with running(f"budgets of {w.attack}, seed {w.seed}", snakemake.log[0], snakemake.threads, snakemake.resources.gpu) as job:
+    x, y, ids = store.load(snakemake.input.subset, "x", "y", "ids")
+    arrays = stages_compression.budget(
+        x,
+        y,
+        noise.of(p["noise"], ids),
+        run=resolve(p["attack"]["run"]),
+        options=p["attack"]["options"],
+        scales=p["scales"],
+        classify=models.classifier(p["classifier"], snakemake.input.classifier, job.device),
+        batch=snakemake.resources.batch,
+        device=job.device,
+        progress=job.progress,
+    )
+    store.save(snakemake.output[0], spec=p, ids=ids, **arrays)

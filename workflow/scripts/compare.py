@@ -1,0 +1,9 @@
+"""The papers' printed numbers of one table beside ours."""
+
+from purity import comparison, store
+from purity.running import running
+
+p, i = snakemake.params.spec, snakemake.input
+with running(f"comparison of {snakemake.wildcards.table}", snakemake.log[0]):
+    compared = comparison.compare(store.load_table(i.table), store.load_table(i.reference), **p)
+    store.save_table(snakemake.output[0], compared)

@@ -1,0 +1,21 @@
+"""Exact singular values of J_f at clean images, under the fixed ξ."""
+
+from purity import models, noise, stages_compression, store
+from purity.running import running
+
+p, w = snakemake.params.spec, snakemake.wildcards
+with running(
+    f"Jacobian of {w.purifier}, seed {w.seed}", snakemake.log[0], snakemake.threads, snakemake.resources.gpu
+) as job:
+    x, ids = store.load(snakemake.input.subset, "x", "ids")
+    n = p["images"]
+    values = stages_compression.jacobian(
+        x[:n],
+        noise.of(p["noise"], ids[:n]),
+        purify=models.purifier(p["purifier"], snakemake.input.diffusion, job.device),
+        mode=p["mode"],
+        batch=snakemake.resources.batch,
+        device=job.device,
+        progress=job.progress,
+    )
+    store.save(snakemake.output[0], spec=p, ids=ids[:n], singular_values=values)

@@ -1,0 +1,22 @@
+"""Compression, clean and robust accuracy of one purifier at one strength."""
+
+from purity import models, noise, stages_compression, store
+from purity.running import running
+
+p, w, i = snakemake.params.spec, snakemake.wildcards, snakemake.input
+with running(f"probing {w.purifier}, seed {w.seed}", snakemake.log[0], snakemake.threads, snakemake.resources.gpu) as job:
+    x0, y, ids = store.load(i.subset, "x", "y", "ids")
+    arrays = stages_compression.probe(
+        x0,
+        y,
+        store.load(i.noisy, "x")[0],
+        store.load(i.adversarial, "x")[0] if i.adversarial else None,
+        noise.of(p["noise"], ids),
+        classify=models.classifier(p["classifier"], i.classifier, job.device),
+        purify=models.purifier(p["purifier"], i.diffusion, job.device),
+        name=w.purifier,
+        batch=snakemake.resources.batch,
+        device=job.device,
+        progress=job.progress,
+    )
+    store.save(snakemake.output[0], spec=p, ids=ids, **arrays)
