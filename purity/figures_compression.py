@@ -65,7 +65,7 @@ def _against_t(ax, table: pd.DataFrame, low: str | None = None, high: str | None
         )
     ticks = sorted(set(table["t"].astype(int)))
     _strength_axis(ax)
-    shown = [t for i, t in enumerate(ticks) if i == 0 or t >= 1.35 * ticks[i - 1]]
+    shown = [t for i, t in enumerate(ticks) if i == 0 or t >= 1.5 * ticks[i - 1]]
     ax.set_xticks(shown, shown)
 
 
@@ -94,28 +94,38 @@ def clean_t(table: pd.DataFrame) -> Figure:
 
 
 def _law(ax, points: pd.DataFrame, fit: pd.DataFrame, quiet: bool) -> None:
-    curve = fit[fit["quantity"] == "curve"]
-    ax.plot(curve["alpha"], curve["mean"], color="0.25", lw=1.2, label="sigmoid through all")
-    ax.fill_between(curve["alpha"], curve["low"], curve["high"], color="0.25", alpha=0.15, lw=0)
+    """Points, hollow where clean images are no longer recognised, and the sigmoid through the others if it was made."""
+    best = "recognised" if (fit["through"] == "recognised").any() else "all"
+    for through, line in (("all", "--"), ("recognised", "-")):
+        curve = fit[(fit["quantity"] == "curve") & (fit["through"] == through)]
+        if len(curve):
+            name = "sigmoid through all" if through == "all" else "sigmoid through filled points"
+            ax.plot(curve["alpha"], curve["mean"], line, color="0.25", lw=1.2 if through == best else 0.8, label=name)
+        if through == best:
+            ax.fill_between(curve["alpha"], curve["low"], curve["high"], color="0.25", alpha=0.15, lw=0)
     for colour, purifier, part in _by(points, "purifier"):
-        error = [part["accuracy"] - part["low"], part["high"] - part["accuracy"]]
-        look = {"color": "0.55" if quiet else colour, "label": None if quiet else purifier}
-        ax.errorbar(part["alpha"], part["accuracy"], error, fmt="o", ms=3.5, elinewidth=0.7, **look)
+        colour = "0.55" if quiet else colour
+        for recognised, fill in ((True, colour), (False, "white")):
+            of = part[part["recognised"].astype(bool) == recognised]
+            error = [of["accuracy"] - of["low"], of["high"] - of["accuracy"]]
+            look = {"color": colour, "mfc": fill, "ms": 3.5, "elinewidth": 0.7}
+            ax.errorbar(of["alpha"], of["accuracy"], error, fmt="o", **look)
+        if not quiet:
+            ax.plot([], [], "o", color=colour, ms=3.5, label=purifier)
     ax.set(xlim=(-0.02, None), ylim=(0, 1), xlabel=ALPHA, ylabel="robust accuracy,\nattacker knows ξ")
 
 
 def law(points: pd.DataFrame, fit: pd.DataFrame) -> Figure:
     """Every purifier and strength as a point, the sigmoid with its 95 % band; at α = 0 the measured clean accuracy."""
-    figure, ax = plt.subplots(figsize=(COLUMN * 1.4, 2.7))
+    figure, ax = plt.subplots(figsize=(COLUMN * 1.5, 2.7))
     _law(ax, points, fit, quiet=False)
     swept = points.groupby("purifier").filter(lambda part: part["t"].nunique() > 1)
     for _, point in swept.iterrows():
-        ax.annotate(
-            f"{point['t']:.0f}", (point["alpha"], point["accuracy"]), (3, 2), textcoords="offset points", fontsize=5
-        )
-    clean = fit[fit["quantity"] == "clean"].iloc[0]
+        place = {"xy": (point["alpha"], point["accuracy"]), "xytext": (3, 2), "textcoords": "offset points"}
+        ax.annotate(f"{point['t']:.0f}", **place, fontsize=5)
+    clean = fit[fit["quantity"] == "clean"].iloc[-1]
     error = [[clean["mean"] - clean["low"]], [clean["high"] - clean["mean"]]]
-    ax.errorbar(0, clean["mean"], error, fmt="*", ms=7, color="0.1", elinewidth=0.7, label="clean accuracy")
+    ax.errorbar(0, clean["mean"], error, fmt="*", ms=7, color="0.1", elinewidth=0.7, label="their clean accuracy")
     figure.legend(*ax.get_legend_handles_labels(), loc="outside right upper")
     return figure
 

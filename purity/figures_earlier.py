@@ -29,7 +29,7 @@ def fuzzy(table: pd.DataFrame, grades: pd.DataFrame) -> Figure:
             of = repeated[repeated["measure"] == measure]
             right.plot(of["k"], of["mean"], line, color=colours[attack], lw=1.1)
     left.set(xlabel="grade m: P(fooled)", ylabel="share of images", yscale="log")
-    middle.set(xlabel="threshold on the grade", ylabel="cumulative fuzzy robustness", ylim=(0, 1))
+    middle.set(xlabel="threshold on the grade", ylabel="CFR: share of images below", ylim=(0, 1))
     right.set(xlabel="k", ylabel="accuracy", xscale="log", ylim=(0, 1))
     right.plot([], [], "-", color="0.3", lw=1.1, label="vote of k")
     right.plot([], [], "--", color="0.3", lw=1.1, label="all of k right")

@@ -226,14 +226,16 @@ def _attack_alpha(e: Evidence) -> Iterator[Found]:
 def _fooled_alpha(e: Evidence) -> Iterator[Found]:
     for (purifier, attack, knowledge), members in _attacks(e).items():
         if knowledge == "all":
-            alpha = np.concatenate([r.arrays["alpha"] for r in members])
-            right = np.concatenate([r.arrays["correct_fixed"] for r in members])
-            yield _between(f"{purifier}, {attack}", alpha[~right], alpha[right])
+            alpha = np.stack([r.arrays["alpha"] for r in members])
+            right = np.stack([r.arrays["correct_fixed"] for r in members])
+            yield _fooled_minus_robust(f"{purifier}, {attack}", alpha, right)
 
 
-def _between(case: str, a: np.ndarray, b: np.ndarray) -> Found:
-    """Difference of the means of two groups (Welch), n of both together."""
-    return Found(case, *stats.difference_interval(a, b), len(a) + len(b))
+def _fooled_minus_robust(case: str, values: np.ndarray, right: np.ndarray) -> Found:
+    """Difference of the means over fooled and over robust images, values and right (S, n); n images are sampled."""
+    image = np.broadcast_to(np.arange(values.shape[1]), values.shape)
+    clusters = (image[~right], image[right])
+    return Found(case, *stats.difference_interval(values[~right], values[right], clusters=clusters), values.shape[1])
 
 
 def _singular(of: Callable[[np.ndarray], np.ndarray]) -> Callable[[Evidence], Iterator[Found]]:
@@ -250,9 +252,9 @@ def _singular_outcomes(e: Evidence) -> Iterator[Found]:
         known = [(r, outcomes.get((keys["purifier"], r.keys["seed"]))) for r in members]
         known = [(r.arrays["singular_values"], o.arrays["correct_fixed"]) for r, o in known if o]
         if known:
-            largest = np.concatenate([values.max(axis=1) for values, _ in known])
-            right = np.concatenate([correct[: len(values)] for values, correct in known])
-            yield _between(keys["purifier"], largest[~right], largest[right])
+            largest = np.stack([values.max(axis=1) for values, _ in known])
+            right = np.stack([correct[: len(values)] for values, correct in known])
+            yield _fooled_minus_robust(keys["purifier"], largest, right)
 
 
 def _components(e: Evidence) -> Iterator[Found]:
@@ -285,10 +287,10 @@ def _between_strengths(name: str, start: int, end: int, only: str = "") -> Calla
 def _fit(quantity: str) -> Callable[[Evidence], Iterator[Found]]:
     def evidence(e: Evidence) -> Iterator[Found]:
         points = [r for r in e.get("probes", []) if "robust" in r.arrays]
-        if points:
-            table = tables_compression.law_fit(points)
-            row = table[table["quantity"] == quantity].iloc[0]
-            yield Found(f"{row['points']} purifiers", row["mean"], row["low"], row["high"], int(row["n"]))
+        table = tables_compression.law_fit(points) if points else pd.DataFrame({"quantity": []})
+        for _, row in table[table["quantity"] == quantity].iterrows():
+            case = f"{row['points']} purifiers: {row['through']}"
+            yield Found(case, row["mean"], row["low"], row["high"], int(row["n"]))
 
     return evidence
 

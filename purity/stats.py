@@ -72,18 +72,34 @@ def spearman(a: np.ndarray, b: np.ndarray, level: float = 0.95) -> tuple[float, 
     return rho, float(np.tanh(z - half)), float(np.tanh(z + half))
 
 
-def auc(positive: np.ndarray, negative: np.ndarray, level: float = 0.95) -> tuple[float, float, float]:
-    """P(a positive scores higher than a negative), ties half, and its interval (Hanley & McNeil 1982). Scores may be
-    infinite. NaN where either is empty."""
+def auc(
+    positive: np.ndarray, negative: np.ndarray, level: float = 0.95, clusters: tuple | None = None
+) -> tuple[float, float, float]:
+    """P(a positive scores higher than a negative), ties half, and its interval (DeLong et al. 1988). Scores may be
+    infinite. NaN where either is empty.
+
+    clusters: which image each positive and each negative belongs to; those of one image are not independent
+    (Obuchowski 1997).
+    """
     m, n = len(positive), len(negative)
     if m == 0 or n == 0:
         return float("nan"), float("nan"), float("nan")
     ranks = rankdata(np.concatenate([positive, negative]))
-    area = float((ranks[:m].sum() - m * (m + 1) / 2) / (m * n))
-    q1, q2 = area / (2 - area), 2 * area**2 / (1 + area)
-    variance = (area * (1 - area) + (m - 1) * (q1 - area**2) + (n - 1) * (q2 - area**2)) / (m * n)
-    half = norm.ppf(0.5 + level / 2) * np.sqrt(max(variance, 0.0))
+    above = (ranks[:m] - rankdata(positive)) / n  # share of negatives below each positive
+    below = 1 - (ranks[m:] - rankdata(negative)) / m  # share of positives above each negative
+    area = float(above.mean())
+    influence = np.concatenate([(above - area) / m, (below - area) / n])
+    half = norm.ppf(0.5 + level / 2) * _clustered_error(influence, clusters)
     return area, max(0.0, area - half), min(1.0, area + half)
+
+
+def _clustered_error(influence: np.ndarray, clusters: tuple | None) -> float:
+    """Standard error of an estimate from the influence of each observation on it, summed within clusters."""
+    if clusters is not None:
+        _, which = np.unique(np.concatenate(clusters), return_inverse=True)
+        influence = np.bincount(which, weights=influence)
+    c = len(influence)
+    return float(np.sqrt((influence**2).sum() * c / max(c - 1, 1)))
 
 
 def roc(positive: np.ndarray, negative: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -103,11 +119,20 @@ def t_interval(values: np.ndarray, level: float = 0.95) -> tuple[float, float, f
     return mean, mean - half, mean + half
 
 
-def difference_interval(a: np.ndarray, b: np.ndarray, level: float = 0.95) -> tuple[float, float, float]:
-    """Difference of the means of two groups and its interval (Welch, normal law); NaN where a group has no two."""
+def difference_interval(
+    a: np.ndarray, b: np.ndarray, level: float = 0.95, clusters: tuple | None = None
+) -> tuple[float, float, float]:
+    """Difference of the means of two groups and its interval (Welch, normal law); NaN where a group has no two.
+
+    clusters: which image each value of a and of b belongs to; those of one image are not independent.
+    """
     if len(a) < 2 or len(b) < 2:
         return float("nan"), float("nan"), float("nan")
     mean = float(np.mean(a) - np.mean(b))
-    error = np.sqrt(np.var(a, ddof=1) / len(a) + np.var(b, ddof=1) / len(b))
+    if clusters is None:
+        error = np.sqrt(np.var(a, ddof=1) / len(a) + np.var(b, ddof=1) / len(b))
+    else:
+        influence = np.concatenate([(a - np.mean(a)) / len(a), (np.mean(b) - b) / len(b)])
+        error = _clustered_error(influence, clusters)
     half = float(norm.ppf(0.5 + level / 2) * error)
     return mean, mean - half, mean + half

@@ -101,7 +101,9 @@ def law(probes: list[Record]) -> pd.DataFrame:
     """Every purifier and strength as a point: α of uniform noise and accuracy under an attack that knows ξ (Fig. 3b).
 
     alpha, accuracy and clean (accuracy of clean images under the fixed ξ) are means over images and seeds, alpha_std is
-    over them; low … high and clean_low … clean_high are 95 % intervals.
+    over them; low … high and clean_low … clean_high are 95 % intervals. recognised: whether clean is at least
+    RECOGNISED of the highest. Who loses clean images can keep no more of the attacked ones, however well he compresses:
+    the paper leaves t = 300 out of its figure for that.
     """
     rows = []
     for keys, members in _points(probes):
@@ -113,7 +115,11 @@ def law(probes: list[Record]) -> pd.DataFrame:
         row |= {"accuracy": robust["mean"], "low": robust["low"], "high": robust["high"]}
         row |= {"clean": clean["mean"], "clean_low": clean["low"], "clean_high": clean["high"]}
         rows.append(keys | row)
-    return pd.DataFrame(rows)
+    table = pd.DataFrame(rows)
+    return table.assign(recognised=table["clean"] >= RECOGNISED * table["clean"].max())
+
+
+RECOGNISED = 0.9
 
 
 def _points(probes: list[Record]) -> list[tuple[dict, list[Record]]]:
@@ -123,18 +129,26 @@ def _points(probes: list[Record]) -> list[tuple[dict, list[Record]]]:
 def law_fit(probes: list[Record], steps: int = 41) -> pd.DataFrame:
     """The sigmoid through the points of `law`, with 95 % intervals from resampled images.
 
-    quantity: top, steepness, middle (the parameters of purity.law.Sigmoid); at-zero, its value at α = 0; clean, the
-    measured clean accuracy, mean over the purifiers; at-zero-minus-clean; misfit, the root mean square distance of the
-    points; and curve, its value at each `alpha`.
+    through: all points, or the recognised ones, if there are three. quantity: top, steepness, middle, parameters of
+    purity.law.Sigmoid; at-zero, its value at α = 0; clean, the measured clean accuracy, mean over the purifiers;
+    at-zero-minus-clean; misfit, the root mean square distance of the points; and curve, its value at each `alpha`.
     """
-    points = [members for _, members in _points(probes)]
+    members = [of_point for _, of_point in _points(probes)]
     alpha, robust, clean = (
-        np.stack([np.mean([r.arrays[name] for r in members], axis=0) for members in points])  # (P, n)
+        np.stack([np.mean([r.arrays[name] for r in of_point], axis=0) for of_point in members])  # (P, n)
         for name in ("alpha", "robust", "clean_fixed")
     )
-    grid = np.linspace(0, 1.05 * max(1.0, alpha.mean(axis=1).max()), steps)
+    recognised = law(probes)["recognised"].to_numpy()
+    parts = [_fitted("all", alpha, robust, clean, steps)]
+    if recognised.sum() >= 3:
+        parts.append(_fitted("recognised", alpha[recognised], robust[recognised], clean[recognised], steps))
+    return pd.concat(parts, ignore_index=True)
 
-    n = alpha.shape[1]
+
+def _fitted(through: str, alpha: np.ndarray, robust: np.ndarray, clean: np.ndarray, steps: int) -> pd.DataFrame:
+    """Rows of `law_fit` through points (P, n)."""
+    grid = np.linspace(0, 1.05 * max(1.0, alpha.mean(axis=1).max()), steps)
+    points, n = alpha.shape
     start = lawful.fit(alpha.mean(axis=1), robust.mean(axis=1), n)
 
     def quantities(rows: np.ndarray) -> dict[tuple[str, float], float]:
@@ -149,8 +163,9 @@ def law_fit(probes: list[Record], steps: int = 41) -> pd.DataFrame:
     whole = quantities(np.arange(n))
     again = [list(quantities(rows).values()) for rows in lawful.images_drawn(n)]
     low, high = np.quantile(again, (0.025, 0.975), axis=0)
+    common = {"through": through, "points": points, "n": n}
     return pd.DataFrame(
-        {"quantity": quantity, "alpha": a, "mean": value, "low": lo, "high": hi, "n": n, "points": len(points)}
+        common | {"quantity": quantity, "alpha": a, "mean": value, "low": lo, "high": hi}
         for ((quantity, a), value), lo, hi in zip(whole.items(), low, high, strict=True)
     )
 

@@ -194,7 +194,7 @@ def margins(margins: list[Record]) -> pd.DataFrame:
     """Robust against fooled images (earlier version §6, Fig. 6): means by outcome, and the AUC of each score.
 
     measure: length, threshold (the finite ones; `beyond` is the share that is not), attack_length, by outcome; auc-*:
-    P(a robust image has the higher threshold, the shorter length), with a 95 % interval.
+    P(a robust image has the higher threshold, the shorter length), with a 95 % interval over n images.
     """
     images = margins_images(margins)
     rows = []
@@ -208,8 +208,11 @@ def margins(margins: list[Record]) -> pd.DataFrame:
                 rows.append(keys | row | {"beyond": beyond})
         for score, sign in SCORES.items():
             robust, fooled = _scores(group, score, sign)
-            area, low, high = stats.auc(robust, fooled)
-            row = {"outcome": "any", "measure": f"auc-{score}", "n": len(group), "mean": area, "low": low, "high": high}
+            right = group["outcome"] == "robust"
+            clusters = (group.loc[right, "image"], group.loc[~right, "image"])
+            area, low, high = stats.auc(robust, fooled, clusters=clusters)
+            n = group["image"].nunique()
+            row = {"outcome": "any", "measure": f"auc-{score}", "n": n, "mean": area, "low": low, "high": high}
             rows.append(keys | row)
     return pd.DataFrame(rows)
 

@@ -12,17 +12,27 @@ ROOT = Path(__file__).parents[1]
 ROOMS = {path.stem: ast.parse(path.read_text(encoding="utf-8")) for path in sorted((ROOT / "purity").glob("*.py"))}
 SCRIPTS = sorted((ROOT / "workflow/scripts").glob("*.py"))
 WITHOUT_TORCH = (
+    "cap",
+    "comparison",
     "config",
     "data",
     "devices",
     "figures",
+    "figures_compression",
+    "figures_earlier",
+    "findings",
+    "fuzzy",
+    "law",
     "metrics",
     "naming",
+    "pages",
     "provenance",
     "running",
     "stats",
     "store",
     "tables",
+    "tables_compression",
+    "tables_earlier",
 )
 
 
@@ -150,6 +160,13 @@ def test_imports_between_rooms_point_one_way():
         ("stats", {"metrics", "tables"}),
         ("noise", {"defence", "purifiers", "attacks"}),
         ("stages", {"store", "models", "config", "running"}),
+        ("stages_compression", {"store", "models", "config", "running"}),
+        ("stages_earlier", {"store", "models", "config", "running"}),
+        ("tables_compression", {"store", "figures", "findings"}),
+        ("tables_earlier", {"store", "figures", "findings"}),
+        ("figures_compression", {"store", "tables", "metrics"}),
+        ("figures_earlier", {"store", "tables", "metrics"}),
+        ("findings", {"store", "figures", "pages"}),
     ],
 )
 def test_a_room_does_not_know_what_is_above_it(room, hidden):
@@ -165,7 +182,9 @@ def test_rooms_that_need_no_tensors_do_not_load_torch():
     assert done.stdout.split() == [word for room in WITHOUT_TORCH for word in (room, "False")]
 
 
-@pytest.mark.parametrize("script", ["table", "figure", "gallery", "measure", "measure_ball"])
+@pytest.mark.parametrize(
+    "script", ["table", "figure", "gallery", "measure", "measure_ball", "compare", "comparison_page"]
+)
 def test_scripts_of_tables_and_figures_import_only_rooms_without_torch(script):
     names = imported(ast.parse((ROOT / f"workflow/scripts/{script}.py").read_text(encoding="utf-8")))
     assert {n.split(".")[1] for n in names if n.startswith("purity.")} <= set(WITHOUT_TORCH)

@@ -173,6 +173,13 @@ def test_gpu_jobs_ask_for_a_device_and_others_do_not(workspace):
         "purify",
         "sample_ball",
         "walk",
+        "jacobian",
+        "ball_spectrum",
+        "probe",
+        "budget",
+        "judge",
+        "adversarial_cap",
+        "margins",
     }
     assert all(len(gpu) == 1 for gpu in asking.values())
 

@@ -30,8 +30,8 @@ def workspace(finished, tmp_path):
 
 def test_the_example_runs_and_only_what_is_new_runs(workspace):
     jobs = workspace.pending("--configfile", "mine.yaml")
-    assert {rule for rule, _ in jobs} == {"attack", "purify", "measure", "table", "figure", "gallery"}
-    assert all("/blur/" in output for rule, output in jobs if rule in ("attack", "purify", "measure"))
+    assert {rule for rule, _ in jobs} == {"attack", "purify", "measure", "probe", "table", "figure", "gallery"}
+    assert all("/blur/" in output for rule, output in jobs if rule in ("attack", "purify", "measure", "probe"))
     workspace.run("--configfile", "mine.yaml")
     (x,) = load(workspace.path / f"{R}/adversarial/blur/fgsm/all/seed-0.zarr.zip", "x")
     (x0,) = load(workspace.path / f"{R}/data/subset.zarr.zip", "x")

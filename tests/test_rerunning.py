@@ -54,18 +54,20 @@ def test_a_touch_reruns_nothing(workspace):
 
 
 BALL = {"directions", "directions-matrix", "centroids", "centroids-histogram", "variance"}
-JUDGED = {"distances", "robustness", "transfer", "compression"}
+JUDGED = {"distances", "robustness", "transfer", "compression", "jacobian"}
+# the findings rest on every stage, and the page is made of them
+COMPARED = {"findings", "comparison_page"}
 
 # file, old, new → the rules that run again, and the tables among their outputs
 EDITS = {
     "a measure of images": (
         ("purity/metrics.py", "c1, c2 = 0.01**2", "c1, c2 = 0.02**2"),
-        {"measure", "table", "figure"},
+        {"measure", "table", "figure", *COMPARED},
         JUDGED,
     ),
     "a measure of balls": (
         ("purity/metrics.py", "mu_xi = f.mean(axis=1)", "mu_xi = 2 * f.mean(axis=1)"),
-        {"measure_ball", "table", "figure"},
+        {"measure_ball", "table", "figure", *COMPARED},
         BALL,
     ),
     "one table": (
@@ -79,9 +81,30 @@ EDITS = {
         set(),
     ),
     "the mean of any table": (
-        ("purity/stats.py", "values[np.isfinite(values)]", "values[~np.isnan(values)]"),
-        {"table", "figure"},
-        {"trajectory", "centroids", "directions", "variance", "distances", "transfer", "compression"},
+        ("purity/stats.py", "values.ravel()\n    values = values[np.isfinite(values)]", "values.ravel()"),
+        {"table", "figure", *COMPARED},
+        {"trajectory", "centroids", "directions", "variance", "distances", "transfer", "compression"}
+        | {"jacobian", "jacobian-spectrum", "pca", "timesteps", "clean-t", "law", "cap", "margins"},
+    ),
+    "the law": (
+        ("purity/law.py", "starts = [start] if start else", "starts = [start, start] if start else"),
+        {"table", "figure", *COMPARED},
+        {"law-fit"},
+    ),
+    "one claim": (
+        ("purity/findings.py", '(-0.05, 0.05),\n        "86.0 %', '(-0.04, 0.04),\n        "86.0 %'),
+        COMPARED,
+        set(),
+    ),
+    "the Jacobian": (
+        ("purity/jacobian.py", "matrix.double()", "1.0 * matrix.double()"),
+        {"jacobian", "table", "figure", *COMPARED},
+        {"jacobian", "jacobian-spectrum"},
+    ),
+    "grades": (
+        ("purity/fuzzy.py", "return (predictions != y).mean", "return 1 * (predictions != y).mean"),
+        {"table", "figure", *COMPARED},
+        {"fuzzy", "fuzzy-grades"},
     ),
     "a script": (
         ("workflow/scripts/gallery.py", 'rows = {"clean"', 'rows = {"the clean"'),
@@ -120,11 +143,17 @@ def test_editing_the_sampler_leaves_the_undefended_classifier_alone(workspace):
         "walk",
         "measure",
         "measure_ball",
+        "jacobian",
+        "ball_spectrum",
+        "probe",
+        "judge",
+        "margins",
         "table",
         "figure",
         "gallery",
+        *COMPARED,
     }
-    assert all("/ddpm/" in output for output in outputs(jobs, "attack") | outputs(jobs, "purify"))
+    assert all("/ddpm" in output for output in outputs(jobs, "attack") | outputs(jobs, "purify"))
 
 
 def test_editing_training_reruns_what_is_made_with_the_network(workspace):
@@ -132,16 +161,37 @@ def test_editing_training_reruns_what_is_made_with_the_network(workspace):
     jobs = workspace.pending()
     assert {"train_diffusion", "loss_curve", "attack", "purify", "sample_ball"} <= rules(jobs)
     assert "train_classifier" not in rules(jobs)
-    assert all("/ddpm/" in output for output in outputs(jobs, "attack"))
+    assert all("/ddpm" in output for output in outputs(jobs, "attack"))
 
 
 def test_changing_the_config_of_one_attack_touches_that_attack_only(workspace):
     workspace.configure(lambda c: c["attacks"]["pgd"]["options"].update(steps=3))
     jobs = workspace.pending()
-    for rule in ("attack", "purify", "measure", "walk"):
+    stages = {"attack", "purify", "measure", "walk", "judge", "adversarial_cap", "margins", "budget"}
+    for rule in stages:
         assert outputs(jobs, rule) and all("/pgd/" in output for output in outputs(jobs, rule)), rule
-    assert rules(jobs) == {"attack", "purify", "measure", "walk", "table", "figure", "gallery"}
+    assert rules(jobs) == stages | {"probe", "table", "figure", "gallery"} | COMPARED
     assert not any("ball" in output or "directions" in output for _, output in jobs)
+
+
+def test_another_strength_computes_only_that_strength(workspace):
+    workspace.configure(lambda c: c["experiments"]["tiny"]["sweep"].update(attacked=[50, 100, 200, 300]))
+    jobs = workspace.pending()
+    assert rules(jobs) == {"attack", "probe", "table", "figure"} | COMPARED
+    assert all("/ddpm@t=300/" in output for rule in ("attack", "probe") for output in outputs(jobs, rule))
+    assert outputs(jobs, "table") == {
+        f"tables/{t}.csv" for t in ("timesteps", "clean-t", "law", "law-fit", "predictors", "predictors-rank")
+    }
+
+
+def test_a_part_that_is_left_out_is_not_made_and_leaves_the_others_alone(workspace):
+    workspace.configure(lambda c: c["experiments"]["tiny"].update(fuzzy=None, cap=None))
+    assert rules(workspace.pending()) == COMPARED
+
+
+def test_more_judgings_leave_the_purified_images_alone(workspace):
+    workspace.configure(lambda c: c["experiments"]["tiny"]["fuzzy"].update(judgings=5))
+    assert rules(workspace.pending()) == {"judge", "table", "figure"} | COMPARED
 
 
 def test_the_order_of_keys_in_a_preset_changes_nothing(workspace):
@@ -171,8 +221,10 @@ def test_values_that_change_places_are_noticed(workspace):
 def test_adding_a_seed_computes_only_what_is_new(workspace):
     workspace.configure(lambda c: c["experiments"]["tiny"].update(seeds=[0, 1, 2]))
     jobs = workspace.pending()
-    assert rules(jobs) == {"perturb", "attack", "purify", "measure", "sample_ball", "measure_ball", "table", "figure"}
-    computed = [output for rule, output in jobs if rule not in ("table", "figure")]
+    made = {"perturb", "attack", "purify", "measure", "sample_ball", "measure_ball"}
+    made |= {"jacobian", "ball_spectrum", "probe", "budget", "judge", "adversarial_cap", "margins"}
+    assert rules(jobs) == made | {"table", "figure"} | COMPARED
+    computed = [output for rule, output in jobs if rule in made]
     assert all(output.endswith("/seed-2.zarr.zip") for output in computed)
 
 
@@ -183,8 +235,8 @@ def test_adding_an_attack_computes_only_what_is_new(workspace):
 
     workspace.configure(add)
     jobs = workspace.pending()
-    assert rules(jobs) == {"attack", "purify", "measure", "table", "figure"}
-    computed = [output for rule, output in jobs if rule not in ("table", "figure")]
+    assert rules(jobs) == {"attack", "purify", "measure", "table", "figure"} | COMPARED
+    computed = [output for rule, output in jobs if rule in ("attack", "purify", "measure")]
     assert len(computed) == 6 and all("/ddpm/pgd-eot/none/" in output for output in computed)
 
 
@@ -208,8 +260,8 @@ def test_adding_a_purifier_of_ones_own_computes_only_what_is_new(workspace):
 
     workspace.configure(add)
     jobs = workspace.pending()
-    assert rules(jobs) == {"attack", "purify", "measure", "table", "figure", "gallery"}
-    assert all("/mine/" in output for rule, output in jobs if rule in ("attack", "purify", "measure"))
+    assert rules(jobs) == {"attack", "purify", "measure", "probe", "table", "figure", "gallery"}
+    assert all("/mine/" in output for rule, output in jobs if rule in ("attack", "purify", "measure", "probe"))
     workspace.run()
     assert (workspace.path / f"{R}/purified/mine/pgd/all/seed-1.zarr.zip").exists()
     assert workspace.pending() == []
@@ -225,10 +277,11 @@ def test_a_stage_that_comes_out_the_same_runs_nothing_after_it(workspace):
         "purity/metrics.py", "a, b = _rows(a), _rows(b)\n    a, b = a -", "b, a = _rows(b), _rows(a)\n    a, b = a -"
     )
     workspace.edit("purity/attacks.py", "total = total + defence", "total = defence")  # for draws > 1 only
-    stages = [output for rule, output in workspace.pending() if rule == "attack"]
-    assert len(stages) == 8
+    stages = [output for rule, output in workspace.pending() if rule in ("attack", "budget")]
+    assert len(stages) == 14
     workspace.run(*stages)
-    assert {rule for rule, _ in workspace.pending()} == {"table", "figure"}  # of the transfer, whose code changed
+    # of the transfer, whose code changed
+    assert {rule for rule, _ in workspace.pending()} == {"table", "figure"} | COMPARED
     assert workspace.files() == before
 
 

@@ -2,7 +2,8 @@
 
 import numpy as np
 import pytest
-from scipy.stats import binomtest
+from scipy.stats import binomtest, norm, spearmanr, ttest_1samp
+from sklearn.metrics import roc_auc_score, roc_curve
 
 from purity import stats
 
@@ -116,3 +117,226 @@ def test_spread_is_exact_for_float32_far_from_zero():
     values = (np.arange(10_000) % 2 + 4096).astype(np.float32)  # mean 4096.5, variance 1/4 · n/(n−1)
     row = stats.spread(values)
     assert row["mean"] == 4096.5 and row["std"] == pytest.approx(np.sqrt(0.25 * 10_000 / 9_999), rel=1e-12)
+
+
+# The mean.
+
+
+@pytest.mark.parametrize("level", [0.9, 0.95])
+def test_the_interval_of_a_mean_is_its_standard_error_times_the_normal_quantile(level):
+    values = np.random.default_rng(5).exponential(size=40)
+    half = norm.ppf((1 + level) / 2) * np.sqrt(values.var(ddof=1) / 40)
+    wanted = values.mean(), values.mean() - half, values.mean() + half
+    assert stats.mean_interval(values, level) == pytest.approx(wanted, rel=1e-12)
+
+
+def test_two_values_have_half_their_distance_for_standard_error():
+    assert stats.mean_interval(np.array([1.0, 3.0])) == pytest.approx((2, 2 - 1.959964, 2 + 1.959964), abs=1e-6)
+
+
+def test_the_mean_leaves_out_what_is_not_finite():
+    with_gaps = np.array([1.0, np.nan, 2.0, np.inf, 4.0, -np.inf])
+    assert stats.mean_interval(with_gaps) == stats.mean_interval(np.array([1.0, 2.0, 4.0]))
+
+
+@pytest.mark.parametrize("values", [[3.0], [np.nan, 3.0]])
+def test_one_value_has_no_interval_and_none_no_mean(values, recwarn):
+    mean, low, high = stats.mean_interval(np.array(values))
+    assert mean == 3.0 and np.isnan(low) and np.isnan(high)
+    for nothing in (np.array([]), np.array([np.nan])):
+        assert np.isnan(stats.mean_interval(nothing)).all()
+    assert not list(recwarn)
+
+
+def test_intervals_of_means_cover_what_they_promise():
+    """Student's t with 49 degrees of freedom lies within 1.96 in 94.4 %; of 4,000, a share scatters by .4 %."""
+    drawn = np.random.default_rng(6).normal(7, 2, (4000, 50))
+    _, low, high = np.array([stats.mean_interval(values) for values in drawn]).T
+    assert ((low <= 7) & (high >= 7)).mean() == pytest.approx(0.944, abs=0.015)
+
+
+def test_a_few_values_have_students_interval():
+    values = np.array([3.0, 4.0, 8.0])
+    wanted = ttest_1samp(values, 0.0).confidence_interval(0.9)
+    assert stats.t_interval(values, 0.9) == pytest.approx((5.0, wanted.low, wanted.high), abs=1e-12)
+    mean, low, high = stats.t_interval(np.array([3.0]))
+    assert mean == 3.0 and np.isnan(low) and np.isnan(high)
+
+
+def test_the_difference_of_two_groups_has_the_errors_of_both():
+    a, b = np.array([1.0, 3.0]), np.array([1.0, 0.0, -1.0])  # of mean 2 and 0, squared errors 2/2 and 1/3
+    half = norm.ppf(0.975) * np.sqrt(1 + 1 / 3)
+    assert stats.difference_interval(a, b) == pytest.approx((2.0, 2 - half, 2 + half), abs=1e-12)
+    assert stats.difference_interval(b, a) == pytest.approx((-2.0, -2 - half, -2 + half), abs=1e-12)
+    assert np.isnan(stats.difference_interval(a, b[:1])).all() and np.isnan(stats.difference_interval(a[:1], b)).all()
+
+
+# Rank correlation.
+
+
+@pytest.mark.parametrize("ties", [False, True])
+@pytest.mark.parametrize("n", [4, 10, 200])
+def test_rank_correlation_is_scipys(n, ties):
+    generator = np.random.default_rng(n)
+    for _ in range(20):
+        a = generator.standard_normal(n)
+        b = 0.5 * a + generator.standard_normal(n)
+        if ties:
+            a, b = (2 * a).round(), (2 * b).round()
+        if np.ptp(a) and np.ptp(b):
+            assert stats.spearman(a, b)[0] == pytest.approx(spearmanr(a, b).statistic, abs=1e-12)
+
+
+def test_rank_correlation_sees_the_order_and_nothing_else():
+    generator = np.random.default_rng(7)
+    a, b = generator.standard_normal((2, 30))
+    found = stats.spearman(a, b)
+    assert stats.spearman(np.exp(a), b**3) == pytest.approx(found, abs=1e-12)
+    assert stats.spearman(b, a) == pytest.approx(found, abs=1e-12)
+    rho, low, high = found
+    assert stats.spearman(-a, b) == pytest.approx((-rho, -high, -low), abs=1e-12)
+    a[a == a.max()] = np.inf
+    assert stats.spearman(a, b) == pytest.approx(found, abs=1e-12)
+
+
+def test_a_monotone_relation_has_rank_correlation_one():
+    """Its interval ends within 1e-12 of 1, where Fisher's z is cut."""
+    a = np.random.default_rng(8).standard_normal(20)
+    for sign in (1, -1):
+        found = stats.spearman(a, sign * np.exp(a))
+        assert found == pytest.approx((sign, sign, sign), abs=1e-9) and np.abs(found).max() <= 1
+
+
+def test_what_is_constant_has_no_rank_correlation_and_three_pairs_no_interval(recwarn):
+    a = np.arange(5.0)
+    assert np.isnan(stats.spearman(a, np.ones(5))).all() and np.isnan(stats.spearman(np.ones(5), a)).all()
+    rho, low, high = stats.spearman(np.array([1, 2, 3]), np.array([1, 3, 2]))
+    assert rho == pytest.approx(0.5) and np.isnan(low) and np.isnan(high)
+    assert not list(recwarn)
+
+
+@pytest.mark.parametrize(("r", "n"), [(0.0, 20), (0.5, 20), (0.85, 100)])
+def test_intervals_of_rank_correlations_cover_what_they_promise(r, n):
+    """Normal pairs of correlation r have ρ = 6/π · asin(r/2). Bonett and Wright found 94 to 96 % for them; of 1,000, a
+    share scatters by .7 %. Without their ρ²/2 widths would be 14 % less at ρ = .84, which covers 91 %."""
+    rho = 6 / np.pi * np.arcsin(r / 2)
+    generator = np.random.default_rng(9)
+    a, other = generator.standard_normal((2, 1000, n))
+    b = r * a + np.sqrt(1 - r**2) * other
+    _, low, high = np.array([stats.spearman(*pair) for pair in zip(a, b, strict=True)]).T
+    assert ((low <= rho) & (rho <= high)).mean() == pytest.approx(0.95, abs=0.025)
+
+
+def test_an_interval_of_a_rank_correlation_holds_it_and_shrinks_with_n_and_with_the_level():
+    a, noise = np.random.default_rng(10).standard_normal((2, 1000))
+    widths = []
+    for n in (10, 100, 1000):
+        rho, low, high = stats.spearman(a[:n], (a + noise)[:n])
+        assert -1 <= low <= rho <= high <= 1
+        widths.append(high - low)
+    assert widths == sorted(widths, reverse=True)
+    (_, low, high), (_, lower, higher) = (stats.spearman(a, noise, level) for level in (0.9, 0.99))
+    assert lower < low < high < higher
+
+
+# Scores that tell two classes apart.
+
+
+def scores(m: int, n: int, seed: int, ties: bool) -> tuple[np.ndarray, np.ndarray]:
+    generator = np.random.default_rng(seed)
+    positive, negative = generator.normal(0.7, 1, m), generator.normal(0, 1, n)
+    return (positive.round(), negative.round()) if ties else (positive, negative)
+
+
+def labelled(positive, negative) -> tuple[np.ndarray, np.ndarray]:
+    return np.repeat([True, False], [len(positive), len(negative)]), np.concatenate([positive, negative])
+
+
+def by_pairs(positive, negative) -> float:
+    return float(np.mean([(p > q) + 0.5 * (p == q) for p in positive for q in negative]))
+
+
+SIZES = [(1, 1), (1, 9), (9, 1), (13, 20), (60, 45)]
+
+
+@pytest.mark.parametrize("ties", [False, True])
+@pytest.mark.parametrize(("m", "n"), SIZES)
+def test_the_area_is_the_share_of_pairs_in_order_and_scikit_learns(m, n, ties):
+    for seed in range(5):
+        drawn = scores(m, n, seed, ties)
+        assert stats.auc(*drawn)[0] == pytest.approx(by_pairs(*drawn), abs=1e-12)
+        assert stats.auc(*drawn)[0] == pytest.approx(roc_auc_score(*labelled(*drawn)), abs=1e-12)
+
+
+def test_infinite_scores_are_larger_than_all_others_and_tie_with_each_other():
+    positive = np.array([np.inf, np.inf, 0.3, -np.inf])
+    negative = np.array([np.inf, 0.1, 0.5, -np.inf, -np.inf])
+    assert stats.auc(positive, negative)[0] == by_pairs(positive, negative)
+    finite = [np.nan_to_num(v, posinf=9.0, neginf=-9.0) for v in (positive, negative)]
+    assert stats.auc(positive, negative) == stats.auc(*finite)
+    assert all(np.array_equal(a, b) for a, b in zip(stats.roc(positive, negative), stats.roc(*finite), strict=True))
+
+
+def test_the_area_sees_the_order_and_nothing_else_and_turns_with_the_classes():
+    positive, negative = scores(30, 40, 0, False)
+    area, low, high = stats.auc(positive, negative)
+    assert stats.auc(np.exp(positive), np.exp(negative)) == (area, low, high)
+    assert stats.auc(negative, positive)[0] == pytest.approx(1 - area, abs=1e-12)
+    assert stats.auc(-positive, -negative)[0] == pytest.approx(1 - area, abs=1e-12)
+
+
+def test_classes_apart_have_area_one_and_the_same_score_for_all_one_half():
+    assert stats.auc(np.array([3.0, 4.0]), np.array([1.0, 2.0]))[0] == 1
+    assert stats.auc(np.array([1.0, 2.0]), np.array([3.0, 4.0]))[0] == 0
+    assert stats.auc(np.ones(7), np.ones(4))[0] == 0.5
+
+
+def test_no_scores_have_no_area(recwarn):
+    for pair in (([], [1.0]), ([1.0], []), ([], [])):
+        assert np.isnan(stats.auc(*map(np.array, pair))).all()
+    assert not list(recwarn)
+
+
+@pytest.mark.parametrize("scale", [1.0, 2.0, 4.0])
+def test_intervals_of_areas_cover_what_they_promise(scale):
+    """Hanley and McNeil's variance is that of exponential scores, whose area is s/(s + 1). The normal law is rough near
+    1: 8,000 experiments gave 94.8, 94.8 and 94.4 %. Of 1,000, a share scatters by .7 %."""
+    generator = np.random.default_rng(11)
+    drawn = zip(generator.exponential(scale, (1000, 50)), generator.exponential(1, (1000, 80)), strict=True)
+    _, low, high = np.array([stats.auc(*pair) for pair in drawn]).T
+    area = scale / (scale + 1)
+    assert ((low <= area) & (area <= high)).mean() == pytest.approx(0.947, abs=0.025)
+
+
+def test_an_interval_of_an_area_lies_in_the_unit_interval_and_holds_it():
+    for m, n in SIZES:
+        for seed in range(20):
+            area, low, high = stats.auc(*scores(m, n, seed, False))
+            assert 0 <= low <= area <= high <= 1
+    narrow, wide = (stats.auc(*scores(60, 45, 0, False), level) for level in (0.9, 0.99))
+    assert wide[1] < narrow[1] < narrow[2] < wide[2]
+
+
+@pytest.mark.parametrize("ties", [False, True])
+@pytest.mark.parametrize(("m", "n"), SIZES)
+def test_the_curve_is_scikit_learns(m, n, ties):
+    drawn = scores(m, n, 3, ties)
+    false, true, _ = roc_curve(*labelled(*drawn), drop_intermediate=False)
+    found = stats.roc(*drawn)
+    assert found[0] == pytest.approx(false, abs=1e-12) and found[1] == pytest.approx(true, abs=1e-12)
+
+
+@pytest.mark.parametrize("ties", [False, True])
+@pytest.mark.parametrize(("m", "n"), SIZES)
+def test_the_area_under_the_curve_is_the_area(m, n, ties):
+    """By trapezoids: a tie of both classes is a slope, which counts half."""
+    drawn = scores(m, n, 4, ties)
+    false, true = stats.roc(*drawn)
+    assert np.trapezoid(true, false) == pytest.approx(stats.auc(*drawn)[0], abs=1e-12)
+
+
+def test_the_curve_climbs_from_corner_to_corner():
+    for seed in range(5):
+        false, true = stats.roc(*scores(20, 30, seed, True))
+        assert (false[0], true[0], false[-1], true[-1]) == (0, 0, 1, 1)
+        assert (np.diff(false) >= 0).all() and (np.diff(true) >= 0).all() and (np.diff(false) + np.diff(true) > 0).all()

@@ -178,10 +178,9 @@ def stage(kind, name, clean=True):
     ]
 
 
-def seed_after(w):
-    """The next of an experiment's seeds, round and round."""
-    seeds = experiment(w)["seeds"]
-    return seeds[(seeds.index(int(w.seed)) + 1) % len(seeds)]
+def another_seed(w):
+    """The first of an experiment's seeds that is another one; its own if there is no other."""
+    return next((seed for seed in experiment(w)["seeds"] if seed != int(w.seed)), w.seed)
 
 
 def images_of(w, attack, knowledge="none"):

@@ -36,7 +36,7 @@ rule adversarial_cap:
         subset="results/{experiment}/data/subset.zarr.zip",
         adversarial=adversarial,
         # the same attack from another random start: the second adversarial direction
-        other=lambda w: adversarial(SimpleNamespace(**{**w, "seed": seed_after(w)})),
+        other=lambda w: adversarial(SimpleNamespace(**{**w, "seed": another_seed(w)})),
         classifier=classifier_weights,
     output:
         "results/{experiment}/cap/{purifier}/{attack}/{knowledge}/seed-{seed}.zarr.zip",
