@@ -44,6 +44,13 @@ _DEFINITIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
 
 
 @dataclass
+class _Lead:
+    work: list[Work] = field(default_factory=list)  # what a definition needs in turn
+    nodes: list[ast.stmt] = field(default_factory=list)  # its statements
+    packages: set[str] = field(default_factory=set)  # third-party ones that it mentions
+
+
+@dataclass
 class _Reached:
     names: set[tuple[str, str]] = field(default_factory=set)
     nodes: dict[int, tuple[str, ast.stmt]] = field(default_factory=dict)  # by identity: the module and the statement
@@ -57,6 +64,7 @@ class Project:
         self.folders = [Path(folder) for folder in folders]
         self._modules: dict[str, _Module | None] = {}
         self._known: dict[tuple, _Reached] = {}
+        self._leads: dict[tuple[str, str], _Lead] = {}
 
     def digest(self, script: str | Path, *named: str) -> str:
         """Hex digest of the code that `script` and the functions `named` ('module:function') can reach.
@@ -137,14 +145,28 @@ class Project:
             if (module.name, name) in reached.names:
                 continue
             reached.names.add((module.name, name))
-            for source, attribute in module.imports.get(name, ()):
-                todo += self._resolve(source, attribute, reached.packages)
-            if name == "":
-                todo += self._on_import(module)
-            for node in module.definitions.get(name, ()) if name else module.effects:
-                reached.nodes[id(node)] = (module.name, node)
-                todo += self._uses(module, node, reached.packages)
+            lead = self._lead(module, name)
+            todo += lead.work
+            reached.packages |= lead.packages
+            reached.nodes |= {id(node): (module.name, node) for node in lead.nodes}
         return reached
+
+    def _lead(self, module: _Module, name: str) -> "_Lead":
+        """Where one definition leads; the same whatever reaches it, so that it is looked up once."""
+        known = self._leads.get((module.name, name)) if self._modules.get(module.name) is module else None
+        if known is not None:
+            return known
+        lead = _Lead()
+        for source, attribute in module.imports.get(name, ()):
+            lead.work += self._resolve(source, attribute, lead.packages)
+        if name == "":
+            lead.work += self._on_import(module)
+        for node in module.definitions.get(name, ()) if name else module.effects:
+            lead.nodes.append(node)
+            lead.work += self._uses(module, node, lead.packages)
+        if self._modules.get(module.name) is module:
+            self._leads[module.name, name] = lead
+        return lead
 
     def _on_import(self, module: _Module) -> Iterator[Work]:
         """What importing a module sets off: the modules it imports, and what decorators of the project register."""
@@ -248,10 +270,10 @@ def _ordered(nodes: Iterable[tuple[str, ast.stmt]]) -> Iterator[tuple[str, int, 
     for module, members in of_module.items():
         statements = sorted((n for n in members if not isinstance(n, _DEFINITIONS)), key=lambda n: n.lineno)
         for place, node in enumerate(statements, start=1):
-            yield module, place, ast.unparse(_without_annotations(node))
+            yield module, place, _text(node)
         for node in members:
             if isinstance(node, _DEFINITIONS):
-                yield module, 0, ast.unparse(_without_annotations(node))
+                yield module, 0, _text(node)
 
 
 def _parse(name: str, path: Path, package: str) -> _Module:
@@ -386,6 +408,11 @@ class _Strip(ast.NodeTransformer):
     def visit_arg(self, node):
         node.annotation = None
         return node
+
+
+@cache
+def _text(node: ast.stmt) -> str:
+    return ast.unparse(_without_annotations(node))
 
 
 @cache

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from purity.config import check
+from purity.config import agrees, check, same
 from purity.provenance import Project
 
 ROOT = Path(__file__).parents[1]
@@ -298,3 +298,270 @@ def test_options_of_a_function_of_ones_own_are_checked_by_its_signature(tmp_path
     assert verdict_of("{radius: 2}") == verdict_of("{radius: 2, edge: nearest}") == ""
     assert "radius" in verdict_of("{}")
     assert "purifiers.mine.options.raduis" in verdict_of("{radius: 1, raduis: 2}")
+
+
+# The parts of an experiment.
+
+PART_NAMES = ("sweep", "budget", "jacobian", "pca", "fuzzy", "cap", "margins")
+BLURRED = ("attacks/blur", "{run: 'scipy.ndimage:gaussian_filter', options: {sigma: 1}}")  # an attack without epsilon
+
+
+@pytest.mark.parametrize("part", PART_NAMES)
+@pytest.mark.parametrize("text", ["null", LEFT_OUT])
+def test_a_part_that_is_null_or_left_out_is_not_made(part, text):
+    needing = [(f"{E}/budget", text)] if part == "sweep" else []
+    assert verdict(changed((f"{E}/{part}", text), *needing)) == ""
+
+
+def test_an_experiment_needs_no_parts():
+    assert verdict(changed(*((f"{E}/{part}", LEFT_OUT) for part in PART_NAMES))) == ""
+    assert verdict(changed(*((f"{E}/{part}", "null") for part in PART_NAMES))) == ""
+
+
+@pytest.mark.parametrize(
+    "edits",
+    [
+        [(f"{E}/reference", "cifar10")],
+        [(f"{E}/reference", "imagenet")],
+        [(f"{E}/sweep/attacked", "[1, 1000]")],
+        [(f"{E}/sweep/clean", "[]")],
+        [(f"{E}/sweep/purifiers", "[one-step]")],  # not under `attacked` with BPDA, and need not be
+        [(f"{E}/sweep/attack", "bpda"), (f"{E}/sweep/purifiers", "[ddpm]"), (f"{E}/sweep/attacked", "[50, 200]")],
+        [(f"{E}/sweep/noise", "uniform-x4")],
+        [(f"{E}/budget/attacks", "[pgd, bpda]"), (f"{E}/budget/scales", "[0, 2.5]")],
+        [BLURRED, (f"{E}/sweep/attack", "blur")],
+        [(f"{E}/jacobian/images", "100"), (f"{E}/pca/images", "100")],
+        [(f"{E}/jacobian/mode", "forward"), (f"{E}/jacobian/purifiers", "[identity, gaussian]")],
+        [(f"{E}/pca/points", "2")],
+        [(f"{E}/fuzzy/attacks", "[uniform]"), (f"{E}/fuzzy/judgings", "2")],
+        [(f"{E}/fuzzy/purifiers", "[ddpm, reverse]")],  # reverse has one of the four attacks
+        [(f"{E}/cap/purifier", "ddpm"), (f"{E}/cap/attack", "bpda")],
+        [(f"{E}/cap/slices", "10"), (f"{E}/cap/points", "2"), (f"{E}/cap/radius", "1")],
+        [(f"{E}/margins/purifiers", "[ddpm]"), (f"{E}/margins/attack", "bpda")],
+    ],
+    ids=str,
+)
+def test_other_parts_that_are_possible_are_accepted(edits):
+    assert verdict(changed(*edits)) == ""
+
+
+# (key, what is written there): what the line must say. Keys are those of the experiment.
+MISTAKES_OF_PARTS = {
+    # names that there are not
+    ("sweep/attack", "nothing"): "digits.sweep.attack.*no attack 'nothing'",
+    ("sweep/noise", "nothing"): "digits.sweep.noise.*no attack 'nothing'",
+    ("sweep/purifiers", "[ddpm, ddpn]"): "digits.sweep.purifiers.*no purifier 'ddpn'",
+    ("budget/attacks", "[pgd, nothing]"): "digits.budget.attacks.*no attack 'nothing'",
+    ("jacobian/attack", "nothing"): "digits.jacobian.attack.*no attack 'nothing'",
+    ("jacobian/purifiers", "[ddpm, ddpn]"): "digits.jacobian.purifiers.*no purifier.*'ddpn'",
+    ("pca/purifiers", "[ddpn]"): "digits.pca.purifiers.*no purifier.*'ddpn'",
+    ("fuzzy/purifiers", "[ddpn]"): "digits.fuzzy.purifiers.*no purifier.*'ddpn'",
+    ("fuzzy/attacks", "[pgd, nothing]"): "digits.fuzzy.attacks.*no attack 'nothing'",
+    ("cap/purifier", "ddpn"): "digits.cap.*no purifier.*'ddpn'",
+    ("cap/attack", "nothing"): "digits.cap.attack.*no attack 'nothing'",
+    ("margins/purifiers", "[ddpm, ddpn]"): "digits.margins.*no purifier.*'ddpn'",
+    ("margins/attack", "nothing"): "digits.margins.attack.*no attack 'nothing'",
+    ("reference", "cifar100"): "digits.reference.*cifar100",
+    ("reference", "null"): "digits.reference",
+    # clean images are no attack
+    ("sweep/attack", "clean"): "digits.sweep.attack.*no attack 'clean'",
+    ("fuzzy/attacks", "[clean]"): "digits.fuzzy.attacks.*no attack 'clean'",
+    # blind attacks, and others
+    ("sweep/attack", "uniform"): "digits.sweep.attack.*'uniform' is blind",
+    ("sweep/noise", "pgd"): "digits.sweep.noise.*'pgd' is not blind",
+    ("budget/attacks", "[pgd, uniform]"): "digits.budget.attacks.*'uniform' is blind",
+    ("jacobian/attack", "uniform"): "digits.jacobian.attack.*'uniform' is blind",
+    ("cap/attack", "uniform"): "digits.cap.attack.*'uniform' is blind",
+    ("margins/attack", "uniform"): "digits.margins.attack.*'uniform' is blind",
+    # a purifier without strength
+    ("sweep/purifiers", "[ddpm, gaussian]"): "digits.sweep.purifiers.*'gaussian' has no option t",
+    ("sweep/purifiers", "[identity]"): "digits.sweep.purifiers.*'identity' has no option t",
+    # strengths that cannot be
+    ("sweep/attacked", "[10, 0]"): "digits.sweep.attacked",
+    ("sweep/attacked", "[10, 1001]"): "digits.sweep.attacked",
+    ("sweep/attacked", "[10.0]"): "digits.sweep.attacked",
+    ("sweep/attacked", "[10, 10]"): "digits.sweep.attacked",
+    ("sweep/attacked", "[]"): "digits.sweep.attacked",
+    ("sweep/attacked", "100"): "digits.sweep.attacked",
+    ("sweep/clean", "[0]"): "digits.sweep.clean",
+    ("sweep/clean", "[1001]"): "digits.sweep.clean",
+    ("sweep/clean", "[-5]"): "digits.sweep.clean",
+    # a budget is beside the law
+    ("sweep", "null"): "digits.budget.*sweep",
+    ("sweep", LEFT_OUT): "digits.budget.*sweep",
+    ("budget/scales", "[1]"): "digits.budget.scales",
+    ("budget/scales", "[0, -0.5]"): "digits.budget.scales",
+    ("budget/scales", "[0, 0.5, 0.5]"): "digits.budget.scales",
+    # more images than there are, and other numbers that cannot be
+    ("jacobian/images", "101"): "digits.jacobian.images.*100 images",
+    ("jacobian/images", "0"): "digits.jacobian.images",
+    ("pca/images", "101"): "digits.pca.images.*100 images",
+    ("pca/epsilon", "0"): "digits.pca.epsilon",
+    ("pca/points", "1"): "digits.pca.points",
+    ("fuzzy/judgings", "1"): "digits.fuzzy.judgings",
+    ("cap/radius", "0"): "digits.cap.radius",
+    ("cap/points", "1"): "digits.cap.points",
+    ("cap/slices", "0"): "digits.cap.slices",
+    ("cap/slices", "11"): "digits.cap.slices",
+    ("margins/reach", "0"): "digits.margins.reach",
+    ("margins/reach", "-1"): "digits.margins.reach",
+    ("jacobian/mode", "columns"): "digits.jacobian.mode",
+    # what is asked of what is not made
+    ("attacked/identity/pgd", "[all]"): "digits.cap.*knowledge none.*identity",
+    ("cap/attack", "bpda"): "digits.cap.*knowledge none.*identity",
+    ("margins/purifiers", "[ddpm, identity]"): "digits.margins.*knowledge all.*identity",
+    ("margins/attack", "bpda"): "digits.margins.*knowledge all.*reverse",
+    ("margins/attack", "pgd-eot"): "digits.margins.*knowledge all.*ddpm",
+    # keys that are unknown, left out or empty, and the wrong type
+    **{(f"{part}/purifer", "ddpm"): f"digits.{part}.purifer" for part in PART_NAMES},
+    **{(part, "{}"): f"digits.{part}" for part in PART_NAMES},
+    **{(part, "true"): f"digits.{part}" for part in PART_NAMES},
+    **{(part, "[]"): f"digits.{part}" for part in PART_NAMES},
+    ("sweep/noise", LEFT_OUT): "digits.sweep.*noise",
+    ("sweep/clean", LEFT_OUT): "digits.sweep.*clean",
+    ("budget/scales", LEFT_OUT): "digits.budget.*scales",
+    ("jacobian/mode", LEFT_OUT): "digits.jacobian.*mode",
+    ("pca/epsilon", LEFT_OUT): "digits.pca.*epsilon",
+    ("fuzzy/judgings", LEFT_OUT): "digits.fuzzy.*judgings",
+    ("cap/slices", LEFT_OUT): "digits.cap.*slices",
+    ("margins/reach", LEFT_OUT): "digits.margins.*reach",
+    ("cap/purifier", "[identity]"): "digits.cap.purifier",
+    ("margins/purifiers", "ddpm"): "digits.margins.purifiers",
+    ("fuzzy/attacks", "[]"): "digits.fuzzy.attacks",
+}
+
+
+@pytest.mark.parametrize(("key", "text"), MISTAKES_OF_PARTS)
+def test_a_mistake_in_a_part_is_refused_in_one_line_that_names_the_key(key, text):
+    said = verdict(changed((f"{E}/{key}", text)))
+    assert said, "the mistake passes"
+    assert said.startswith("config: experiments.digits.") and "\n" not in said
+    assert re.search(MISTAKES_OF_PARTS[key, text], said), said
+
+
+@pytest.mark.parametrize(
+    ("edits", "said"),
+    [
+        ([BLURRED, (f"{E}/budget/attacks", "[blur]")], "digits.budget.attacks.*'blur' has no option epsilon"),
+        (
+            [(f"{E}/attacked/reverse/pgd", "[all]"), (f"{E}/fuzzy/purifiers", "[ddpm, reverse]")],
+            "digits.fuzzy.attacks.*reverse with knowledge none",
+        ),
+        (
+            [(f"{E}/fuzzy/purifiers", "[reverse]"), (f"{E}/fuzzy/attacks", "[bpda, pgd-eot]")],
+            "digits.fuzzy.attacks.*reverse with knowledge none",
+        ),
+        ([("purifiers/spare", "{make: 'purity.purifiers:identity'}"), (f"{E}/pca/purifiers", "[spare]")], "pca.*spare"),
+    ],
+    ids=str,
+)
+def test_parts_that_ask_for_what_is_not_there_are_refused_in_one_line(edits, said):
+    line = verdict(changed(*edits))
+    assert line.startswith("config: experiments.digits.") and "\n" not in line
+    assert re.search(said, line), line
+
+
+def swept(attacked: str, purifiers: str = "[ddpm]", attack: str = "bpda") -> str:
+    """What is said about a sweep; only ddpm's attacker knows ξ under BPDA."""
+    edits = [
+        (f"{E}/sweep/{key}", text)
+        for key, text in (("attacked", attacked), ("purifiers", purifiers), ("attack", attack))
+    ]
+    return verdict(changed(*edits))
+
+
+def test_a_law_goes_through_three_points_at_least():
+    assert re.search(r"digits\.sweep\.attacked: .*three", swept("[50]"))
+    assert re.search(r"digits\.sweep\.attacked: .*three", swept("[50]", attack="pgd-eot"))
+    assert re.search(r"digits\.sweep\.attacked: .*three", swept("[50, 200]", attack="pgd-eot"))
+    assert swept("[50, 200]") == swept("[50]", "[ddpm, reverse]") == swept("[50]", attack="pgd") == ""
+    assert swept("[10, 50, 200]", attack="pgd-eot") == ""
+
+
+def test_a_purifier_at_its_own_strength_is_no_other_point():
+    """ddpm has t = 100: swept there it is the purifier that is attacked anyway."""
+    assert re.search(r"digits\.sweep\.attacked: .*three", swept("[50, 100]"))
+    assert re.search(r"digits\.sweep\.attacked: .*three", swept("[100]", "[ddpm, reverse]"))
+
+
+# What is the same as in the papers.
+
+WANTED = {"make": "purity.purifiers:ddpm", "t": 100, "steps": 100, "rate": 8 / 255, "clip": True}
+
+
+def preset(**edits) -> dict:
+    values = {key: value for key, value in (WANTED | edits).items() if value != LEFT_OUT}
+    return {"make": values.pop("make"), "options": values}
+
+
+@pytest.mark.parametrize(
+    ("edits", "is_same"),
+    [
+        ({}, True),
+        ({"diffusion": "any", "sigma": "large"}, True),  # more may be set
+        ({"make": "purity.purifiers:ddim"}, False),
+        ({"t": LEFT_OUT}, False),
+        ({"rate": LEFT_OUT}, False),
+        ({"t": 101}, False),
+        ({"t": 100.0}, True),
+        ({"t": "100"}, False),
+        ({"t": None}, False),
+        ({"rate": 0.0313725490196}, True),
+        ({"rate": 8 / 255 * (1 + 0.9e-6)}, True),
+        ({"rate": 8 / 255 * (1 + 1.1e-6)}, False),
+        ({"rate": 8 / 255 * (1 - 1.1e-6)}, False),
+        ({"rate": -8 / 255}, False),
+        ({"rate": 0.031}, False),
+        ({"clip": False}, False),
+        ({"clip": "true"}, False),
+    ],
+    ids=str,
+)
+def test_a_preset_is_the_same_if_it_has_every_value_that_is_wanted(edits, is_same):
+    found = preset(**edits)
+    assert same({"ddpm": found}, {"ddpm": WANTED}) == (["ddpm"] if is_same else [])
+    assert agrees({**found["options"], "make": found["make"]}, WANTED) == is_same
+
+
+def test_presets_are_the_same_by_their_names():
+    wanted = {"ddpm": WANTED, "reverse": WANTED | {"t": 5}, "absent": {}}
+    assert same({"reverse": preset(t=5), "ddpm": preset(), "mine": preset()}, wanted) == ["ddpm", "reverse"]
+    assert same({"mine": preset()}, wanted) == same({}, wanted) == same({"ddpm": preset()}, {}) == []
+
+
+def test_a_preset_without_options_has_its_function():
+    wanted = {"identity": {"make": "purity.purifiers:identity"}}
+    assert same({"identity": {"make": "purity.purifiers:identity"}}, wanted) == ["identity"]
+    assert same({"identity": {"make": "purity.purifiers:gaussian", "options": {}}}, wanted) == []
+
+
+@pytest.mark.parametrize(
+    ("found", "wanted", "agreed"),
+    [
+        ({}, {}, True),
+        ({"a": 1}, {}, True),
+        ({}, {"a": 1}, False),
+        ({"a": None}, {"a": 1}, False),
+        ({"a": 1}, {"a": 1.0}, True),
+        ({"a": 0}, {"a": 0.0}, True),
+        ({"a": 1e-9}, {"a": 0}, False),
+        ({"a": 3000000}, {"a": 3000001}, True),
+        ({"a": 3.0}, {"a": 3.00001}, False),
+        ({"a": "linf"}, {"a": "linf"}, True),
+        ({"a": "linf"}, {"a": "l2"}, False),
+        ({"a": [1, 2]}, {"a": [1, 2]}, True),
+        ({"a": [1, 2]}, {"a": [2, 1]}, False),
+        ({"a": True}, {"a": True}, True),
+        ({"a": True}, {"a": False}, False),
+        ({"a": 1, "b": 2}, {"a": 1, "b": 3}, False),
+    ],
+    ids=str,
+)
+def test_values_agree_if_those_that_are_wanted_are_there(found, wanted, agreed):
+    assert agrees(found, wanted) == agreed
+
+
+@pytest.mark.parametrize(("found", "wanted"), [(True, 1), (1, True), (False, 0), (0.0, False)], ids=str)
+def test_yes_and_no_are_no_numbers(found, wanted):
+    """As the configuration has it: `steps: true` is refused."""
+    assert not agrees({"a": found}, {"a": wanted})
