@@ -24,7 +24,8 @@ class Sigmoid(NamedTuple):
 def fit(alpha: Array, accuracy: Array, trials: int, start: Sigmoid | None = None) -> Sigmoid:
     """Least squares through points (P,), P ≥ 3, each accuracy weighted by its binomial spread in `trials` images.
 
-    0 ≤ top ≤ 1, steepness ≥ 0. Started from several places, of whose minima the best is taken, or from `start` alone.
+    0 ≤ top ≤ 1, steepness ≥ 0. Started from several places, of whose minima the best is taken; from fewer if there is a
+    `start` that should be near.
     """
     alpha, accuracy = np.asarray(alpha, np.float64), np.asarray(accuracy, np.float64)
     if len(alpha) < 3:
@@ -37,7 +38,9 @@ def fit(alpha: Array, accuracy: Array, trials: int, start: Sigmoid | None = None
         return (Sigmoid(*p)(alpha) - accuracy) / error
 
     middles = np.quantile(alpha, (0.25, 0.75))
-    starts = [start] if start else [(top, k / width, m) for top in (0.8, 1.0) for k in (4, 20) for m in middles]
+    starts = [(top, k / width, m) for top in (0.8, 1.0) for k in (4, 20) for m in middles]
+    if start is not None:
+        starts = [start, starts[1], starts[2]]
     bounds = ([0, 0, -10 * width], [1, 1e4 / width, alpha.max() + 10 * width])
     fits = [least_squares(residuals, np.clip(s, bounds[0], bounds[1]), bounds=bounds) for s in starts]
     return Sigmoid(*min(fits, key=lambda f: f.cost).x)

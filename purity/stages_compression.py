@@ -34,10 +34,11 @@ def jacobian(
     """
     n, d = len(x0), x0[0].size
     columns = torch.arange(d).split(batch)
-    out, matrix = np.empty((n, d)), torch.empty(d, d, device=device)
+    images = torch.from_numpy(x0)
+    out, matrix = np.empty((n, d)), torch.empty(d, d, dtype=images.dtype, device=device)
     for i, chosen in progress(list(product(range(n), columns))):
         if chosen[0] == 0:
-            x = torch.from_numpy(x0[i : i + 1]).to(device)
+            x = images[i : i + 1].to(device)
             linear = MODES[mode](_at(purify, xi, i), x)
         matrix[chosen] = linear(basis(chosen, x)).flatten(1).detach()
         if chosen[-1] == d - 1:
@@ -103,14 +104,16 @@ def probe(
     ‖x − x₀‖; and, where the classifier has `features`, frechet (1,), of purified attacked images to clean ones.
     """
 
+    labels = torch.from_numpy(y)
+
     def run(images: np.ndarray, draw: int) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
         """Purified images, whether right, and features of them."""
         out, right, features = [], [], []
         for rows in progress(list(blocks(len(images), batch))):
-            x = torch.from_numpy(images[rows]).to(device)
+            x = torch.from_numpy(images)[rows].to(device)
             f = purifiers.check(purify(x, xi.rows(rows).at(draw)), x, f"purifier '{name}'")
             out.append(f.cpu())
-            right.append(classify(f).argmax(dim=1).cpu() == torch.from_numpy(y[rows]))
+            right.append(classify(f).argmax(dim=1).cpu() == labels[rows])
             if hasattr(classify, "features"):
                 features.append(classify.features(f).cpu())
         return torch.cat(out).numpy(), torch.cat(right).numpy(), torch.cat(features).numpy() if features else None
@@ -127,7 +130,7 @@ def probe(
         "magnitude": metrics.l2(attacked, x0),
     }
     if features is not None:
-        clean = [classify.features(torch.from_numpy(x0[rows]).to(device)).cpu() for rows in blocks(len(x0), batch)]
+        clean = [classify.features(torch.from_numpy(x0)[rows].to(device)).cpu() for rows in blocks(len(x0), batch)]
         arrays["frechet"] = np.array([metrics.frechet(features, torch.cat(clean).numpy())])
     return arrays
 

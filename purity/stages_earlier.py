@@ -77,10 +77,10 @@ def adversarial_cap(
         "overlap": np.empty(n),
     }
     directions = []
+    given = [torch.from_numpy(a) for a in (x0, y, x, other)]
     for rows in progress(list(blocks(n, batch))):
-        xs, labels = torch.from_numpy(x0[rows]).to(device), torch.from_numpy(y[rows]).to(device)
-        adversarial = unit(torch.from_numpy(x[rows]).to(device) - xs)
-        towards = unit(torch.from_numpy(other[rows]).to(device) - xs)
+        xs, labels, attacked, otherwise = (a[rows].to(device) for a in given)
+        adversarial, towards = unit(attacked - xs), unit(otherwise - xs)
         draw = xi.rows(rows).plane(xs)
         random = orthogonal(torch.special.ndtri(draw(0).double()).to(xs), adversarial)
         a, b = disc(xi.rows(rows), points, radius, xs)
@@ -150,9 +150,9 @@ def margins(
     the attack moved it.
     """
     parts: list[dict[str, Tensor]] = []
+    given = [torch.from_numpy(a) for a in (anchor, purified, y)]
     for rows in progress(list(blocks(len(y), batch))):
-        start, end = torch.from_numpy(anchor[rows]).to(device), torch.from_numpy(purified[rows]).to(device)
-        labels = torch.from_numpy(y[rows]).to(device)
+        start, end, labels = (a[rows].to(device) for a in given)
         crossing = critical_threshold(classify, labels, start, unit(end - start), reach)
         length = l2_norm((end - start).double())
         parts.append(

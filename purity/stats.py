@@ -60,23 +60,24 @@ def mean_interval(values: np.ndarray, level: float = 0.95) -> tuple[float, float
 
 def spearman(a: np.ndarray, b: np.ndarray, level: float = 0.95) -> tuple[float, float, float]:
     """Rank correlation ρ of n pairs and its interval: Fisher's z with variance (1 + ρ²/2)/(n − 3) (Bonett & Wright
-    2000). NaN where one of them is constant; NaN limits for n ≤ 3."""
+    2000). NaN where one of them is constant; NaN limits for n ≤ 3. Perfect order leaves as much doubt as one pair of
+    neighbours that change places."""
     ranks_a, ranks_b = rankdata(a), rankdata(b)
     if np.ptp(ranks_a) == 0 or np.ptp(ranks_b) == 0:
         return float("nan"), float("nan"), float("nan")
     rho, n = float(np.corrcoef(ranks_a, ranks_b)[0, 1]), len(ranks_a)
     if n <= 3:
         return rho, float("nan"), float("nan")
-    z = np.arctanh(np.clip(rho, -1 + 1e-12, 1 - 1e-12))
+    z = np.arctanh(np.clip(rho, -1 + 12 / (n**3 - n), 1 - 12 / (n**3 - n)))
     half = norm.ppf(0.5 + level / 2) * np.sqrt((1 + rho**2 / 2) / (n - 3))
-    return rho, float(np.tanh(z - half)), float(np.tanh(z + half))
+    return rho, min(rho, float(np.tanh(z - half))), max(rho, float(np.tanh(z + half)))
 
 
 def auc(
     positive: np.ndarray, negative: np.ndarray, level: float = 0.95, clusters: tuple | None = None
 ) -> tuple[float, float, float]:
     """P(a positive scores higher than a negative), ties half, and its interval (DeLong et al. 1988). Scores may be
-    infinite. NaN where either is empty.
+    infinite. NaN where either is empty. However well the two are parted, half a pair of the smaller class is in doubt.
 
     clusters: which image each positive and each negative belongs to; those of one image are not independent
     (Obuchowski 1997).
@@ -89,7 +90,7 @@ def auc(
     below = 1 - (ranks[m:] - rankdata(negative)) / m  # share of positives above each negative
     area = float(above.mean())
     influence = np.concatenate([(above - area) / m, (below - area) / n])
-    half = norm.ppf(0.5 + level / 2) * _clustered_error(influence, clusters)
+    half = max(norm.ppf(0.5 + level / 2) * _clustered_error(influence, clusters), 0.5 / min(m, n))
     return area, max(0.0, area - half), min(1.0, area + half)
 
 

@@ -87,7 +87,7 @@ EDITS = {
         | {"jacobian", "jacobian-spectrum", "pca", "timesteps", "clean-t", "law", "cap", "margins"},
     ),
     "the law": (
-        ("purity/law.py", "starts = [start] if start else", "starts = [start, start] if start else"),
+        ("purity/law.py", "starts[1], starts[2]]", "starts[0], starts[2]]"),
         {"table", "figure", *COMPARED},
         {"law-fit"},
     ),
