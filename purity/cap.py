@@ -30,14 +30,17 @@ def psychometric(projection: Array, outcome: NDArray[np.bool_], steps: int = 100
 
     projection (P,): along the adversarial direction. outcome (P,): adversarial or not. (inf, the middle of the gap)
     where a threshold separates the outcomes perfectly: there the likelihood has no maximum. (NaN, NaN) where all
-    outcomes are equal. Newton's method with step halving; the likelihood is concave.
+    outcomes or projections are equal; a slope of 0 has no threshold. Newton's method with step halving; the likelihood
+    is concave.
     """
     x, z = np.asarray(projection, np.float64), np.asarray(outcome, bool)
     if z.all() or not z.any():
         return float("nan"), float("nan")
-    if x[~z].max() < x[z].min():
+    if np.ptp(x) == 0:
+        return float("nan"), float("nan")
+    if x[~z].max() <= x[z].min():
         return float("inf"), float((x[~z].max() + x[z].min()) / 2)
-    if x[z].max() < x[~z].min():
+    if x[z].max() <= x[~z].min():
         return float("-inf"), float((x[z].max() + x[~z].min()) / 2)
     design = np.stack([x, np.ones_like(x)], axis=1)
     w = np.zeros(2)
@@ -51,7 +54,7 @@ def psychometric(projection: Array, outcome: NDArray[np.bool_], steps: int = 100
         w, gained, value = w + scale * step, new - value, new
         if gained <= 1e-12 * abs(value):
             break
-    return float(w[0]), float(-w[1] / w[0])
+    return (float(w[0]), float(-w[1] / w[0])) if w[0] != 0 else (0.0, float("nan"))
 
 
 def _likelihood(logit: Array, z: NDArray[np.bool_]) -> float:

@@ -60,6 +60,10 @@ def cap(images: pd.DataFrame, transition: pd.DataFrame, slices: pd.DataFrame) ->
         ax.set(xlabel="adversarial direction, ℓ2", ylabel=PLANES[plane])
     for ax in axes[0, len(planes) : 2]:
         ax.set_axis_off()
+    if images.empty:  # nothing is classified right, or nothing was moved
+        for ax in axes.flat:
+            ax.set_axis_off()
+        return figure
     slope = images["slope"].dropna()
     edges = np.arange(0, 32, 2.0)
     axes[0, 2].hist(slope.clip(0, edges[-1]), edges, color="0.45")

@@ -32,11 +32,13 @@ def majority_vote(predictions: Labels, y: Labels, k: int) -> Array:
         raise ValueError(f"a vote of {k} needs at least as many judgings, there are {r}")
     votes = r // k
     ballots = predictions[: votes * k].reshape(votes, k, n)
-    classes = int(max(predictions.max(), y.max())) + 1
-    counts = np.stack([(ballots == c).sum(axis=1) for c in range(classes)])  # (K, votes, n)
-    wins = counts == counts.max(axis=0)
-    right = np.take_along_axis(wins, y[None, None, :].repeat(votes, axis=1), axis=0)[0]
-    return (right / wins.sum(axis=0)).mean(axis=0)
+    mine = (ballots == y).sum(axis=1)  # (votes, n): votes for the right class
+    best, tied = np.zeros((votes, n), np.int64), np.zeros((votes, n), np.int64)  # of the others, class by class
+    for c in np.unique(ballots):
+        counts = np.where(y == c, 0, (ballots == c).sum(axis=1))
+        tied = np.where(counts > best, 1, tied + ((counts == best) & (counts > 0)))
+        best = np.maximum(best, counts)
+    return np.where(mine > best, 1.0, np.where(mine == best, 1 / (1 + tied), 0.0)).mean(axis=0)
 
 
 def worst_of(predictions: Labels, y: Labels, n_tries: int) -> Array:

@@ -36,7 +36,7 @@ def judgings(
         for rows in blocks(len(x), batch):
             xs = images[rows].to(device)
             f = purifiers.check(purify(xs, xi.rows(rows).at(FIXED + 1 + draw)), xs, f"purifier '{name}'")
-            predictions[draw, rows] = classify(f).argmax(dim=1).cpu().numpy()
+            predictions[draw, rows.numpy()] = classify(f).argmax(dim=1).cpu().numpy()
     return predictions
 
 
@@ -59,13 +59,13 @@ def adversarial_cap(
 ) -> Arrays:
     """Adversarial regions of a classifier within ℓ2 `radius` of clean images (earlier version §5, App. A.4).
 
-    x, other: two attacks on x0, whose directions are looked along. Of images that are classified right (`usable` (n,)
-    bool): `threshold` (n,), γ along the adversarial direction, inf beyond radius; `changes` (n,) of decision along it;
-    projection (n, P) onto it and outcome (n, P), adversarial or not, of points drawn uniformly from the disc that it
-    spans with a random direction; slope and middle (n,) of the psychometric fit; overlap (n,), the cosine of the two
-    attacks. For the `slices` usable images of least overlap also maps (S, 2, L, L) of the predicted class on a lattice
-    over [−radius, radius]² and their rows `shown` (S,): adversarial × random direction, then adversarial × the other
-    attack's, made orthogonal. radius, dimensions: numbers.
+    x, other: two attacks on x0, whose directions are looked along. Of images that are classified right and that both
+    attacks move (`usable` (n,) bool): `threshold` (n,), γ along the adversarial direction, inf beyond radius; `changes`
+    (n,) of decision along it; projection (n, P) onto it and outcome (n, P), adversarial or not, of points drawn
+    uniformly from the disc that it spans with a random direction; slope and middle (n,) of the psychometric fit; overlap
+    (n,), the cosine of the two attacks. For the `slices` usable images of least overlap also maps (S, 2, L, L) of the
+    predicted class on a lattice over [−radius, radius]² and their rows `shown` (S,): adversarial × random direction,
+    then adversarial × the other attack's, made orthogonal. radius, dimensions: numbers.
     """
     n = len(x0)
     out: Arrays = {
@@ -78,17 +78,18 @@ def adversarial_cap(
     }
     directions = []
     given = [torch.from_numpy(a) for a in (x0, y, x, other)]
-    for rows in progress(list(blocks(n, batch))):
-        xs, labels, attacked, otherwise = (a[rows].to(device) for a in given)
+    for block in progress(list(blocks(n, batch))):
+        xs, labels, attacked, otherwise = (a[block].to(device) for a in given)
+        xi_block, rows = xi.rows(block), block.numpy()
         adversarial, towards = unit(attacked - xs), unit(otherwise - xs)
-        draw = xi.rows(rows).plane(xs)
+        draw = xi_block.plane(xs)
         random = orthogonal(torch.special.ndtri(draw(0).double()).to(xs), adversarial)
-        a, b = disc(xi.rows(rows), points, radius, xs)
+        a, b = disc(xi_block, points, radius, xs)
         outcome = torch.stack(
             [_predict(classify, xs, adversarial, random, a[:, p], b[:, p]) != labels for p in range(points)], dim=1
         )
         crossing = critical_threshold(classify, labels, xs, adversarial, radius)
-        moved = l2_norm(adversarial) > 0
+        moved = (l2_norm(adversarial) > 0) & (l2_norm(towards) > 0)
         out["usable"][rows] = (moved & (classify(xs).argmax(dim=1) == labels)).cpu()
         out["threshold"][rows], out["changes"][rows] = crossing.threshold.cpu(), crossing.changes.cpu()
         out["projection"][rows], out["outcome"][rows] = a.cpu(), outcome.cpu()

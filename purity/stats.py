@@ -90,7 +90,8 @@ def auc(
     below = 1 - (ranks[m:] - rankdata(negative)) / m  # share of positives above each negative
     area = float(above.mean())
     influence = np.concatenate([(above - area) / m, (below - area) / n])
-    half = max(norm.ppf(0.5 + level / 2) * _clustered_error(influence, clusters), 0.5 / min(m, n))
+    smaller = min(m, n) if clusters is None else min(len(np.unique(c)) for c in clusters)
+    half = max(norm.ppf(0.5 + level / 2) * _clustered_error(influence, clusters), 0.5 / smaller)
     return area, max(0.0, area - half), min(1.0, area + half)
 
 

@@ -114,7 +114,7 @@ def cap(caps: list[Record]) -> pd.DataFrame:
         for measure, found in shares.items():
             summary = stats.spread(found)
             rows.append(keys | {"measure": measure} | summary | {"median": float("nan")})
-    return pd.DataFrame(rows)
+    return pd.DataFrame(rows, columns=[*ATTACKED, "seed", "seeds", "measure", "n", "mean", "std", "median"])
 
 
 def cap_transition(caps: list[Record], steps: int = 81) -> pd.DataFrame:
@@ -130,7 +130,7 @@ def cap_transition(caps: list[Record], steps: int = 81) -> pd.DataFrame:
             for name in ("slope", "middle", "projection", "outcome")
         )
         radius = float(members[0].arrays["radius"])
-        kept = ~np.isnan(slope)
+        kept = ~np.isnan(middle)
         offset = np.linspace(-radius, radius, steps)
         fitted = model.transition(slope[kept], offset)
         aligned, outcome = (projection - middle[:, None])[kept].ravel(), outcome[kept].ravel()
@@ -157,12 +157,13 @@ def cap_slices(caps: list[Record]) -> pd.DataFrame:
         across, along = (c.ravel() for c in np.meshgrid(side, side, indexing="ij"))
         for shown, planes in zip(r["shown"], r["maps"], strict=True):
             for plane, predicted in zip(("random", "adversarial"), planes, strict=True):
-                if plane == "adversarial" and r["overlap"][shown] > 0.999:  # one attack twice spans no plane
+                if plane == "adversarial" and abs(r["overlap"][shown]) > 0.999:  # one attack twice spans no plane
                     continue
                 correct = (predicted == r["y"][shown]).ravel()
                 of = {"image": int(r["ids"][shown]), "plane": plane, "along": along, "across": across}
                 rows.append(pd.DataFrame(keys | {"seed": members[0].keys["seed"]} | of | {"correct": correct}))
-    return pd.concat(rows, ignore_index=True)
+    columns = [*ATTACKED, "seed", "image", "plane", "along", "across", "correct"]
+    return pd.concat(rows, ignore_index=True) if rows else pd.DataFrame(columns=columns)
 
 
 def margins_images(margins: list[Record]) -> pd.DataFrame:
@@ -214,7 +215,8 @@ def margins(margins: list[Record]) -> pd.DataFrame:
             n = group["image"].nunique()
             row = {"outcome": "any", "measure": f"auc-{score}", "n": n, "mean": area, "low": low, "high": high}
             rows.append(keys | row)
-    return pd.DataFrame(rows)
+    columns = [*ATTACKED, "seed", "seeds", "outcome", "measure", "n", "mean", "std", "beyond", "low", "high"]
+    return pd.DataFrame(rows, columns=columns)
 
 
 def margins_roc(margins: list[Record]) -> pd.DataFrame:

@@ -232,6 +232,13 @@ def test_one_seed_has_accuracies_and_no_correlations(tmp_path):
     assert made["measure"].tolist() == ["accuracy"] and made["ours"].tolist() == [0.4]
 
 
+def test_a_column_of_gaps_alone_is_one_of_gaps_and_not_of_numbers(tmp_path):
+    table, reference = transfers()
+    made = beside(read_back(table.iloc[1:], tmp_path), read_back(reference, tmp_path))
+    assert made["measure"].tolist() == ["correlation"] and made["ours"].tolist() == [0.08]
+    assert pd.isna(made["judged"]).all()
+
+
 def test_an_attack_that_is_compared_with_one_that_is_not_the_papers_is_left_out(tmp_path):
     table, reference = transfers()
     table = pd.concat([table, table.iloc[[1]].assign(other="bpda")])

@@ -429,6 +429,17 @@ def test_margins_of_all_seeds_are_put_together_and_purifiers_kept_apart():
     }
 
 
+def test_the_same_images_under_a_second_seed_do_not_narrow_the_interval_of_an_area():
+    """The area's n counts images, not outcomes: two seeds that agree say no more than one."""
+    once = only(tables.margins([margin_record(0)]), measure="auc-length")
+    twice = only(tables.margins([margin_record(0), margin_record(1)]), measure="auc-length")
+    others = margin_record(1, ids=np.arange(30, 37))
+    more = only(tables.margins([margin_record(0), others]), measure="auc-length")
+    assert (once["n"], twice["n"], more["n"]) == (6, 6, 12)
+    assert once["mean"] == pytest.approx(twice["mean"]) and once["mean"] == pytest.approx(more["mean"])
+    assert twice["low"] == pytest.approx(once["low"]) and more["low"] > once["low"] + 0.05
+
+
 @pytest.mark.parametrize("robust", [True, False])
 def test_where_all_images_end_alike_there_is_nothing_to_tell_apart(robust):
     records = [margin_record(robust=np.full(7, robust))]
