@@ -33,9 +33,9 @@ def critical_threshold(
 ) -> Crossing:
     """How far from `origin` (B, C, H, W) along `direction` (unit vectors) the decision y (B,) first gives way.
 
-    `grid` steps up to `reach` find the first change and count the changes; two within one step go unseen. Bisection then
-    pins it down to reach / grid / 2^halvings. 0 where `origin` itself is not classified y. Images are not cut to [0, 1]:
-    it is the geometry of the classifier (App. A.4 samples the whole ball).
+    `grid` steps up to `reach` find the first change and count the changes; two within one step go unseen. Bisection
+    then pins it down to reach / grid / 2^halvings. 0 where `origin` itself is not classified y. Images are not cut to
+    [0, 1]: it is the geometry of the classifier (App. A.4 samples the whole ball).
     """
 
     def right(distance: float | Tensor) -> Tensor:

@@ -62,10 +62,10 @@ def adversarial_cap(
     x, other: two attacks on x0, whose directions are looked along. Of images that are classified right and that both
     attacks move (`usable` (n,) bool): `threshold` (n,), γ along the adversarial direction, inf beyond radius; `changes`
     (n,) of decision along it; projection (n, P) onto it and outcome (n, P), adversarial or not, of points drawn
-    uniformly from the disc that it spans with a random direction; slope and middle (n,) of the psychometric fit; overlap
-    (n,), the cosine of the two attacks. For the `slices` usable images of least overlap also maps (S, 2, L, L) of the
-    predicted class on a lattice over [−radius, radius]² and their rows `shown` (S,): adversarial × random direction,
-    then adversarial × the other attack's, made orthogonal. radius, dimensions: numbers.
+    uniformly from the disc that it spans with a random direction; slope and middle (n,) of the psychometric fit;
+    overlap (n,), the cosine of the two attacks. For the `slices` usable images of least overlap also maps (S, 2, L, L)
+    of the predicted class on a lattice over [−radius, radius]² and their rows `shown` (S,): adversarial × random
+    direction, then adversarial × the other attack's, made orthogonal. radius, dimensions: numbers.
     """
     n = len(x0)
     out: Arrays = {
