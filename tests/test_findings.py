@@ -171,3 +171,124 @@ def test_compression_is_stronger_for_noise_and_weaker_where_the_attack_wins(puri
     assert noise["mean"] + error[0] < 1
     assert noise["mean"] + error[0] < robust["mean"] - error[1]
     assert robust["mean"] + error[1] < fooled["mean"] - error[2]
+
+
+def findings():
+    return pd.read_csv(RESULTS / "tables/findings.csv")
+
+
+# Claims that show on the digits too, in every case unless one is named.
+SHOWN = {
+    "… and in ℓ∞": None,
+    "… and structurally": None,
+    "Purification brings the distribution of attacked images closer to that of the clean ones": None,
+    "Uniform noise as small as an attack is moved away too": None,
+    "Noise much larger than an attack is brought closer": None,
+    "The direction of purification depends on ξ more than on the input": None,
+    "One ξ compresses the ball": None,
+    "Internal randomness dominates what comes out": None,
+    "An attacker who knows ξ does more harm": None,
+    "Fixing ξ does not change the accuracy on clean images": None,
+    "Purification moves attacked images away from the clean ones, in ℓ2": "ddpm, pgd",
+    "Varying ξ expands it": "ddpm",
+    "EOT is stronger than a single gradient where ξ is not known": "ddpm, pgd",
+    "EOT stays weaker than knowing ξ": "ddpm, pgd",
+    "An attack made for one ξ does not carry over to another": "ddpm, pgd",
+    "Image space is compressed": None,
+    "Attacks find directions that are compressed less": None,
+    "… least where they succeed": None,
+    "Hardly any direction is expanded": None,
+    "Most principal components of the ball shrink": None,
+    "More noise compresses more, up to t = 200": None,
+    "… and is more robust": None,
+    "Clean accuracy falls as t grows": None,
+    "Many attacked images are neither robust nor fooled, but both, by chance": None,
+    "A majority vote over ξ is more accurate than one judging": None,
+    "Submitting a clean image again and again fools the defence too": None,
+    "The decision changes sharply along the adversarial direction": None,
+    "… and only once": None,
+    "The critical threshold tells robust from fooled images": None,
+    "The length of the purified attack does, less well": None,
+}
+# Claims that do not: an honest negative is a result.
+NOT_SHOWN = (
+    "Attacks for different ξ are nearly uncorrelated",
+    "Nine of ten directions are compressed below a quarter",
+    "Its value at α = 0 is the clean accuracy",
+    "The Fréchet distance does not",
+    "α of reverse rises between t = 200 and 700",
+)
+
+
+@pytest.mark.parametrize("claim", SHOWN)
+def test_a_claim_holds_here_too(claim):
+    cases = findings()
+    cases = cases[cases["claim"] == claim]
+    chosen = cases if SHOWN[claim] is None else cases[cases["case"] == SHOWN[claim]]
+    assert len(chosen) and set(chosen["verdict"]) == {"holds"}, cases[["case", "mean", "low", "high", "verdict"]]
+
+
+@pytest.mark.parametrize("claim", NOT_SHOWN)
+def test_a_claim_that_does_not_show_is_said_not_to_hold(claim):
+    cases = findings()
+    assert set(cases.loc[cases["claim"] == claim, "verdict"]) == {"does not hold"}
+
+
+def test_every_verdict_follows_from_its_interval_and_the_page_tells_all():
+    table = findings()
+    inside = (table["low"] >= table["target_low"]) & (table["high"] <= table["target_high"])
+    outside = (table["high"] < table["target_low"]) | (table["low"] > table["target_high"])
+    assert ((table["verdict"] == "holds") == inside).all()
+    assert ((table["verdict"] == "does not hold") == outside).all()
+    page = (RESULTS / "comparison.html").read_text(encoding="utf-8")
+    assert page.count("✓ holds") == inside.sum() and page.count("✗ does not hold") == outside.sum()
+
+
+def stored(path):
+    return Stored(RESULTS / f"{path}.zarr.zip")
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+@pytest.mark.parametrize("purifier", DIFFUSION)
+def test_the_law_and_the_main_findings_measure_the_same(purifier, seed):
+    """Two ways to one number: a probe at the preset's own strength, and the stages of the main findings."""
+    probe, clean = stored(f"probes/{purifier}/seed-{seed}"), stored(f"measures/{purifier}/clean/none/seed-{seed}")
+    noise, attack = (stored(f"measures/{purifier}/{a}/seed-{seed}") for a in ("uniform/none", "pgd/all"))
+    for found, wanted in (
+        (probe["clean_fixed"], clean["correct_fixed"]),
+        (probe["clean_fresh"], clean["correct_varying"][0]),
+        (probe["robust"], attack["correct_fixed"]),
+    ):
+        assert np.array_equal(found, wanted)
+    assert np.allclose(probe["alpha"], noise["alpha"], rtol=1e-5)
+    assert np.allclose(probe["alpha_attacked"], attack["alpha"], rtol=1e-5)
+    assert np.allclose(probe["magnitude"], attack["l2_before"], rtol=1e-12)
+    assert np.allclose(probe["frechet"], attack["frechet_after"], rtol=1e-3)
+
+
+@pytest.mark.parametrize("attack", ["clean", "bpda", "pgd", "pgd-eot"])
+def test_the_first_of_many_judgings_is_the_one_of_the_main_findings(attack):
+    for seed in SEEDS:
+        many, once = (stored(f"{kind}/ddpm/{attack}/none/seed-{seed}") for kind in ("judgings", "measures"))
+        assert np.array_equal(many["predictions"][0] == many["y"], once["correct_varying"][0])
+
+
+@pytest.mark.parametrize("purifier", ["ddpm", "reverse", "ddim"])
+def test_an_image_is_robust_where_the_attack_stops_short_of_the_boundary(purifier):
+    """Threshold and length are measured apart; with the decision crossed once, they say what the judging said."""
+    for seed in SEEDS:
+        margin = stored(f"margins/{purifier}/pgd/all/seed-{seed}")
+        judged = stored(f"measures/{purifier}/pgd/all/seed-{seed}")["correct_fixed"]
+        assert np.array_equal(margin["robust"], judged)
+        once = margin["usable"] & (margin["changes"] <= 1) & (abs(margin["length"] - margin["threshold"]) > 1e-4)
+        assert once.sum() > 80
+        assert np.array_equal((margin["length"] < margin["threshold"])[once], judged[once])
+
+
+def test_singular_values_bound_what_happens_to_the_ball():
+    """Around ξ's Jacobian: α of small noise lies near the root mean square of the singular values, below the largest."""
+    for seed in SEEDS:
+        values = stored(f"jacobian/ddpm/seed-{seed}")["singular_values"]
+        alpha = stored(f"measures/ddpm/uniform/none/seed-{seed}")["alpha"][: len(values)]
+        assert (alpha < values.max(axis=1)).all()
+        assert np.median(alpha / np.sqrt((values**2).mean(axis=1))) == pytest.approx(1, abs=0.25)

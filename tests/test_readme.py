@@ -53,6 +53,6 @@ def test_every_file_and_figure_the_readme_names_exists(finished):
     root = Path(__file__).parents[1]
     for link in re.findall(r"\]\(([^)#:]+)\)", README):
         assert (root / link).exists(), link
-    figures = set(re.findall(r"`([a-z]+)`", README.partition("## What it shows")[2].partition("Each table says")[0]))
+    figures = set(re.findall(r"`([a-z-]+)`", README.partition("## What it shows")[2].partition("Each table says")[0]))
     drawn = {path.stem for path in (finished.path / f"{R}/figures").glob("*.png")}
     assert figures == drawn

@@ -45,7 +45,7 @@ class Workspace:
     def run(self, *arguments: str, fails: bool = False, **environment: str) -> str:
         """What Snakemake prints; its exit status is asserted."""
         process = self.start(*arguments, **environment)
-        printed = process.communicate(timeout=300)[0]
+        printed = process.communicate(timeout=1200)[0]
         assert (process.returncode != 0) == fails, printed[-6000:]
         return printed
 
