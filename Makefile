@@ -10,19 +10,22 @@ UV := $(shell command -v uv 2>/dev/null || echo .uv/bin/uv)
 PYTHON ?= python3
 CORES ?= all
 RUN := $(UV) run --frozen --no-sync
+# Snakemake looks for work once per timespan and finished job: with the default of 1 s a long run pays for it by minutes
+FLAGS := --cores $(CORES) --quiet rules reason --max-jobs-per-timespan 300/3s $(ARGS)
 
 .PHONY: results all report install test check clean
 
 results: install
-	@$(RUN) snakemake foundation --cores $(CORES) --quiet rules reason $(ARGS)
+	@$(RUN) snakemake foundation $(FLAGS)
 	@echo "The figures are in results/*/figures/, open results/digits/figures/robustness.png first; make all adds the others."
 
 all: install
-	@$(RUN) snakemake --cores $(CORES) --quiet rules reason $(ARGS)
+	@$(RUN) snakemake all $(FLAGS)
 	@echo "The figures are in results/*/figures/, open results/digits/comparison.html first."
 
 report: all
-	@$(RUN) snakemake --report report.zip
+	@$(RUN) snakemake --report report.zip --quiet all
+	@echo "Unpack report.zip and open report/report.html."
 
 install: .venv/installed
 

@@ -2,8 +2,9 @@
 
 A claim says where a quantity should lie. It `holds` if the whole 95 % interval of what was measured lies there, `does
 not hold` if none of it does, and is `undecided` in between. Differences are paired: taken image by image, seeds
-averaged, with images as what is sampled. An attack called <name>-eot is taken for the EOT variant of <name>. Only
-purifiers with a diffusion model are asked.
+averaged, with images as what is sampled. Names carry meaning here: an attack called <name>-eot is taken for the EOT
+variant of <name>, one called bpda… for the twin of pgd…; what is said of ddpm or reverse alone is asked of purifiers
+whose name starts so. Only purifiers with a diffusion model are asked.
 """
 
 from collections.abc import Callable, Iterator, Mapping

@@ -23,8 +23,9 @@ def comparison(findings: pd.DataFrame, compared: dict[str, pd.DataFrame], title:
     parts = [f"<h1>{escape(title)}: the papers' claims, and what was measured</h1>", _summary(findings)]
     if compared:
         parts += ["<h2>The papers' numbers beside ours</h2>"]
-        for identifier, table in compared.items():
-            parts += [f"<h3>{escape(identifier)}</h3>", _numbers(table)]
+        parts += [f"<h3>{escape(name)}</h3>\n{_numbers(table)}" for name, table in compared.items() if len(table)]
+        if not any(len(table) for table in compared.values()):
+            parts += ["<p>None: no purifier and attack has the papers' options (config/reference/settings.yaml).</p>"]
     parts += ["<h2>Claim by claim</h2>", _claims(findings)]
     head = f'<meta charset="utf-8"><title>{escape(title)}</title>\n<style>{_STYLE}</style>'
     body = "\n".join(parts)

@@ -48,7 +48,9 @@ def test_an_environment_holds_what_its_scripts_can_reach(name):
     assert scripts
     roots = {
         "gpu": ["purity.data:digits", "purity.networks:unet", "purity.purifiers:ddpm", "purity.attacks:bpda"],
-        "tables": [f"purity.tables:{n}" for n in ("robustness", "transfer")] + ["purity.figures:robustness"],
+        "tables": [f"purity.tables:{n}" for n in ("robustness", "transfer")]
+        + ["purity.tables_compression:law_fit", "purity.tables_earlier:cap", "purity.findings:findings"]
+        + ["purity.figures:robustness", "purity.figures_compression:law", "purity.figures_earlier:cap"],
     }[name]
     distributions = {"sklearn": "scikit-learn", "mpl_toolkits": "matplotlib"}
     for script in scripts:

@@ -3,6 +3,7 @@
 import shutil
 import textwrap
 
+import pandas as pd
 import pytest
 from workspace import Workspace
 
@@ -238,6 +239,34 @@ def test_adding_an_attack_computes_only_what_is_new(workspace):
     assert rules(jobs) == {"attack", "purify", "measure", "table", "figure"} | COMPARED
     computed = [output for rule, output in jobs if rule in ("attack", "purify", "measure")]
     assert len(computed) == 6 and all("/ddpm/pgd-eot/none/" in output for output in computed)
+
+
+def test_an_experiment_on_the_papers_data_gets_their_numbers_beside_its_own(workspace):
+    """Only of purifiers and attacks with the papers' options; none of the tiny ones has them, until they are changed."""
+    workspace.configure(lambda c: c["experiments"]["tiny"].update(reference="cifar10"))
+    assert rules(workspace.pending()) == {"compare", "comparison_page"}
+    workspace.run()
+    page = (workspace.path / "results/tiny/comparison.html").read_text()
+    assert "no purifier and attack has the papers" in page
+    settings = "config/reference/settings.yaml"
+    workspace.edit(settings, 'ddpm: {make: "purity.purifiers:ddpm", t: 100, steps: 100}', "ddpm: {t: 100}")
+    workspace.edit(
+        settings,
+        'pgd:\n      {run: "purity.attacks:pgd", epsilon: 0.03137254901960784, steps: 40,',
+        "pgd:\n      {steps: 2}\n    other:\n      {",
+    )
+    assert rules(workspace.pending()) == {"compare", "comparison_page"}
+    workspace.run()
+    table = pd.read_csv(workspace.path / "results/tiny/tables/comparison-robustness.csv").set_index(
+        ["attack", "knowledge"]
+    )
+    row = table.loc[("pgd", "all")]
+    ours = pd.read_csv(workspace.path / "results/tiny/tables/robustness.csv").query(
+        "purifier == 'ddpm' and attack == 'pgd' and knowledge == 'all' and seed == 'all'"
+    )
+    assert row["paper"] == pytest.approx(0.237) and row["source"] == "newest" and row["table"] == "Table 2"
+    assert row["ours"] == ours["mean"].item() and row["n"] == 6
+    assert "0.237" in (workspace.path / "results/tiny/comparison.html").read_text()
 
 
 OWN = '''
