@@ -37,12 +37,18 @@ def fit(alpha: Array, accuracy: Array, trials: int, start: Sigmoid | None = None
     def residuals(p: Array) -> Array:
         return (Sigmoid(*p)(alpha) - accuracy) / error
 
+    def slopes(p: Array) -> Array:
+        top, k, middle = p
+        s = expit(-k * (alpha - middle))
+        inner = top * s * (1 - s)
+        return np.stack([s, -inner * (alpha - middle), inner * k], axis=1) / error[:, None]
+
     middles = np.quantile(alpha, (0.25, 0.75))
     starts = [(top, k / width, m) for top in (0.8, 1.0) for k in (4, 20) for m in middles]
     if start is not None:
         starts = [start, starts[1], starts[2]]
     bounds = ([0, 0, -10 * width], [1, 1e4 / width, alpha.max() + 10 * width])
-    fits = [least_squares(residuals, np.clip(s, bounds[0], bounds[1]), bounds=bounds) for s in starts]
+    fits = [least_squares(residuals, np.clip(s, bounds[0], bounds[1]), jac=slopes, bounds=bounds) for s in starts]
     return Sigmoid(*min(fits, key=lambda f: f.cost).x)
 
 

@@ -88,7 +88,7 @@ def probes(strengths=None, seeds=(0, 1, 2), n=20, features=True, lost=0, robust=
     swept = [p for p, ts in strengths.items() if len(ts) > 1]
     of_clean = ("alpha", "clean_fixed", "clean_fresh")
     made += [
-        probe(p, t, s, **{name: 0.1 * (t < 700) + 0.1 * hardness[s] for name in of_clean})
+        probe(p, t, s, **dict.fromkeys(of_clean, 0.1 * (t < 700) + 0.1 * hardness[s]))
         for p in swept
         for t in (300, 1000)
         for s in seeds
@@ -232,6 +232,7 @@ class Drawn(NamedTuple):
     figure: Figure
     tables: dict[str, pd.DataFrame]
     given: list[pd.DataFrame]  # copies of them, as the figure leaves them
+    folder: Path  # where they lie
     texts: list[tuple[Text, np.ndarray]]  # what is written, and its left, bottom, right, top in pixels
 
 
@@ -250,7 +251,7 @@ def shown(name: str, made: Made, folder: Path) -> dict[str, pd.DataFrame]:
     for identifier in SHOWN[name]:
         make = function("tables", identifier)
         records = {kind: made[kind] for kind in inspect.signature(make).parameters if kind in made}
-        path = folder / f"{name}-{identifier}.csv"
+        path = folder / f"{identifier}.csv"
         store.save_table(path, make(**records))
         read[identifier] = store.load_table(path)
     return read
@@ -274,14 +275,14 @@ def draw(name: str, case: str, folder: Path) -> Drawn:
         figure = function("figures", name)(*given)
         figure.draw_without_rendering()
         plt.close(figure)
-    return Drawn(figure, tables, given, texts)
+    return Drawn(figure, tables, given, folder, texts)
 
 
 @contextmanager
 def few_resamples() -> Iterator[None]:
     """Of the images of the law; how wide its band is does not matter here."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(tables_compression.lawful, "images_drawn", lambda n: images_drawn(n, resamples=5))
+        patch.setattr(tables_compression.lawful, "images_drawn", lambda n: images_drawn(n, resamples=12))
         yield
 
 
@@ -295,11 +296,11 @@ def quickly():
 @pytest.fixture(scope="module")
 def drawn(tmp_path_factory):
     """drawn(name, case): each is drawn once for all tests."""
-    folder, made = tmp_path_factory.mktemp("parts"), {}
+    made = {}
 
     def get(name: str, case: str = "all") -> Drawn:
         if (name, case) not in made:
-            made[name, case] = draw(name, case, folder)
+            made[name, case] = draw(name, case, tmp_path_factory.mktemp(name))
         return made[name, case]
 
     return get
@@ -334,6 +335,8 @@ def strokes(artist) -> list[tuple[str, str]]:
         return [(to_hex(artist.get_color()), style) for style in styles if style not in ("None", "", " ")]
     if isinstance(artist, Rectangle):
         return [(to_hex(artist.get_facecolor(), keep_alpha=True), "fill")]
+    if isinstance(artist, LineCollection):  # error bars
+        return [(to_hex(artist.get_color()[0]), "-")]
     return [(to_hex(artist.get_edgecolor()), "-")] if isinstance(artist, StepPatch) else []
 
 
@@ -343,7 +346,9 @@ def is_there(artist) -> bool:
         return bool(np.isfinite(np.array(artist.get_data(), float)).all(axis=0).any())
     if isinstance(artist, StepPatch):
         return bool((artist.get_data().values > 0).any())
-    return bool(np.isfinite(artist.get_height()) and artist.get_height() > 0)
+    if isinstance(artist, Rectangle):
+        return bool(np.isfinite(artist.get_height()) and artist.get_height() > 0)
+    return isinstance(artist, LineCollection) and any(np.isfinite(s).all() for s in artist.get_segments())
 
 
 STYLES = {"vote of k", "all of k right"}  # these name a style of line, whatever its colour
@@ -352,11 +357,11 @@ STYLES = {"vote of k", "all of k right"}  # these name a style of line, whatever
 @pytest.mark.parametrize(("name", "case"), EVERY)
 def test_every_entry_of_a_legend_names_something_that_is_drawn_and_has_a_look_of_its_own(name, case, drawn):
     figure = drawn(name, case).figure
-    ink = {s for ax in data_axes(figure) for a in (*ax.lines, *ax.patches) if is_there(a) for s in strokes(a)}
+    ink = {s for ax in data_axes(figure) for a in ax.get_children() if is_there(a) for s in strokes(a)}
     for legend in legends(figure):
         labels, looks = [text.get_text() for text in legend.get_texts()], []
         for label, handle in zip(labels, legend.legend_handles, strict=True):
-            looks.append(look(handle))
+            looks.append(strokes(handle))
             if label in STYLES:
                 assert {style for _, style in looks[-1]} <= {style for _, style in ink}, label
             else:
@@ -364,15 +369,9 @@ def test_every_entry_of_a_legend_names_something_that_is_drawn_and_has_a_look_of
         assert len(set(labels)) == len(labels) and len({str(own) for own in looks}) == len(labels)
 
 
-def look(handle) -> list[tuple[str, str]]:
-    if isinstance(handle, LineCollection):  # of an error bar
-        return [(to_hex(handle.get_color()[0]), "-")]
-    return strokes(handle)
-
-
 @pytest.mark.parametrize(("name", "case"), EVERY)
 def test_what_is_written_lies_in_the_figure(name, case, drawn):
-    figure, _, texts = drawn(name, case)
+    figure, *_, texts = drawn(name, case)
     for text, (left, bottom, right, top) in texts:
         inside = left > -1 and bottom > -1 and right < figure.bbox.width + 1 and top < figure.bbox.height + 1
         assert inside, (text.get_text(), (left, bottom, right, top), figure.bbox.bounds)
@@ -405,7 +404,7 @@ def test_all_figures_of_parts_are_here():
 
 
 def colours(legend) -> dict[str, str]:
-    return {t.get_text(): look(h)[0][0] for t, h in zip(legend.get_texts(), legend.legend_handles, strict=True)}
+    return {t.get_text(): strokes(h)[0][0] for t, h in zip(legend.get_texts(), legend.legend_handles, strict=True)}
 
 
 def of_colour(lines: list, colour: str) -> list:
@@ -455,7 +454,7 @@ def test_singular_values_by_rank_and_the_largest_by_outcome_are_those_of_the_tab
     outcome = {colour: label for label, colour in colours(figure.legends[0]).items()}
     purifiers = [t.get_text() for t in right.get_xticklabels()]
     shown = {
-        (purifiers[round(bar.get_x() + bar.get_width() / 2)], outcome[to_hex(bar.get_facecolor())]): bar.get_height()
+        (purifiers[round(bar.get_x() + bar.get_width() / 2)], outcome[strokes(bar)[0][0]]): bar.get_height()
         for bar in right.patches
         if np.isfinite(bar.get_height())
     }
@@ -694,34 +693,40 @@ def test_margins_are_those_of_the_tables(case, drawn):
 
 SAVE = """
 import sys
-from pathlib import Path
-from test_figures_of_parts import saved
-saved(Path(sys.argv[1]))
+from matplotlib.pyplot import close, rc_context
+from purity import figures, store
+from purity.naming import resolve
+
+out, *drawings = sys.argv[1:]
+with figures.style(), rc_context({"savefig.dpi": 50}):
+    for drawing in drawings:
+        name, function, *tables = drawing.split("|")
+        figure = resolve(function)(*map(store.load_table, tables))
+        store.save_figure(figure, png=f"{out}/{name}.png", pdf=f"{out}/{name}.pdf")
+        close(figure)
 """
 
 
-def saved(folder: Path) -> dict[str, bytes]:
-    """Every figure, of few pixels."""
-    with few_resamples(), figures.style(), plt.rc_context({"savefig.dpi": 50}):
-        for name, cases in CASES.items():
-            case = next((case for case in cases if case.startswith("one ")), "all")
-            figure = function("figures", name)(*shown(name, cases[case](), folder).values())
-            store.save_figure(figure, png=folder / f"{name}.png", pdf=folder / f"{name}.pdf")
-            plt.close(figure)
-    return {path.name: path.read_bytes() for path in folder.glob("*.p*")}
-
-
-def test_figures_of_parts_come_out_byte_for_byte_the_same_in_another_process(tmp_path):
-    here, there = tmp_path / "here", tmp_path / "there"
-    here.mkdir(), there.mkdir()
-    tests = Path(__file__).parent
-    environment = {"PYTHONPATH": f"{tests.parent}:{tests}", "PYTHONHASHSEED": "7", "HOME": str(tmp_path)}
-    other = subprocess.Popen([sys.executable, "-c", SAVE, str(there)], env=environment)
+def test_figures_of_parts_come_out_byte_for_byte_the_same_in_another_process(drawn, tmp_path):
+    """Of few pixels, and of the least that there is of each."""
+    drawings = []
+    for name, cases in CASES.items():
+        case = next((case for case in cases if case.startswith("one ")), "all")
+        make, folder = function("figures", name), drawn(name, case).folder
+        tables = [f"{folder}/{identifier}.csv" for identifier in SHOWN[name]]
+        drawings.append("|".join([name, f"{make.__module__}:{make.__name__}", *tables]))
+    processes = []
+    for seed in ("1", "7"):
+        (tmp_path / seed).mkdir()
+        environment = {"PYTHONPATH": str(Path(__file__).parents[1]), "PYTHONHASHSEED": seed, "HOME": str(tmp_path)}
+        command = [sys.executable, "-c", SAVE, str(tmp_path / seed), *drawings]
+        processes.append(subprocess.Popen(command, env=environment))
     try:
-        one = saved(here)
-        assert other.wait(timeout=120) == 0
+        assert [process.wait(timeout=120) for process in processes] == [0, 0]
     finally:
-        other.kill()
-    assert len(one) == 2 * len(CASES)
+        for process in processes:
+            process.kill()
+    one, other = ({path.name: path.read_bytes() for path in (tmp_path / seed).iterdir()} for seed in ("1", "7"))
+    assert len(one) == 2 * len(CASES) and one.keys() == other.keys()
     for name, content in one.items():
-        assert (there / name).read_bytes() == content, name
+        assert other[name] == content, name

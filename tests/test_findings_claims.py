@@ -75,6 +75,8 @@ def fits(without_fits, monkeypatch):
         (nan, nan, (-inf, inf), OPEN),
         (nan, 5.0, (0.0, 1.0), OPEN),
         (-5.0, nan, (0.0, 1.0), OPEN),
+        (nan, -5.0, (0.0, 1.0), OPEN),
+        (5.0, nan, (0.0, 1.0), OPEN),
     ],
 )
 def test_a_claim_holds_where_the_whole_interval_is_and_fails_where_none_of_it_is(low, high, target, said):
@@ -247,7 +249,8 @@ def strengths(name: str, start: int, end: int, purifier="ddpm", as_kind=np.asarr
 
 def attacked_strengths(a, b):
     n = len(a)
-    ordered = [(10, as_outcomes(b)), (50, np.arange(n) % 2 == 0), (100, np.arange(n) % 3 == 0), (200, as_outcomes(a))]
+    ordered = [(10, as_outcomes(b)), (50, np.arange(n) % 2 == 0), (100, np.arange(n) % 3 == 0)]
+    ordered += [(200, as_outcomes(a)), (300, np.arange(n) % 3 == 1)]
     return {"probes": [probe(n, t, robust=r, alpha=np.full(n, 1 / t)) for t, r in ordered]}
 
 
@@ -354,6 +357,13 @@ def test_a_difference_is_taken_image_by_image():
     others = only("An attacker who knows ξ", **evidence(first(5200, n), first(5000, n)[::-1]))
     assert same["mean"] == others["mean"] == pytest.approx(0.02)
     assert same["high"] - same["low"] < 0.2 * (others["high"] - others["low"])
+
+
+def test_the_noise_that_an_attack_is_compared_with_is_that_of_its_purifier():
+    other = measured(N, "reverse", "uniform", "none", alpha=np.full(N, 0.9), l2_before=np.full(N, 0.1))
+    evidence = alphas(first(60), first(30))["measured"]
+    assert_mean_of(only("Attacks find directions", measured=[other, *evidence]), first(60) - first(30))
+    assert of_claim("Attacks find directions", findings(measured=[other, evidence[-1]])).empty
 
 
 def test_accuracies_of_several_seeds_and_draws_are_averaged_image_by_image():

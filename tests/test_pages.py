@@ -161,9 +161,16 @@ def test_every_compared_table_has_its_heading_and_a_row_for_each_number():
     assert len(of_claims(page)) == 3  # as without
 
 
-def test_a_table_with_nothing_in_common_is_a_heading_and_no_rows():
+def test_a_table_with_nothing_in_common_is_not_shown():
+    empty = compared({}).iloc[:0]
+    page = Page(pages.comparison(FOUND, {"robustness": empty, "variance": compared({})}, "digits"))
+    assert page.said["h3"] == ["variance"] and len(page.tables) == 2
+
+
+def test_that_nothing_has_the_papers_options_is_said():
     page = Page(pages.comparison(FOUND, {"robustness": compared({}).iloc[:0]}, "digits"))
-    assert page.said["h3"] == ["robustness"] and len(page.tables[0]) == 1
+    assert "h3" not in page.said and len(page.tables) == 1
+    assert len(page.said["p"]) == 2 and page.said["p"][1].startswith("None: ") and "settings.yaml" in page.said["p"][1]
 
 
 def test_missing_intervals_are_dashes():
