@@ -64,6 +64,8 @@ def _likelihood(logit: Array, z: NDArray[np.bool_]) -> float:
 def transition(slope: Array, offset: Array) -> Array:
     """Mean of the fitted S, aligned at their thresholds, at these offsets (O,) from it (Fig. 4f). slope (n,); ±inf is a
     step."""
+    if len(slope) == 0:
+        return np.full(len(offset), np.nan)
     with np.errstate(invalid="ignore"):
         s = expit(slope[:, None] * offset[None, :])
     s[np.isnan(s)] = 0.5  # a step, at its threshold

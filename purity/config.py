@@ -93,7 +93,8 @@ def _sweep(config: dict, key: str, experiment: dict, part: dict) -> None:
         if "t" not in config["purifiers"][name].get("options", {}):
             _refuse(f"{key}.purifiers", f"'{name}' has no option t to vary")
     known = {name for name, attacks in experiment["attacked"].items() if "all" in attacks.get(part["attack"], [])}
-    points = known | {(name, t) for name in part["purifiers"] for t in part["attacked"]}
+    own = {name: config["purifiers"][name]["options"]["t"] for name in part["purifiers"]}
+    points = known | {name if t == own[name] else (name, t) for name in part["purifiers"] for t in part["attacked"]}
     if len(points) < 3:
         _refuse(f"{key}.attacked", "a law through purifiers and t needs at least three of them")
 
@@ -179,11 +180,16 @@ def same(presets: dict[str, dict], wanted: dict[str, dict]) -> list[str]:
 
 
 def agrees(found: dict, wanted: dict) -> bool:
-    """Every value wanted is there; numbers to a relative 1e-6."""
-    return all(key in found and _equal(found[key], value) for key, value in wanted.items())
+    """Every value wanted is there, and what is wanted to be null is not; numbers to a relative 1e-6."""
+    return all(
+        found.get(key) is None if value is None else key in found and _equal(found[key], value)
+        for key, value in wanted.items()
+    )
 
 
 def _equal(a: object, b: object) -> bool:
+    if isinstance(a, bool) != isinstance(b, bool):
+        return False
     if isinstance(a, int | float) and isinstance(b, int | float):
         return math.isclose(a, b, rel_tol=1e-6)
     return a == b

@@ -1,6 +1,7 @@
 """Figures about the compression of image space, in the look of purity.figures."""
 
 import matplotlib.pyplot as plt
+import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.ticker import NullFormatter, ScalarFormatter
@@ -122,7 +123,7 @@ def law(points: pd.DataFrame, fit: pd.DataFrame) -> Figure:
     swept = points.groupby("purifier").filter(lambda part: part["t"].nunique() > 1)
     for _, point in swept.iterrows():
         place = {"xy": (point["alpha"], point["accuracy"]), "xytext": (3, 2), "textcoords": "offset points"}
-        ax.annotate(f"{point['t']:.0f}", **place, fontsize=5)
+        ax.annotate(f"{point['t']:.0f}", **place, fontsize=6)
     clean = fit[fit["quantity"] == "clean"].iloc[-1]
     error = [[clean["mean"] - clean["low"]], [clean["high"] - clean["mean"]]]
     ax.errorbar(0, clean["mean"], error, fmt="*", ms=7, color="0.1", elinewidth=0.7, label="their clean accuracy")
@@ -134,7 +135,7 @@ def budget(table: pd.DataFrame, points: pd.DataFrame, fit: pd.DataFrame) -> Figu
     """The undefended classifier under the budget ε·α, on the axes of the law."""
     figure, ax = plt.subplots(figsize=(COLUMN * 1.4, 2.6))
     _law(ax, points, fit, quiet=True)
-    for colour, attack, part in _by(all_seeds(table), "attack"):
+    for colour, attack, part in _by(all_seeds(table).sort_values("scale", kind="stable"), "attack"):
         ax.plot(
             part["scale"],
             part["mean"],
@@ -167,8 +168,9 @@ def predictors(table: pd.DataFrame, rank: pd.DataFrame) -> Figure:
         for purifier, points in part.groupby("purifier", sort=False):
             ax.plot(points["value"], points["accuracy"], "o", ms=3.5, color=colours[purifier], label=purifier)
         row = rank[rank["predictor"] == name].iloc[0]
-        ax.set_title(f"ρ = {row['mean']:.2f} [{row['low']:.2f}, {row['high']:.2f}]")
+        interval = "" if np.isnan(row["low"]) else f" [{row['low']:.2f}, {row['high']:.2f}]"
+        ax.set_title("" if np.isnan(row["mean"]) else f"ρ = {row['mean']:.2f}{interval}")
         ax.set(xlabel=labels[name], ylim=(0, 1))
     axes[0, 0].set_ylabel("robust accuracy,\nattacker knows ξ")
-    figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=len(purifiers))
+    figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=min(6, len(purifiers)))
     return figure

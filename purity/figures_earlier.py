@@ -18,9 +18,11 @@ def fuzzy(table: pd.DataFrame, grades: pd.DataFrame) -> Figure:
     colours = dict(zip(attacks, palette(len(attacks)), strict=True))
     figure, (left, middle, right) = plt.subplots(1, 3, figsize=(PAGE, 2.4))
     edges = np.linspace(0, 1, 11)
+    tenth = np.floor(grades["grade"] * 10 + 1e-9).clip(upper=9)  # rounding must not push a grade below its bin
+    grades = grades.assign(tenth=tenth)
     for attack in attacks:
         part = grades[grades["attack"] == attack]
-        counts, _ = np.histogram(part["grade"], edges, weights=part["share"])
+        counts = part.groupby("tenth")["share"].sum().reindex(range(10), fill_value=0.0).to_numpy()
         left.stairs(counts, edges, color=colours[attack], lw=1.1, label=attack)
         middle.plot(part["grade"], part["cfr"], color=colours[attack], lw=1.1)
         middle.fill_between(part["grade"], part["low"], part["high"], color=colours[attack], alpha=0.12, lw=0)
@@ -34,7 +36,7 @@ def fuzzy(table: pd.DataFrame, grades: pd.DataFrame) -> Figure:
     right.plot([], [], "-", color="0.3", lw=1.1, label="vote of k")
     right.plot([], [], "--", color="0.3", lw=1.1, label="all of k right")
     right.legend(loc="lower left")
-    figure.legend(*left.get_legend_handles_labels(), loc="outside lower center", ncols=len(attacks))
+    figure.legend(*left.get_legend_handles_labels(), loc="outside lower center", ncols=min(6, len(attacks)))
     figure.suptitle(
         f"{purifier}; every attack judged under {round(1 / grades['grade'].unique()[1])} fresh ξ", fontsize=8
     )
@@ -70,11 +72,14 @@ def cap(images: pd.DataFrame, transition: pd.DataFrame, slices: pd.DataFrame) ->
     axes[0, 2].axvline(6, color="0.1", lw=0.8, ls="--")
     axes[0, 2].set(xlabel=f"slope (last bin: {edges[-2]:.0f} and more)", ylabel="images")
     left, middle, right = axes[1]
-    left.plot(transition["offset"], transition["fitted"], color="0.1", lw=1.2, label="fitted")
-    seen = transition[transition["n"] > 20]
-    left.plot(seen["offset"], seen["observed"], "o", ms=2, color=palette(1)[0], label="observed")
+    fitted, seen = transition.dropna(subset="fitted"), transition[transition["n"] > 20]
+    if len(fitted):
+        left.plot(fitted["offset"], fitted["fitted"], color="0.1", lw=1.2, label="fitted")
+    if len(seen):
+        left.plot(seen["offset"], seen["observed"], "o", ms=2, color=palette(1)[0], label="observed")
     left.set(xlabel="projection − threshold, ℓ2", ylabel="P(adversarial)", ylim=(0, 1))
-    left.legend()
+    if len(fitted) or len(seen):
+        left.legend()
     radius = images["radius"].iloc[0]
     middle.hist(images["threshold"].clip(upper=radius), np.linspace(0, radius, 25), color="0.45")
     middle.set(xlabel="critical threshold γ, ℓ2", ylabel="images")
@@ -92,6 +97,8 @@ def margins(images: pd.DataFrame, roc: pd.DataFrame) -> Figure:
     how well each tells them apart."""
     purifiers = list(dict.fromkeys(images["purifier"]))
     robust, fooled = palette(2)
+    if images.empty:  # no anchor is classified right
+        return plt.figure(figsize=(PAGE, 1))
     figure, axes = plt.subplots(len(purifiers), 3, figsize=(PAGE, 1.5 * len(purifiers) + 0.7), squeeze=False)
     finite = images["threshold"][np.isfinite(images["threshold"])]
     reach = {"threshold": finite.quantile(0.98) if len(finite) else 1.0, "length": images["length"].max()}
@@ -101,17 +108,23 @@ def margins(images: pd.DataFrame, roc: pd.DataFrame) -> Figure:
             edges = np.linspace(0, reach[score], 26)
             for outcome, colour in (("robust", robust), ("fooled", fooled)):
                 values = part.loc[part["outcome"] == outcome, score].clip(upper=edges[-1])
-                ax.hist(values, edges, color=colour, alpha=0.6, label=outcome)
+                ax.hist(values, edges, color=colour, alpha=0.6, label=outcome if len(values) else None)
             ax.set_ylabel("images")
         line[0].set_title(purifier, loc="left")
         for (score, name), colour in zip(SCORES.items(), ("0.1", "0.5", "0.75"), strict=True):
             curve = roc[(roc["purifier"] == purifier) & (roc["score"] == score)]
+            if curve.empty:  # all are robust, or all fooled
+                continue
             line[2].plot(curve["false_positive"], curve["true_positive"], color=colour, lw=1.1, label=name)
         line[2].plot([0, 1], [0, 1], color="0.8", lw=0.6, ls="--")
         line[2].set(ylabel="robust found", xlim=(0, 1), ylim=(0, 1.02))
     axes[-1, 0].set_xlabel("critical threshold γ from f(x₀)\n(last bin: beyond)")
     axes[-1, 1].set_xlabel("length of the purified attack, ℓ2")
     axes[-1, 2].set_xlabel("fooled taken for robust")
-    axes[0, 2].legend(loc="lower right", fontsize=6)
-    figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside lower left", ncols=2)
+    for roc_axis in axes[:, 2]:
+        if roc_axis.get_legend_handles_labels()[0]:
+            roc_axis.legend(loc="lower right", fontsize=6)
+            break
+    handles = {h.get_label(): h for ax in axes[:, 0] for h in ax.get_legend_handles_labels()[0]}
+    figure.legend(handles.values(), handles.keys(), loc="outside lower left", ncols=2)
     return figure

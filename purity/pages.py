@@ -76,7 +76,9 @@ def _numbers(table: pd.DataFrame) -> str:
 
 
 def number(value: float) -> str:
-    """Three significant digits, no exponent; – for what is missing."""
+    """Three significant digits, with an exponent below .001 and from 10,000 on; – for what is missing."""
     if pd.isna(value):
         return "–"
+    if 999.5 <= abs(value) < 1e4:
+        return f"{value:.0f}"
     return f"{value:.3g}" if 1e-3 <= abs(value) < 1e4 or value == 0 else f"{value:.2e}"

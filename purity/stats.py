@@ -128,7 +128,7 @@ def difference_interval(
 
     clusters: which image each value of a and of b belongs to; those of one image are not independent.
     """
-    if len(a) < 2 or len(b) < 2:
+    if min(len(np.unique(c)) for c in (clusters or (np.arange(len(a)), np.arange(len(b))))) < 2:
         return float("nan"), float("nan"), float("nan")
     mean = float(np.mean(a) - np.mean(b))
     if clusters is None:

@@ -5,7 +5,9 @@ from purity.naming import resolve
 from purity.running import running
 
 p, w = snakemake.params.spec, snakemake.wildcards
-with running(f"budgets of {w.attack}, seed {w.seed}", snakemake.log[0], snakemake.threads, snakemake.resources.gpu) as job:
+with running(
+    f"budgets of {w.attack}, seed {w.seed}", snakemake.log[0], snakemake.threads, snakemake.resources.gpu
+) as job:
     x, y, ids = store.load(snakemake.input.subset, "x", "y", "ids")
     arrays = stages_compression.budget(
         x,

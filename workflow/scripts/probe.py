@@ -4,7 +4,9 @@ from purity import models, noise, stages_compression, store
 from purity.running import running
 
 p, w, i = snakemake.params.spec, snakemake.wildcards, snakemake.input
-with running(f"probing {w.purifier}, seed {w.seed}", snakemake.log[0], snakemake.threads, snakemake.resources.gpu) as job:
+with running(
+    f"probing {w.purifier}, seed {w.seed}", snakemake.log[0], snakemake.threads, snakemake.resources.gpu
+) as job:
     x0, y, ids = store.load(i.subset, "x", "y", "ids")
     arrays = stages_compression.probe(
         x0,
