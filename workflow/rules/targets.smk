@@ -156,6 +156,11 @@ def margins(name):
     return known("margins", name, part["purifiers"], part["attack"])
 
 
+def probes(name):
+    probed = dict.fromkeys([*lawful(name), *strengths(name, "attacked", "clean")])
+    return of_purifiers("probes", name, probed)
+
+
 def swept(name):
     """What the sweep over t leaves: the attacks at each t, and the probes."""
     part = config["experiments"][name]["sweep"]
@@ -163,8 +168,7 @@ def swept(name):
         f"results/{name}/adversarial/{purifier}/{part['attack']}/all/seed-{seed}.zarr.zip"
         for purifier, seed in product(strengths(name, "attacked"), config["experiments"][name]["seeds"])
     ]
-    probed = dict.fromkeys([*lawful(name), *strengths(name, "attacked", "clean")])
-    return attacks + of_purifiers("probes", name, probed)
+    return attacks + probes(name)
 
 
 PARTS = {
@@ -191,7 +195,7 @@ def evidence(name):
         "measured": stage("measures", name),
         "crafted": crafted(name),
         "balls": balls("ball-measures", name),
-        "probes": [path for path in swept(name) if "/probes/" in path] if chosen.get("sweep") else [],
+        "probes": probes(name) if chosen.get("sweep") else [],
     }
     found |= {
         kind: of(name) if chosen.get(part) else []
