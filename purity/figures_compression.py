@@ -64,9 +64,11 @@ def _against_t(ax, table: pd.DataFrame, low: str | None = None, high: str | None
         ax.errorbar(
             part["t"], part["mean"], [down, up], color=colour, label=purifier, fmt="o-", ms=3, lw=1, elinewidth=0.7
         )
-    ticks = sorted(set(table["t"].astype(int)))
+    shown: list[int] = []
+    for t in sorted(set(table["t"].dropna().astype(int))):
+        if not shown or t >= 1.5 * shown[-1]:  # labels must not touch
+            shown.append(t)
     _strength_axis(ax)
-    shown = [t for i, t in enumerate(ticks) if i == 0 or t >= 1.5 * ticks[i - 1]]
     ax.set_xticks(shown, shown)
 
 

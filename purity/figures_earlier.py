@@ -55,7 +55,7 @@ def cap(images: pd.DataFrame, transition: pd.DataFrame, slices: pd.DataFrame) ->
         part = slices[slices["plane"] == plane]
         part = part[part["image"] == part["image"].iloc[0]]
         square = part.pivot(index="across", columns="along", values="correct").astype(float)
-        reach = part["along"].max()
+        reach = part["along"].max() * len(square) / (len(square) - 1)  # pixels are centred on the lattice
         look = {"origin": "lower", "extent": (-reach, reach) * 2, "cmap": ListedColormap(["#0072b2", "0.92"])}
         ax.imshow(square, vmin=0, vmax=1, interpolation="nearest", **look)
         ax.plot(0, 0, "o", mfc="white", mec="black", ms=4)
@@ -71,6 +71,7 @@ def cap(images: pd.DataFrame, transition: pd.DataFrame, slices: pd.DataFrame) ->
     axes[0, 2].hist(slope.clip(0, edges[-1]), edges, color="0.45")
     axes[0, 2].axvline(6, color="0.1", lw=0.8, ls="--")
     axes[0, 2].set(xlabel=f"slope (last bin: {edges[-2]:.0f} and more)", ylabel="images")
+    axes[0, 2].set_title(f"first bin: below {edges[1]:.0f}")
     left, middle, right = axes[1]
     fitted, seen = transition.dropna(subset="fitted"), transition[transition["n"] > 20]
     if len(fitted):
@@ -82,7 +83,7 @@ def cap(images: pd.DataFrame, transition: pd.DataFrame, slices: pd.DataFrame) ->
         left.legend()
     radius = images["radius"].iloc[0]
     middle.hist(images["threshold"].clip(upper=radius), np.linspace(0, radius, 25), color="0.45")
-    middle.set(xlabel="critical threshold γ, ℓ2", ylabel="images")
+    middle.set(xlabel="critical threshold γ, ℓ2 (last bin: beyond)", ylabel="images")
     share = np.log10(images["volume_ratio"].clip(lower=1e-12))
     right.hist(share, np.linspace(min(-4.0, share.min()), 0, 25), color="0.45")
     right.set(xlabel=f"log₁₀ of cap over ball of radius {radius:g}", ylabel="images")

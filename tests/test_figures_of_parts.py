@@ -711,7 +711,7 @@ with figures.style(), rc_context({"savefig.dpi": 50}):
 def test_figures_of_parts_come_out_byte_for_byte_the_same_in_another_process(drawn, tmp_path):
     """With lines, bands, bars, steps, points, pictures, legends in and outside, and logarithms; of few pixels."""
     drawings = []
-    for name in ("jacobian", "timesteps", "law", "fuzzy", "cap", "margins"):
+    for name in ("jacobian", "law", "fuzzy", "cap"):
         case = next(case for case in CASES[name] if case.startswith("one "))
         make, folder = function("figures", name), drawn(name, case).folder
         tables = [f"{folder}/{identifier}.csv" for identifier in SHOWN[name]]
