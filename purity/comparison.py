@@ -14,7 +14,7 @@ def compare(
     """paper | ours | n | interval, a row for each printed number whose setting, purifier and attack were run.
 
     paper, paper_std and ours, ours_std in our units (shares, not per cent); low … high is the 95 % interval of ours, of
-    its mean where the table has none of its own.
+    its mean where the table has none of its own: of as many values as there are images, not images × seeds.
     """
     chosen = reference[reference["setting"] == setting]
     if "purifier" in chosen:
@@ -37,7 +37,8 @@ def compare(
     for limit in ("low", "high"):
         if limit not in merged:
             merged[limit] = np.nan
-    half = norm.ppf(0.975) * merged["ours_std"] / np.sqrt(merged["n"])
+    # n counts an image once for each seed there; images are what is sampled
+    half = norm.ppf(0.975) * merged["ours_std"] / np.sqrt(merged["n"] / merged["seeds"])
     merged["low"] = merged["low"].fillna(merged["ours"] - half)
     merged["high"] = merged["high"].fillna(merged["ours"] + half)
     merged["difference"] = merged["ours"] - merged["paper"]

@@ -75,14 +75,16 @@ def test_units_are_applied_row_by_row(unit, paper):
 
 def test_the_interval_is_that_of_the_mean_where_the_table_has_none():
     row = beside(ours({"n": 25, "std": 0.2}), printed({})).iloc[0]
-    assert (row["low"], row["high"]) == pytest.approx((0.4 - Z * 0.2 / 5, 0.4 + Z * 0.2 / 5))
+    assert (row["low"], row["high"]) == pytest.approx((0.4 - Z * 0.2 / 5 * np.sqrt(3), 0.4 + Z * 0.2 / 5 * np.sqrt(3)))
 
 
 def test_an_interval_of_the_table_is_taken_over_row_by_row():
     table = ours({"low": 0.35, "high": 0.47}, {"attack": "bpda", "low": nan, "high": nan})
     made = beside(table, printed({}, {"attack": "bpda"})).set_index("attack")
     assert (made.loc["pgd", "low"], made.loc["pgd", "high"]) == (0.35, 0.47)
-    assert (made.loc["bpda", "low"], made.loc["bpda", "high"]) == pytest.approx((0.4 - Z * 0.01, 0.4 + Z * 0.01))
+    assert (made.loc["bpda", "low"], made.loc["bpda", "high"]) == pytest.approx(
+        (0.4 - Z * 0.01 * np.sqrt(3), 0.4 + Z * 0.01 * np.sqrt(3))
+    )
 
 
 def test_one_image_or_seed_has_no_interval():
@@ -174,7 +176,7 @@ def test_moments_of_a_way_are_its_start_its_largest_mean_and_its_end(means, init
     made = beside(ours(*way(means)), printed(*moments("init", "max", "end"))).set_index("moment")
     assert made["ours"].to_dict() == {"init": init, "max": highest, "end": end}
     assert made.loc["max", "ours_std"] == pytest.approx(highest / 10)
-    assert made.loc["end", "high"] == pytest.approx(end + Z * end / 10 / 10)
+    assert made.loc["end", "high"] == pytest.approx(end + Z * end / 10 / 10 * np.sqrt(3))
 
 
 def test_steps_count_in_their_order_and_not_in_that_of_the_rows():
@@ -221,7 +223,9 @@ def test_accuracies_that_are_compared_with_no_other_attack_are_found(tmp_path):
     table, reference = transfers()
     made = beside(read_back(table, tmp_path), read_back(reference, tmp_path)).set_index("measure")
     assert made["ours"].to_dict() == {"accuracy": 0.4, "correlation": 0.08}
-    assert made.loc["accuracy", "low"] == 0.3 and made.loc["correlation", "low"] == pytest.approx(0.08 - Z * 0.01)
+    assert made.loc["accuracy", "low"] == 0.3 and made.loc["correlation", "low"] == pytest.approx(
+        0.08 - Z * 0.01 * np.sqrt(3)
+    )
     assert pd.isna(made.loc["accuracy", "other"]) and made.loc["correlation", "other"] == "pgd"
 
 
