@@ -82,7 +82,7 @@ EDITS = {
         set(),
     ),
     "the mean of any table": (
-        ("purity/stats.py", "values.ravel()\n    values = values[np.isfinite(values)]", "values.ravel()"),
+        ("purity/stats.py", ".ravel()\n    values = values[np.isfinite(values)]", ".ravel()"),
         {"table", "figure", *COMPARED},
         {"trajectory", "centroids", "directions", "variance", "distances", "transfer", "compression"}
         | {"jacobian", "jacobian-spectrum", "pca", "timesteps", "clean-t", "law", "law-fit", "cap", "margins"},
