@@ -639,7 +639,7 @@ def test_caps_are_those_of_the_tables(case, drawn):
     for ax, plane in zip(maps, planes, strict=True):
         part = slices[(slices["plane"] == plane) & (slices["image"] == slices["image"][0])]
         (image,) = ax.images
-        assert image.origin == "lower" and image.get_extent() == [-2, 2, -2, 2]
+        assert image.origin == "lower" and image.get_extent() == [-2.5, 2.5, -2.5, 2.5]
         shown = np.array(image.get_array()).astype(bool)
         wanted = part.sort_values(["across", "along"])["correct"].to_numpy().reshape(5, 5)
         assert (shown == wanted).all() and 0 < wanted.mean() < 1
