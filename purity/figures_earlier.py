@@ -37,9 +37,7 @@ def fuzzy(table: pd.DataFrame, grades: pd.DataFrame) -> Figure:
     right.plot([], [], "--", color="0.3", lw=1.1, label="all of k right")
     right.legend(loc="lower left")
     figure.legend(*left.get_legend_handles_labels(), loc="outside lower center", ncols=min(6, len(attacks)))
-    figure.suptitle(
-        f"{purifier}; every attack judged under {round(1 / grades['grade'].unique()[1])} fresh ξ", fontsize=8
-    )
+    figure.suptitle(f"{purifier}; every attack judged under {table['judgings'].iloc[0]} fresh ξ", fontsize=8)
     return figure
 
 

@@ -17,7 +17,8 @@ from purity import fuzzy, stats, tables_compression, tables_earlier
 from purity.metrics import correlation
 from purity.tables import ATTACKED, Record, grouped
 
-Evidence = Mapping[str, list[Record]]  # by kind of stage, as in workflow/rules/comparison.smk; a kind may be missing
+# Records by kind of stage, as workflow/rules/targets.smk names them (a kind may be missing); `law`: the fit to probes.
+Evidence = Mapping[str, list[Record] | pd.DataFrame]
 
 
 class Found(NamedTuple):
@@ -53,9 +54,10 @@ def verdict(low: float, high: float, target: tuple[float, float]) -> str:
 def findings(**evidence: list[Record]) -> pd.DataFrame:
     """A row for each claim and case that there is evidence for."""
     rows = []
+    fitted = _fitted(evidence)
     for c in CLAIMS:
         of_claim = {"id": c.id, "source": c.source, "claim": c.claim, "quantity": c.quantity, "paper": c.paper}
-        for found in c.evidence(evidence):
+        for found in c.evidence({**evidence, "law": fitted}):
             limits = {"target_low": c.target[0], "target_high": c.target[1]}
             rows.append(of_claim | found._asdict() | limits | {"verdict": verdict(found.low, found.high, c.target)})
     said = ["id", "source", "claim", "quantity", "paper", *Found._fields, "target_low", "target_high", "verdict"]
@@ -301,10 +303,15 @@ def _all(points: list[list[Record]]) -> list[Record]:
     return [r for members in points for r in members]
 
 
+def _fitted(e: Evidence) -> pd.DataFrame:
+    """The fit of the law, made once for all claims about it."""
+    points = _points(e)
+    return tables_compression.law_fit(_all(points)) if len(points) >= 3 else pd.DataFrame({"quantity": []})
+
+
 def _fit(quantity: str) -> Callable[[Evidence], Iterator[Found]]:
     def evidence(e: Evidence) -> Iterator[Found]:
-        points = _points(e)
-        table = tables_compression.law_fit(_all(points)) if len(points) >= 3 else pd.DataFrame({"quantity": []})
+        table = e["law"]
         for _, row in table[table["quantity"] == quantity].iterrows():
             case = f"{row['points']} purifiers: {row['through']}"
             yield Found(case, row["mean"], row["low"], row["high"], int(row["n"]))

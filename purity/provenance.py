@@ -153,9 +153,9 @@ class Project:
 
     def _lead(self, module: _Module, name: str) -> "_Lead":
         """Where one definition leads; the same whatever reaches it, so that it is looked up once."""
-        known = self._leads.get((module.name, name)) if self._modules.get(module.name) is module else None
-        if known is not None:
-            return known
+        of_project = self._modules.get(module.name) is module  # every script is a __main__ of its own
+        if of_project and (module.name, name) in self._leads:
+            return self._leads[module.name, name]
         lead = _Lead()
         for source, attribute in module.imports.get(name, ()):
             lead.work += self._resolve(source, attribute, lead.packages)
@@ -164,7 +164,7 @@ class Project:
         for node in module.definitions.get(name, ()) if name else module.effects:
             lead.nodes.append(node)
             lead.work += self._uses(module, node, lead.packages)
-        if self._modules.get(module.name) is module:
+        if of_project:
             self._leads[module.name, name] = lead
         return lead
 

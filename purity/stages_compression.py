@@ -104,35 +104,39 @@ def probe(
     ‖x − x₀‖; and, where the classifier has `features`, frechet (1,), of purified attacked images to clean ones.
     """
 
-    labels = torch.from_numpy(y)
+    def purified(images: np.ndarray, draw: int) -> np.ndarray:
+        def f(x, rows):
+            return purifiers.check(purify(x, xi.rows(rows).at(draw)), x, f"purifier '{name}'")
 
-    def run(images: np.ndarray, draw: int) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
-        """Purified images, whether right, and features of them."""
-        out, right, features = [], [], []
-        for rows in progress(list(blocks(len(images), batch))):
-            x = torch.from_numpy(images)[rows].to(device)
-            f = purifiers.check(purify(x, xi.rows(rows).at(draw)), x, f"purifier '{name}'")
-            out.append(f.cpu())
-            right.append(classify(f).argmax(dim=1).cpu() == labels[rows])
-            if hasattr(classify, "features"):
-                features.append(classify.features(f).cpu())
-        return torch.cat(out).numpy(), torch.cat(right).numpy(), torch.cat(features).numpy() if features else None
+        return _in_blocks(f, images, batch, device, progress)
 
-    anchor, clean_fixed, _ = run(x0, FIXED)
-    alpha = metrics.compression_rate(run(noisy, FIXED)[0], anchor, noisy, x0)
-    arrays = {"clean_fixed": clean_fixed, "clean_fresh": run(x0, FIXED + 1)[1], "alpha": alpha}
+    def right(images: np.ndarray) -> np.ndarray:
+        return _in_blocks(lambda x, rows: classify(x).argmax(dim=1), images, batch, device) == y
+
+    anchor = purified(x0, FIXED)
+    arrays = {
+        "clean_fixed": right(anchor),
+        "clean_fresh": right(purified(x0, FIXED + 1)),
+        "alpha": metrics.compression_rate(purified(noisy, FIXED), anchor, noisy, x0),
+    }
     if attacked is None:
         return arrays
-    f, robust, features = run(attacked, FIXED)
+    f = purified(attacked, FIXED)
     arrays |= {
-        "robust": robust,
+        "robust": right(f),
         "alpha_attacked": metrics.compression_rate(f, anchor, attacked, x0),
         "magnitude": metrics.l2(attacked, x0),
     }
-    if features is not None:
-        clean = [classify.features(torch.from_numpy(x0)[rows].to(device)).cpu() for rows in blocks(len(x0), batch)]
-        arrays["frechet"] = np.array([metrics.frechet(features, torch.cat(clean).numpy())])
+    if hasattr(classify, "features"):
+        after, clean = (_in_blocks(lambda x, rows: classify.features(x), images, batch, device) for images in (f, x0))
+        arrays["frechet"] = np.array([metrics.frechet(after, clean)])
     return arrays
+
+
+def _in_blocks(of: Callable, images: np.ndarray, batch: int, device: str, progress=iter) -> np.ndarray:
+    """of(x, rows) of `batch` images at a time, put together again; rows: their numbers."""
+    x = torch.from_numpy(images)
+    return torch.cat([of(x[rows].to(device), rows).cpu() for rows in progress(list(blocks(len(x), batch)))]).numpy()
 
 
 def budget(
@@ -158,9 +162,8 @@ def budget(
     robust = []
     for scale in scales:
         scaled = options | {"epsilon": options["epsilon"] * scale}
-        crafted = torch.from_numpy(attack(x, y, xi, options=scaled, **kwargs))
+        crafted = attack(x, y, xi, options=scaled, **kwargs)
         with torch.no_grad():
-            right = [classify(crafted[rows].to(device)).argmax(dim=1).cpu() for rows in blocks(len(x), batch)]
-        robust.append(torch.cat(right).numpy() == y)
+            robust.append(_in_blocks(lambda x, rows: classify(x).argmax(dim=1), crafted, batch, device) == y)
     scale = np.array(scales, np.float64)
     return {"scale": scale, "epsilon": scale * options["epsilon"], "robust": np.stack(robust)}

@@ -116,10 +116,14 @@ def law(probes: list[Record]) -> pd.DataFrame:
         row |= {"clean": clean["mean"], "clean_low": clean["low"], "clean_high": clean["high"]}
         rows.append(keys | row)
     table = pd.DataFrame(rows)
-    return table.assign(recognised=table["clean"] >= RECOGNISED * table["clean"].max())
+    return table.assign(recognised=_recognised(table["clean"].to_numpy()))
 
 
 RECOGNISED = 0.9
+
+
+def _recognised(clean: np.ndarray) -> np.ndarray:
+    return clean >= RECOGNISED * clean.max()
 
 
 def _points(probes: list[Record]) -> list[tuple[dict, list[Record]]]:
@@ -138,7 +142,7 @@ def law_fit(probes: list[Record], steps: int = 41) -> pd.DataFrame:
         np.stack([np.mean([r.arrays[name] for r in of_point], axis=0) for of_point in members])  # (P, n)
         for name in ("alpha", "robust", "clean_fixed")
     )
-    recognised = law(probes)["recognised"].to_numpy()
+    recognised = _recognised(clean.mean(axis=1))
     parts = [_fitted("all", alpha, robust, clean, steps)]
     if recognised.sum() >= 3:
         parts.append(_fitted("recognised", alpha[recognised], robust[recognised], clean[recognised], steps))
