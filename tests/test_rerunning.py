@@ -85,7 +85,7 @@ EDITS = {
         ("purity/stats.py", ".ravel()\n    values = values[np.isfinite(values)]", ".ravel()"),
         {"table", "figure", *COMPARED},
         {"trajectory", "centroids", "directions", "variance", "distances", "transfer", "compression"}
-        | {"jacobian", "jacobian-spectrum", "pca", "timesteps", "clean-t", "law", "law-fit", "cap", "margins"},
+        | {"jacobian", "jacobian-spectrum", "pca", "timesteps", "clean-t", "law", "cap", "margins"},
     ),
     "the law": (
         ("purity/law.py", "starts[1], starts[2]]", "starts[0], starts[2]]"),
