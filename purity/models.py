@@ -1,5 +1,6 @@
 """Networks from checkpoints, frozen and on their device. Checkpoints are read and written only here."""
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -8,6 +9,7 @@ from torch import nn
 
 from purity.naming import resolve
 from purity.store import replacing
+from purity.weights import located
 
 
 def untrained(network: str, options: dict, seed: int = 0) -> nn.Module:
@@ -26,20 +28,46 @@ def save(network: nn.Module, path: str) -> None:
 
 
 def load(network: str, options: dict, weights: str | None, device: str = "cpu") -> nn.Module:
-    """The network in eval mode, frozen. weights: .safetensors or a .pt state dict; None: as the function made it."""
+    """The network in eval mode, frozen.
+
+    weights: .safetensors or a state dict that torch.load reads; a folder in diffusers' format, whose config.json gives
+    the options that are not set; the receipt of a published file (purity.weights); None: as the function made it. A
+    module's method `adapted(checkpoint)` gives the state dict under the module's own names.
+    """
+    path = None if weights is None else located(weights)
+    if path is not None and path.is_dir():
+        folder, path = path, _weights_in(path)
+        options = {**_config_in(folder), **options}
     module = untrained(network, options)
-    if weights is not None:
+    if path is not None:
+        state = _state(str(path))
         try:
-            module.load_state_dict(_state(weights))
+            module.load_state_dict(_plain(module.adapted(state) if hasattr(module, "adapted") else state, path))
         except (RuntimeError, KeyError) as error:
             first = str(error).strip().splitlines()
-            raise ValueError(f"checkpoint {weights} does not fit {network}: {' '.join(first[:2])}") from error
+            raise ValueError(f"checkpoint {path} does not fit {network}: {' '.join(first[:2])}") from error
     if isinstance(module, nn.Module):
         module = module.eval().requires_grad_(False).to(device)
     return module
 
 
-def _state(path: str) -> dict[str, torch.Tensor]:
+def _weights_in(folder: Path) -> Path:
+    names = ("diffusion_pytorch_model.safetensors", "diffusion_pytorch_model.bin")
+    found = next((folder / name for name in names if (folder / name).is_file()), None)
+    if found is None:
+        raise ValueError(f"checkpoint {folder} holds neither {names[0]} nor {names[1]}")
+    return found
+
+
+def _config_in(folder: Path) -> dict:
+    try:
+        return json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise ValueError(f"checkpoint {folder} has no readable config.json: {error}") from error
+
+
+def _state(path: str) -> dict:
+    """What the file holds: a state dict, or one inside other dicts."""
     if not Path(path).is_file():
         raise ValueError(f"checkpoint {path} does not exist")
     if path.endswith(".safetensors"):
@@ -55,23 +83,35 @@ def _state(path: str) -> dict[str, torch.Tensor]:
     except Exception as error:  # torch raises many kinds for a damaged or unsafe pickle
         first = (str(error) or type(error).__name__).splitlines()[0]
         raise ValueError(f"checkpoint {path} cannot be read with weights_only: {first}") from error
-    if not isinstance(state, dict) or not all(
-        isinstance(k, str) and isinstance(v, torch.Tensor) for k, v in state.items()
-    ):
+    if not isinstance(state, dict):
         raise ValueError(f"checkpoint {path} holds no state dict")
     return state
 
 
-def classifier(preset: dict, weights: list[str], device: str) -> Callable:
-    """The classifier of a preset: network, options; weights: none or one file."""
+def _plain(state: dict, path: Path) -> dict[str, torch.Tensor]:
+    if not all(isinstance(k, str) and isinstance(v, torch.Tensor) for k, v in state.items()):
+        raise ValueError(f"checkpoint {path} holds no state dict")
+    return state
+
+
+def network(preset: dict, weights: list[str], device: str) -> nn.Module:
+    """The network of a preset: network, options; weights: none or one checkpoint."""
     return load(preset["network"], preset["options"], next(iter(weights), None), device)
 
 
+def classifier(preset: dict, weights: list[str], device: str) -> Callable:
+    """g of a preset."""
+    return network(preset, weights, device)
+
+
+def features(preset: dict | None, weights: list[str], device: str) -> Callable | None:
+    """The network of a Fréchet distance; None, then the classifier's own method of that name is asked."""
+    return None if preset is None else network(preset, weights, device)
+
+
 def purifier(preset: dict, weights: list[str], device: str) -> Callable:
-    """The purifier of a preset: make(**options), with the diffusion model first if the preset names one."""
+    """f of a preset: make(**options), with the diffusion model first if the preset names one."""
     make, diffusion = resolve(preset["make"]), preset["diffusion"]
     if diffusion is None:
         return make(**preset["options"])
-    return make(
-        load(diffusion["network"], diffusion["options"], next(iter(weights), None), device), **preset["options"]
-    )
+    return make(network(diffusion, weights, device), **preset["options"])

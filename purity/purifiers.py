@@ -16,6 +16,7 @@ from torch import Tensor
 from purity import samplers, schedules
 from purity.denoiser import Network, denoiser, recomputed
 from purity.noise import Noise
+from purity.resizing import resized
 from purity.samplers import State
 from purity.schedules import Schedule
 
@@ -37,11 +38,13 @@ class Diffusion:
     """A forward process, then a reverse process, on the same schedule.
 
     forward(x, s, xi), reverse(x, s, xi): generators of (t, x_t) in [-1, 1], as in purity.samplers.
+    side: images are resized to side × side before and back after, bilinearly; None: they have the network's size.
     """
 
     schedule: Schedule
     forward: Callable[[Tensor, Schedule, Noise], Iterator[State]]
     reverse: Callable[[Tensor, Schedule, Noise], Iterator[State]]
+    side: int | None = None
 
     def __call__(self, x: Tensor, xi: Noise) -> Tensor:
         """x (B, C, H, W) in [0, 1] → purified, same shape, in [0, 1]."""
@@ -50,15 +53,15 @@ class Diffusion:
 
     def states(self, x: Tensor, xi: Noise) -> Iterator[State]:
         """(time, image) from x to f_ξ(x): time runs 0 … t forward and t … 2t back; only the ends are cut to [0, 1]."""
-        s = self.schedule
+        s, size = self.schedule, x.shape[2:]
         end = s.time(s.steps)
-        z = 2 * x - 1
+        z = 2 * (x if self.side is None else resized(x, self.side, self.side)) - 1
         yield 0, x
         for t, noisy in self.forward(z, s, xi):
             z = noisy
-            yield s.time(t), (z + 1) / 2
+            yield s.time(t), resized((z + 1) / 2, *size)
         for t, denoised in self.reverse(z, s, xi):
-            image = (denoised + 1) / 2
+            image = resized((denoised + 1) / 2, *size)
             yield 2 * end - s.time(t), image if t > 0 else image.clamp(0, 1)
 
 
@@ -75,21 +78,40 @@ FORWARD = {"iterated": samplers.diffuse, "one-step": samplers.jump}
 
 
 def ddpm(
-    network: Network, *, t: int, steps: int, sigma: str, clip: bool, forward: str, recompute: bool = True
+    network: Network,
+    *,
+    t: int,
+    steps: int,
+    sigma: str,
+    clip: bool,
+    forward: str,
+    recompute: bool = True,
+    side: int | None = None,
 ) -> Purifier:
     """DiffPure: forward noise to strength t, then the ancestral chain.
 
     network(x, index) predicts ε; t in 1 … 1000; steps: evaluations kept of the t (respacing); sigma: small, large or
-    learned; clip: x̂₀ to [-1, 1]; forward: iterated (one noise a step) or one-step; recompute: keep no activations.
+    learned; clip: x̂₀ to [-1, 1]; forward: iterated (one noise a step) or one-step; recompute: keep no activations;
+    side: of the network's images, if the images have another.
     """
     s = schedules.strength(schedules.linear(), t, steps)
-    return Diffusion(s, FORWARD[forward], partial(samplers.ddpm, _denoise(network, s, sigma, clip, recompute)))
+    denoise = _denoise(network, s, sigma, clip, recompute)
+    return Diffusion(s, FORWARD[forward], partial(samplers.ddpm, denoise), side)
 
 
-def reverse(network: Network, *, t: int, steps: int, sigma: str, clip: bool, recompute: bool = True) -> Purifier:
+def reverse(
+    network: Network,
+    *,
+    t: int,
+    steps: int,
+    sigma: str,
+    clip: bool,
+    recompute: bool = True,
+    side: int | None = None,
+) -> Purifier:
     """RevPure: the chain of `ddpm` started at the image itself, without forward noise."""
     s = schedules.strength(schedules.linear(), t, steps)
-    return Diffusion(s, samplers.stay, partial(samplers.ddpm, _denoise(network, s, sigma, clip, recompute)))
+    return Diffusion(s, samplers.stay, partial(samplers.ddpm, _denoise(network, s, sigma, clip, recompute)), side)
 
 
 def ddim(
@@ -101,6 +123,7 @@ def ddim(
     forward: str,
     clipped_epsilon: str = "derived",
     recompute: bool = True,
+    side: int | None = None,
 ) -> Purifier:
     """Forward noise, then the deterministic chain (η = 0).
 
@@ -108,13 +131,14 @@ def ddim(
     """
     s = schedules.strength(schedules.linear(), t, steps)
     denoise = _denoise(network, s, "small", clip, recompute, keep_eps=clipped_epsilon == "kept")
-    return Diffusion(s, FORWARD[forward], partial(samplers.ddim, denoise))
+    return Diffusion(s, FORWARD[forward], partial(samplers.ddim, denoise), side)
 
 
-def one_step(network: Network, *, t: int, clip: bool, recompute: bool = True) -> Purifier:
+def one_step(network: Network, *, t: int, clip: bool, recompute: bool = True, side: int | None = None) -> Purifier:
     """Forward noise in one step, then x̂₀ by one evaluation (Carlini et al. 2022)."""
     s = schedules.strength(schedules.linear(), t)
-    return Diffusion(s, samplers.jump, partial(samplers.one_step, _denoise(network, s, "small", clip, recompute)))
+    denoise = _denoise(network, s, "small", clip, recompute)
+    return Diffusion(s, samplers.jump, partial(samplers.one_step, denoise), side)
 
 
 def _denoise(network, s, sigma, clip, recompute, keep_eps=False):

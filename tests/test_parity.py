@@ -4,7 +4,6 @@ Independent recomputations agree to 2e-6 with these float32 arrays; 1e-5 leaves 
 is 50 times below the smallest distance between two variants (5e-4, the two DDIM conventions).
 """
 
-import re
 from collections import deque
 from dataclasses import dataclass
 from functools import partial
@@ -16,7 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from purity import attacks, purifiers, samplers
+from purity import attacks, purifiers, samplers, unets
 from purity.defence import Defence
 from purity.denoiser import denoiser
 from purity.noise import Noise
@@ -66,131 +65,44 @@ def given(fwd: Tensor, z: Tensor, index: tuple[int, ...]) -> Given:
     return Given(fwd, dict(zip(index[2:], z[1:], strict=True)))
 
 
-# Networks: diffusers' UNet2DModel under the references' keys.
-
-PESSER_KEYS = [
-    (r"temb\.dense\.0", "time_embedding.linear_1"),
-    (r"temb\.dense\.1", "time_embedding.linear_2"),
-    (r"^norm_out", "conv_norm_out"),
-    (r"^down\.(\d)", r"down_blocks.\1"),
-    (r"^up\.(\d)", lambda m: f"up_blocks.{1 - int(m[1])}"),  # numbered by resolution there, by order of use here
-    (r"^mid\.block_1", "mid_block.resnets.0"),
-    (r"^mid\.attn_1", "mid_block.attentions.0"),
-    (r"^mid\.block_2", "mid_block.resnets.1"),
-    (r"\.block\.", ".resnets."),
-    (r"\.attn\.", ".attentions."),
-    (r"\.(down|up)sample\.", r".\1samplers.0."),
-    (r"\.temb_proj\.", ".time_emb_proj."),
-    (r"\.nin_shortcut\.", ".conv_shortcut."),
-    (r"(attentions\.\d)\.norm\.", r"\1.group_norm."),
-    (r"(attentions\.\d)\.([qkv])\.", r"\1.to_\2."),
-    (r"(attentions\.\d)\.proj_out\.", r"\1.to_out.0."),
-]
+# Networks, from checkpoints under the references' names.
 
 
-def _guided_input(m: re.Match) -> str:
-    i, j = divmod(int(m[1]) - 1, 2)  # one residual block a level, then its downsampler
-    if j:
-        return f"down_blocks.{i}.downsamplers.0."
-    return f"down_blocks.{i}.{'attentions' if m[2] == '1' else 'resnets'}.0."
-
-
-def _guided_output(m: re.Match) -> str:
-    i, j = divmod(int(m[1]), 2)
-    return f"up_blocks.{i}." + {"0": f"resnets.{j}.", "1": f"attentions.{j}.", "2": "upsamplers.0."}[m[2]]
-
-
-GUIDED_KEYS = [
-    (r"^time_embed\.0", "time_embedding.linear_1"),
-    (r"^time_embed\.2", "time_embedding.linear_2"),
-    (r"^input_blocks\.0\.0", "conv_in"),
-    (r"^out\.0", "conv_norm_out"),
-    (r"^out\.2", "conv_out"),
-    (r"^input_blocks\.(\d)\.(\d)\.", _guided_input),
-    (r"^output_blocks\.(\d)\.(\d)\.", _guided_output),
-    (r"^middle_block\.0", "mid_block.resnets.0"),
-    (r"^middle_block\.1", "mid_block.attentions.0"),
-    (r"^middle_block\.2", "mid_block.resnets.1"),
-    (r"\.in_layers\.0\.", ".norm1."),
-    (r"\.in_layers\.2\.", ".conv1."),
-    (r"\.emb_layers\.1\.", ".time_emb_proj."),
-    (r"\.out_layers\.0\.", ".norm2."),
-    (r"\.out_layers\.3\.", ".conv2."),
-    (r"\.skip_connection\.", ".conv_shortcut."),
-    (r"(attentions\.\d)\.norm\.", r"\1.group_norm."),
-    (r"(attentions\.\d)\.proj_out\.", r"\1.to_out.0."),
-]
-
-
-def renamed(state: dict[str, Tensor], rules: list) -> dict[str, Tensor]:
-    """Weights under diffusers' names; attention's 1×1 convolutions become matrices, guided's qkv three of them."""
-    out = {}
-    for key, value in state.items():
-        for old, new in rules:
-            key = re.sub(old, new, key)
-        if "attentions" in key and value.ndim > 2:
-            value = value.flatten(1)
-        if ".qkv." in key:
-            heads = value.reshape(4, 3, 16, *value.shape[1:])  # of 64 channels, 16 a head: q, k, v within each head
-            for j, name in enumerate(("to_q", "to_k", "to_v")):
-                out[key.replace("qkv", name)] = heads[:, j].flatten(0, 1)
-        else:
-            out[key] = value
-    return out
-
-
-def network(weights: str, rules: list, **options):
-    """network(x, index) of a UNet2DModel, as purity.denoiser wants it."""
-    from diffusers import UNet2DModel
-
-    model = UNet2DModel(sample_size=16, block_out_channels=(32, 64), layers_per_block=1, **options)
-    model.load_state_dict(renamed(arrays(weights), rules), strict=True)
-    model.eval().requires_grad_(False)
-    return lambda x, index: model(x, index).sample
+def network(make, weights: str, **options):
+    module = make(**options)
+    module.load_state_dict(module.adapted(arrays(weights)))
+    return module.eval().requires_grad_(False)
 
 
 @pytest.fixture(scope="module")
 def pesser():
     return network(
-        "A_weights",
-        PESSER_KEYS,
-        down_block_types=("DownBlock2D", "AttnDownBlock2D"),
-        up_block_types=("AttnUpBlock2D", "UpBlock2D"),
-        downsample_padding=0,
-        attention_head_dim=None,
-        flip_sin_to_cos=False,
-        freq_shift=1,
-        norm_eps=1e-6,
+        unets.pesser, "A_weights", resolution=16, ch=32, ch_mult=(1, 2), num_res_blocks=1, attn_resolutions=(8,)
     )
 
 
 @pytest.fixture(scope="module")
 def guided():
     return network(
+        unets.guided,
         "B_weights",
-        GUIDED_KEYS,
-        out_channels=6,
-        down_block_types=("ResnetDownsampleBlock2D", "AttnDownBlock2D"),
-        up_block_types=("AttnUpBlock2D", "ResnetUpsampleBlock2D"),
-        downsample_type="resnet",
-        upsample_type="resnet",
-        resnet_time_scale_shift="scale_shift",
-        attention_head_dim=16,
-        attn_norm_num_groups=32,
-        flip_sin_to_cos=True,
-        freq_shift=0,
-        norm_eps=1e-5,
+        image_size=64,  # the flag; the arrays are 16 × 16
+        num_channels=32,
+        channel_mult=(1, 2),
+        num_res_blocks=1,
+        attention_resolutions=(32,),
+        num_head_channels=16,
     )
 
 
-def test_pesser_network_in_diffusers_form(pesser):
+def test_pessers_network(pesser):
     a = arrays("A_io")
     out, grad = gradient(lambda x: pesser(x, a["t"]), a["x"], a["w"])
     assert_equal(out, a["eps"])
     assert_gradient(grad, a["grad"])
 
 
-def test_guided_network_in_diffusers_form(guided):
+def test_guided_diffusions_network(guided):
     b = arrays("B_io")
     out, grad = gradient(lambda x: guided(x, b["t"]), b["x"], b["w6"])
     assert_equal(out, b["out"])

@@ -1,0 +1,62 @@
+"""What the repairs mend is broken, is mended, and nothing else changes. Each in a fresh interpreter: imports last."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+
+
+def python(code: str, *first: Path) -> list[str]:
+    """The words that the code prints. first: folders to import from before all others."""
+    path = os.pathsep.join(map(str, [*first, ROOT]))
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env={**os.environ, "PYTHONPATH": path},
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout.split()
+
+
+def test_robustbench_does_not_import_without_the_repair_and_does_with_it_even_then():
+    """The first half fails once a release imports by itself; the repair can go then."""
+    code = """
+import sys, warnings
+try:
+    import robustbench
+except ModuleNotFoundError as error:
+    print(error.name)
+warnings.simplefilter("error")
+from purity.repairs import robustbench
+library = robustbench()
+assert robustbench() is library
+print(*[name for name in sys.modules if name.split(".")[0] in ("pkg_resources", "autoattack")])
+
+import pyautoattack, pyautoattack.state
+from pathlib import Path
+assert library.eval.AutoAttack is pyautoattack.AutoAttack
+assert library.eval.EvaluationState is pyautoattack.state.EvaluationState
+found = library.loaders.pkg_resources.resource_filename("robustbench.loaders", "helper_files/imagenet_test_image_ids.txt")
+assert Path(found) == Path(library.__file__).parent / "helper_files/imagenet_test_image_ids.txt"
+"""
+    assert python(code) == ["pkg_resources"]
+
+
+def test_the_real_packages_are_preferred_and_stay(tmp_path):
+    (tmp_path / "pkg_resources.py").write_text("resource_filename = 'the real one'")
+    (tmp_path / "autoattack").mkdir()
+    (tmp_path / "autoattack/__init__.py").write_text("AutoAttack = 'the real one'")
+    (tmp_path / "autoattack/state.py").write_text("EvaluationState = 'the real one'")
+    code = """
+import sys
+from purity.repairs import robustbench
+library = robustbench()
+assert library.loaders.pkg_resources.resource_filename == "the real one"
+assert library.eval.AutoAttack == library.eval.EvaluationState == "the real one"
+print(*sorted({"pkg_resources", "autoattack", "autoattack.state"} & set(sys.modules)))
+"""
+    assert python(code, tmp_path) == ["autoattack", "autoattack.state", "pkg_resources"]

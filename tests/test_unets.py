@@ -1,0 +1,147 @@
+"""Published checkpoints fit, key by key, and the networks can be differentiated in every way the pipeline does."""
+
+import json
+import math
+from pathlib import Path
+
+import pytest
+import torch
+
+from purity import models, unets
+from purity.jacobian import MODES, basis
+
+KEYS = Path(__file__).parent / "data" / "keys"
+SMALL = {"resolution": 8, "ch": 32, "ch_mult": (1, 2), "num_res_blocks": 1, "attn_resolutions": (4,)}
+
+
+def listed(name):
+    return json.loads((KEYS / f"{name}.json").read_text())
+
+
+def checkpoint(name, seed=0):
+    """Random numbers under the very keys of a published checkpoint."""
+    generator = torch.Generator().manual_seed(seed)
+    return {
+        key: torch.randn(shape, generator=generator) / max(1, math.prod(shape[1:])) ** 0.5
+        for key, shape, dtype, kind in listed(name)["keys"]
+    }
+
+
+def loaded(module, state):
+    module.load_state_dict(module.adapted(state))
+    return module.eval().requires_grad_(False)
+
+
+PUBLISHED = {
+    "pesser_cifar10": (unets.pesser, "map_pesser_to_diffusers_cifar10", 35_746_307, (2, 3, 32, 32), 3),
+    "guided_256x256_uncond": (unets.guided, "map_guided_to_diffusers_256", 552_814_086, (1, 3, 64, 64), 6),
+}
+
+
+@pytest.mark.parametrize("name", PUBLISHED)
+def test_a_checkpoint_with_the_published_keys_loads_and_runs(name):
+    make, mapping, parameters, shape, channels = PUBLISHED[name]
+    state, module = checkpoint(name), make()
+    assert sum(p.numel() for p in module.parameters()) == parameters
+    adapted = module.adapted(state)
+    for old, new, _ in listed(mapping)["pairs"]:
+        names = [new] if isinstance(new, str) else new
+        # as many numbers arrive as were there, under the names that were checked one by one
+        assert sum(adapted[f"unet.{n}"].numel() for n in names) == state[old].numel(), old
+    assert len(adapted) == sum(1 if isinstance(new, str) else len(new) for _, new, _ in listed(mapping)["pairs"])
+    module.load_state_dict(adapted)
+    with torch.no_grad():
+        out = module.eval()(torch.zeros(shape), torch.tensor([5]))
+    assert out.shape == (shape[0], channels, *shape[2:]) and out.isfinite().all()
+
+
+def test_the_original_and_diffusers_layouts_of_one_checkpoint_are_one_network():
+    """Names new and old, with a parallel module's prefix, and inside another dict."""
+    state = checkpoint("pesser_cifar10")
+    pairs = listed("map_pesser_to_diffusers_cifar10")["pairs"]
+    of = {e[0]: e[1] for e in listed("diffusers_cifar10")["keys"]}
+    renamed = {new: state[old].reshape(of[new]) for old, new, _ in pairs}
+    before = {"to_q": "query", "to_k": "key", "to_v": "value", "to_out.0": "proj_attn"}
+    old_names = dict(renamed)
+    for key in renamed:
+        for new, old in before.items():
+            if f".{new}." in key:
+                old_names[key.replace(f".{new}.", f".{old}.")] = old_names.pop(key)
+    assert old_names.keys() != renamed.keys()
+    wanted = unets.pesser().adapted(state)
+    module = unets.pesser()
+    layouts = [renamed, old_names, {f"module.{k}": v for k, v in state.items()}, {"state_dict": state, "step": 790000}]
+    for layout in layouts:
+        found = module.adapted(layout)
+        assert found.keys() == wanted.keys()
+        assert all(torch.equal(found[key], wanted[key]) for key in wanted)
+
+
+def test_the_options_of_diffusers_own_config_give_the_same_network():
+    named = listed("diffusers_cifar10")
+    module = unets.diffusers(_class_name="UNet2DModel", **named["kwargs"])
+    assert [(k, list(v.shape)) for k, v in module.unet.state_dict().items()] == [(e[0], e[1]) for e in named["keys"]]
+
+
+def test_a_checkpoint_of_something_else_is_refused_with_its_keys(tmp_path):
+    state = checkpoint("pesser_cifar10")
+    state["extra.weight"] = state.pop("conv_out.weight")
+    torch.save(state, tmp_path / "a.pt")
+    with pytest.raises(ValueError, match=r"a\.pt does not fit purity\.unets:pesser.*conv_out") as refused:
+        models.load("purity.unets:pesser", {}, str(tmp_path / "a.pt"))
+    assert "\n" not in str(refused.value)
+
+
+def test_what_unet2dmodel_cannot_represent_is_refused():
+    with pytest.raises(ValueError, match="channel_mult"):
+        unets.guided(channel_mult=(2, 4), num_channels=32)
+
+
+def test_a_folder_in_diffusers_format_is_a_checkpoint(tmp_path):
+    """As save_pretrained writes it: config.json beside the weights, safetensors or not."""
+    made = unets.pesser(**SMALL)
+    x, index = torch.rand(2, 3, 8, 8), torch.tensor([3])
+    for folder, safe in ((tmp_path / "safe", True), (tmp_path / "bin", False)):
+        made.unet.save_pretrained(folder, safe_serialization=safe)
+        found = models.load("purity.unets:diffusers", {}, str(folder))
+        assert torch.equal(found(x, index), made.eval()(x, index))
+        assert not any(p.requires_grad for p in found.parameters())
+    (tmp_path / "bin/config.json").unlink()
+    with pytest.raises(ValueError, match=r"bin.*config\.json"):
+        models.load("purity.unets:diffusers", {}, str(tmp_path / "bin"))
+
+
+@pytest.fixture(scope="module")
+def network():
+    """A small network with every weight drawn: the last layer starts at zero."""
+    torch.manual_seed(0)
+    module = unets.pesser(**SMALL)
+    for p in module.parameters():
+        torch.nn.init.normal_(p, std=0.2 / max(1, p[0].numel()) ** 0.25) if p.ndim > 1 else None
+    return module.eval().requires_grad_(False).double()
+
+
+def test_forward_and_reverse_mode_agree(network):
+    x = torch.rand(1, 3, 8, 8, dtype=torch.float64)
+    index = torch.tensor([7])
+    e = basis(torch.arange(0, x.numel(), 16), x)
+    f = lambda z: network(z, index)  # noqa: E731
+    forward = MODES["forward"](f, x)(e).flatten(1)  # rows: columns of J
+    full = MODES["rows"](f, x)(basis(torch.arange(x.numel()), x)).flatten(1)  # J
+    assert torch.allclose(forward, full.T[::16], atol=1e-10)
+    assert torch.allclose(MODES["reverse"](f, x)(e).flatten(1), full[::16], atol=1e-10)
+
+
+def test_the_gradient_is_that_of_finite_differences(network):
+    x = torch.rand(1, 3, 8, 8, dtype=torch.float64).requires_grad_()
+    v, w = torch.randn(2, 1, 3, 8, 8, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
+    f = lambda z: (w * network(z, torch.tensor([7]))).sum()  # noqa: E731
+    (g,) = torch.autograd.grad(f(x), x)
+    h = 1e-5
+    assert (f(x + h * v) - f(x - h * v)).item() / (2 * h) == pytest.approx((g * v).sum().item(), rel=1e-7)
+
+
+def test_a_row_does_not_depend_on_the_batch(network):
+    x = torch.rand(5, 3, 8, 8, dtype=torch.float64)
+    together = network(x, torch.tensor([7]))
+    assert torch.allclose(together, torch.cat([network(r[None], torch.tensor([7])) for r in x]), atol=1e-12)
