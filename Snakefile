@@ -12,7 +12,10 @@ from snakemake.utils import min_version
 min_version("9.27")
 
 
-configfile: "config/config.yaml"
+# The embedded experiment. What --configfile names adds to it, unless it says that it stands alone.
+if not config.get("standalone"):
+
+    configfile: "config/config.yaml"
 
 
 report: "workflow/report/workflow.rst"
@@ -20,6 +23,7 @@ report: "workflow/report/workflow.rst"
 
 include: "workflow/rules/common.smk"
 include: "workflow/rules/targets.smk"
+include: "workflow/rules/workload.smk"
 include: "workflow/rules/models.smk"
 include: "workflow/rules/attacks.smk"
 include: "workflow/rules/purification.smk"
@@ -29,6 +33,7 @@ include: "workflow/rules/earlier.smk"
 include: "workflow/rules/tables.smk"
 include: "workflow/rules/figures.smk"
 include: "workflow/rules/comparison.smk"
+include: "workflow/rules/cost.smk"
 
 
 # Every stage is asked for, not only the figures: after a rerun that failed half-way, an old figure would else pass
@@ -43,6 +48,13 @@ rule all:
 rule foundation:
     input:
         foundation(),
+
+
+# What cannot be fetched should be said now, not between two jobs of hours.
+onstart:
+    refusals = [unreachable(published, cache()) for published in missing(published_models(), cache())]
+    if any(refusals):
+        sys.exit("\n".join(filter(None, refusals)))
 
 
 onsuccess:

@@ -1,5 +1,6 @@
 """Is a configuration possible? Everything wrong with it is said in one line that names the key, before any job."""
 
+import copy
 import math
 from pathlib import Path
 
@@ -44,14 +45,15 @@ def check(config: dict, schema: str | Path, project: Project) -> None:
         function = "purity.attacks:pgd" if preset["run"] == "purity.attacks:bpda" else preset["run"]
         _function(project, function, preset, f"attacks.{name}", "run", 5)
     for name, preset in config["datasets"].items():
-        _function(project, preset["load"], preset, f"datasets.{name}", "load", 1)
-    for group in ("classifiers", "diffusions"):
-        for name, preset in config[group].items():
+        _function(project, preset["load"], preset, f"datasets.{name}", "load", 2)
+    for group in ("classifiers", "diffusions", "features"):
+        for name, preset in config.get(group, {}).items():
             _function(project, preset["network"], preset, f"{group}.{name}", "network", 0)
             training = preset.get("training", {})
             _named(training.get("dataset"), config["datasets"], f"{group}.{name}.training.dataset", "dataset")
-            if "weights" in preset and not Path(preset["weights"]).is_file():
-                _refuse(f"{group}.{name}.weights", f"there is no file {preset['weights']}")
+            weights = preset.get("weights")
+            if isinstance(weights, str) and not Path(weights).expanduser().exists():
+                _refuse(f"{group}.{name}.weights", f"there is no file {weights}")
     for name in config["run"]:
         _named(name, config["experiments"], "run", "experiment")
     for name, experiment in config["experiments"].items():
@@ -61,6 +63,7 @@ def check(config: dict, schema: str | Path, project: Project) -> None:
 def _experiment(config: dict, key: str, experiment: dict) -> None:
     _named(experiment["dataset"], config["datasets"], f"{key}.dataset", "dataset")
     _named(experiment["classifier"], config["classifiers"], f"{key}.classifier", "classifier")
+    _named(experiment.get("features"), config.get("features", {}), f"{key}.features", "feature network")
     attacked = experiment["attacked"]
     for purifier, attacks in attacked.items():
         _named(purifier, config["purifiers"], f"{key}.attacked.{purifier}", "purifier")
@@ -68,10 +71,6 @@ def _experiment(config: dict, key: str, experiment: dict) -> None:
             _named(attack, config["attacks"], f"{key}.attacked.{purifier}.{attack}", "attack")
             if config["attacks"][attack].get("blind") and knowledge != ["none"]:
                 _refuse(f"{key}.attacked.{purifier}.{attack}", "a blind attack knows nothing: write [none]")
-    for purifier in experiment["ball"]["purifiers"]:
-        _named(purifier, attacked, f"{key}.ball.purifiers", f"purifier of {key}.attacked")
-    if experiment["ball"]["images"] > experiment["images"]:
-        _refuse(f"{key}.ball.images", f"more than the {experiment['images']} images of the experiment")
     gallery = experiment["gallery"]
     if config["attacks"].get(gallery["attack"], {}).get("blind"):
         _refuse(f"{key}.gallery.attack", f"'{gallery['attack']}' is blind; show an attack on a purifier")
@@ -83,6 +82,10 @@ def _experiment(config: dict, key: str, experiment: dict) -> None:
     for part, check_part in PARTS.items():
         if experiment.get(part):
             check_part(config, f"{key}.{part}", experiment, experiment[part])
+
+
+def _ball(config: dict, key: str, experiment: dict, part: dict) -> None:
+    _purifiers_and_images(key, experiment, part)
 
 
 def _sweep(config: dict, key: str, experiment: dict, part: dict) -> None:
@@ -138,6 +141,7 @@ def _margins(config: dict, key: str, experiment: dict, part: dict) -> None:
 
 
 PARTS = {
+    "ball": _ball,
     "sweep": _sweep,
     "budget": _budget,
     "jacobian": _jacobian,
@@ -165,6 +169,49 @@ def _attacked_with(key: str, experiment: dict, purifier: str, attack: str, knowl
     _named(purifier, experiment["attacked"], key, "purifier under `attacked`")
     if knowledge not in experiment["attacked"][purifier].get(attack, []):
         _refuse(key, f"{attack} with knowledge {knowledge} is not made for {purifier} under `attacked`")
+
+
+# Counts that decide how long a purifier or an attack takes, and what is left of them in a small run.
+_SMALL_OPTIONS = {"steps": 2, "draws": 2, "queries": 20}
+_SMALL_PARTS = {
+    "ball": {"images": 2, "points": 3, "draws": 3},
+    "jacobian": {"images": 1},
+    "pca": {"images": 1, "points": 12},
+    "fuzzy": {"judgings": 3},
+    "cap": {"points": 12, "slices": 1},
+    "gallery": {"images": 3},
+}
+
+
+def small(config: dict) -> dict:
+    """The same experiments, named `<name>-small`, with a few images, steps, draws and one seed: does everything run?
+
+    Networks, strengths t and budgets stay as they are. Its numbers mean nothing.
+    """
+    shrunk = copy.deepcopy(config)
+    for group in ("purifiers", "attacks"):
+        for preset in shrunk[group].values():
+            _shrink(preset.get("options", {}), _SMALL_OPTIONS)
+    shrunk["run"] = [f"{name}-small" for name in config["run"]]
+    shrunk["experiments"] = {f"{name}-small": experiment for name, experiment in shrunk["experiments"].items()}
+    for experiment in shrunk["experiments"].values():
+        _shrink(experiment, {"images": 4, "fresh_draws": 1})
+        experiment["seeds"] = experiment["seeds"][:1]
+        experiment.pop("reference", None)
+        for part, counts in _SMALL_PARTS.items():
+            _shrink(experiment.get(part) or {}, counts)
+        if experiment.get("sweep"):
+            experiment["sweep"]["attacked"] = experiment["sweep"]["attacked"][:3]
+            experiment["sweep"]["clean"] = experiment["sweep"]["clean"][:1]
+        if experiment.get("budget"):
+            experiment["budget"]["scales"] = experiment["budget"]["scales"][:3]
+    return shrunk
+
+
+def _shrink(values: dict, most: dict[str, int]) -> None:
+    for key, count in most.items():
+        if isinstance(values.get(key), int):
+            values[key] = min(values[key], count)
 
 
 def same(presets: dict[str, dict], wanted: dict[str, dict]) -> list[str]:

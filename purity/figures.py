@@ -17,6 +17,7 @@ NAMES = {
     "linf": "ℓ∞ to clean",
     "ssim": "SSIM with clean",
     "frechet-classifier": "Fréchet distance,\nclassifier features",
+    "fid": "FID,\n768 features",
     "initial": "inputs",
     "input": "input varies, ξ fixed",
     "xi": "ξ varies, input fixed",
@@ -111,11 +112,11 @@ def distances(table: pd.DataFrame) -> Figure:
     table = table[table["knowledge"] == ("all" if (table["knowledge"] == "all").any() else "none")]
     attack = table["attack"].mode()[0]
     table = table[table["attack"] == attack]
-    measures = [m for m in ("l2", "linf", "ssim", "frechet-classifier") if (table["measure"] == m).any()]
+    measures = list(dict.fromkeys(table["measure"]))
     figure, axes = plt.subplots(1, len(measures), figsize=(PAGE, 2.0), squeeze=False)
     for ax, measure in zip(axes[0], measures, strict=True):
         bars_of(ax, table[table["measure"] == measure], x="purifier", hue="when")
-        ax.set_title(NAMES[measure])
+        ax.set_title(NAMES.get(measure, measure))
         ax.tick_params(axis="x", rotation=35)
     handles, labels = axes[0, 0].get_legend_handles_labels()
     figure.legend(handles, [f"{label} purification" for label in labels], loc="outside lower center", ncols=2)

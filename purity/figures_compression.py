@@ -6,7 +6,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.ticker import NullFormatter, ScalarFormatter
 
-from purity.figures import COLUMN, NAMES, PAGE, all_seeds, bars_of, palette
+from purity.figures import COLUMN, PAGE, all_seeds, bars_of, palette
 
 ALPHA = "compression rate α of uniform noise"
 
@@ -159,7 +159,7 @@ def predictors(table: pd.DataFrame, rank: pd.DataFrame) -> Figure:
     labels = {
         "alpha": "compression rate α\nof uniform noise",
         "magnitude": "magnitude of the attack,\nℓ2",
-        "frechet": NAMES["frechet-classifier"],
+        "frechet": "Fréchet distance of\npurified to clean images",
     }
     names = [name for name in labels if (table["predictor"] == name).any()]
     figure, axes = plt.subplots(1, len(names), figsize=(PAGE, 2.3), sharey=True, squeeze=False)

@@ -18,6 +18,7 @@ from purity.noise import Noise
 from purity.purifiers import Purifier
 
 Arrays = dict[str, np.ndarray]
+Features = Callable[[Tensor], Tensor]  # images in [0, 1] (B, C, H, W) → (B, F), the space of a Fréchet distance
 
 
 def blocks(n: int, size: int) -> Iterator[torch.Tensor]:
@@ -69,15 +70,17 @@ def purify_and_judge(
     name: str,
     fresh_draws: int,
     batch: int,
+    features: Features | None = None,
     device: str = "cpu",
     progress=iter,
 ) -> Arrays:
     """x purified and classified under the fixed ξ (draw 0) and under `fresh_draws` others (1, 2, …).
 
     Returns fixed (n, C, H, W), fixed_logits (n, K), varying (R, n, C, H, W), varying_logits (R, n, K); the way from x
-    to `fixed` as path_time (S,), path_l2 and path_linf (S, n), distances to x0; and, where the classifier has a
-    method `features`, features_before and features_after (n, F) of x and `fixed`.
+    to `fixed` as path_time (S,), path_l2 and path_linf (S, n), distances to x0; and, by `features` or else the
+    classifier's method of that name, features_before and features_after (n, F) of x and `fixed`.
     """
+    features = features or getattr(classify, "features", None)
     clean, images, maker = torch.from_numpy(x0), torch.from_numpy(x), f"purifier '{name}'"
     parts: list[dict[str, Tensor]] = []
     for rows in progress(list(blocks(len(x), batch))):
@@ -90,8 +93,8 @@ def purify_and_judge(
         ]
         part["varying"] = torch.stack(varying, dim=1)
         part["varying_logits"] = torch.stack([classify(v) for v in varying], dim=1)
-        if hasattr(classify, "features"):
-            part["features_before"], part["features_after"] = classify.features(xs), classify.features(part["fixed"])
+        if features is not None:
+            part["features_before"], part["features_after"] = features(xs), features(part["fixed"])
         parts.append({key: value.cpu() for key, value in part.items()})
     out = {key: torch.cat([part[key] for part in parts]).numpy() for key in parts[0] if key != "path_time"}
     by_draw = {"varying", "varying_logits", "path_l2", "path_linf"}

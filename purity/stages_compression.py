@@ -15,7 +15,7 @@ from purity.jacobian import MODES, basis, singular_values
 from purity.noise import Noise
 from purity.pca import Moments
 from purity.purifiers import Purifier
-from purity.stages import Arrays, attack, blocks, perturbed
+from purity.stages import Arrays, Features, attack, blocks, perturbed
 
 
 def jacobian(
@@ -93,6 +93,7 @@ def probe(
     purify: Purifier,
     name: str,
     batch: int,
+    features: Features | None = None,
     device: str = "cpu",
     progress=iter,
 ) -> Arrays:
@@ -101,7 +102,8 @@ def probe(
     x0, noisy, attacked (n, C, H, W): clean, under uniform noise, under an attack that knows ξ (or None). Returns
     clean_fixed, clean_fresh (n,) whether clean images are classified right under the fixed ξ and under draw 1; alpha
     (n,), α of the noise. With an attack also robust (n,), right under the fixed ξ; alpha_attacked and magnitude (n,),
-    ‖x − x₀‖; and, where the classifier has `features`, frechet (1,), of purified attacked images to clean ones.
+    ‖x − x₀‖; and, by `features` or else the classifier's method of that name, frechet (1,), of purified attacked images
+    to clean ones.
     """
 
     def purified(images: np.ndarray, draw: int) -> np.ndarray:
@@ -127,8 +129,9 @@ def probe(
         "alpha_attacked": metrics.compression_rate(f, anchor, attacked, x0),
         "magnitude": metrics.l2(attacked, x0),
     }
-    if hasattr(classify, "features"):
-        after, clean = (_in_blocks(lambda x, rows: classify.features(x), images, batch, device) for images in (f, x0))
+    features = features or getattr(classify, "features", None)
+    if features is not None:
+        after, clean = (_in_blocks(lambda x, rows: features(x), images, batch, device) for images in (f, x0))
         arrays["frechet"] = np.array([metrics.frechet(after, clean)])
     return arrays
 

@@ -75,7 +75,7 @@ def trajectory(purified: list[Record]) -> pd.DataFrame:
 def distances(measured: list[Record]) -> pd.DataFrame:
     """ℓ2, ℓ∞, SSIM and Fréchet distance to the clean images before and after purification (Liu & Wei Table 1).
 
-    `frechet-classifier` is the Fréchet distance on the classifier's penultimate features, not FID.
+    The Fréchet distance is called `fid`, or as the experiment's features are; `frechet-classifier` on the classifier's.
     """
     rows = []
     for keys, members in grouped(measured, ATTACKED):
@@ -83,9 +83,8 @@ def distances(measured: list[Record]) -> pd.DataFrame:
             rows += spread_rows(keys | {"measure": measure, "when": when}, members, f"{measure}_{when}")
         with_features = [r for r in members if "frechet_after" in r.arrays]
         for when in ("before", "after") if with_features else ():
-            of_all = spread_rows(
-                keys | {"measure": "frechet-classifier", "when": when}, with_features, f"frechet_{when}"
-            )
+            name = with_features[0].keys.get("features", "frechet-classifier")
+            of_all = spread_rows(keys | {"measure": name, "when": when}, with_features, f"frechet_{when}")
             rows += [row | {"n": len(members[0].arrays["l2_before"])} for row in of_all]
     return pd.DataFrame(rows)
 

@@ -190,7 +190,7 @@ PREDICTORS = ("alpha", "magnitude", "frechet")
 
 def predictors(probes: list[Record]) -> pd.DataFrame:
     """What might predict robust accuracy, purifier by purifier (§5): α of uniform noise; the magnitude ‖x − x₀‖ of the
-    attack; the Fréchet distance of purified attacked images to clean ones, in the classifier's features."""
+    attack; the Fréchet distance of purified attacked images to clean ones."""
     rows = []
     for keys, members in _points(probes):
         accuracy = float(np.mean([r.arrays["robust"] for r in members]))

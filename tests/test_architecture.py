@@ -15,6 +15,7 @@ WITHOUT_TORCH = (
     "cap",
     "comparison",
     "config",
+    "cost",
     "data",
     "devices",
     "figures",
@@ -33,6 +34,7 @@ WITHOUT_TORCH = (
     "tables",
     "tables_compression",
     "tables_earlier",
+    "weights",
 )
 
 
@@ -183,7 +185,7 @@ def test_rooms_that_need_no_tensors_do_not_load_torch():
 
 
 @pytest.mark.parametrize(
-    "script", ["table", "figure", "gallery", "measure", "measure_ball", "compare", "comparison_page"]
+    "script", ["table", "figure", "gallery", "measure", "measure_ball", "compare", "comparison_page", "fetch", "cost"]
 )
 def test_scripts_of_tables_and_figures_import_only_rooms_without_torch(script):
     names = imported(ast.parse((ROOT / f"workflow/scripts/{script}.py").read_text(encoding="utf-8")))

@@ -12,8 +12,9 @@ if str(ROOT) not in sys.path:
 
 import yaml
 
-from purity.config import agrees, check, same
+from purity.config import agrees, check, same, small
 from purity.provenance import Project
+from purity.weights import cache, missing, unreachable
 
 PROJECT = Project(ROOT, Path.cwd())
 
@@ -21,6 +22,9 @@ try:
     check(config, ROOT / "config/schema.yaml", PROJECT)
 except ValueError as mistake:
     sys.exit(str(mistake))
+
+if config.get("small"):
+    config.update(small(config))
 
 GPU = int(config["device"] == "cuda")
 CONDA_GPU, CONDA_TABLES = str(ROOT / "envs/gpu.yaml"), str(ROOT / "envs/tables.yaml")
@@ -65,6 +69,12 @@ def classifier(w):
     return model("classifiers", experiment(w)["classifier"])
 
 
+def features(w):
+    """The network of Fréchet distances; None, then it is the classifier's own features."""
+    chosen = experiment(w).get("features")
+    return model("features", chosen) if chosen else None
+
+
 def preset(name):
     """A purifier's preset and its options; of `<purifier>@t=<t>` with another strength. One that keeps all t evaluations
     keeps all of the other t too, one that keeps fewer keeps as many."""
@@ -98,9 +108,14 @@ def attack(name):
     return {"run": config["attacks"][name]["run"], "options": ordered(config["attacks"][name].get("options", {}))}
 
 
+def dataset(name):
+    chosen = config["datasets"][name]
+    return {"load": chosen["load"], "options": ordered(chosen.get("options", {}))}
+
+
 def training(kind, name):
     chosen = config[kind][name]["training"]
-    return model(kind, name) | {"training": ordered(chosen), **ordered(config["datasets"][chosen["dataset"]])}
+    return model(kind, name) | {"training": ordered(chosen), "dataset": dataset(chosen["dataset"])}
 
 
 def keys(w):
@@ -109,6 +124,11 @@ def keys(w):
     if "attack" in named:
         named["blind"] = w.attack in BLIND
     return named | {"seed": int(w.seed)}
+
+
+def measured_in(w):
+    """What the Fréchet distance is called: as the experiment's features are."""
+    return {"features": experiment(w)["features"]} if "features" in experiment(w) else {}
 
 
 def noise(w):
@@ -127,25 +147,31 @@ def attack_spec(w):
 
 def functions(*specs):
     """The functions that specs name, as roots of a code digest."""
-    for spec in specs:
+    for spec in filter(None, specs):
         yield from (spec[key] for key in ("load", "network", "make", "run") if key in spec)
-        if spec.get("diffusion"):
-            yield spec["diffusion"]["network"]
+        yield from functions(*(spec[key] for key in ("diffusion", "dataset") if isinstance(spec.get(key), dict)))
 
 
 # Paths of stages.
 
 
 def weights(kind, name):
-    """The checkpoint of a model: trained here, given as a file, or none."""
+    """The checkpoint of a model: trained here, the receipt of a published file, a file or folder given, or none."""
     chosen = config[kind][name]
     if "training" in chosen:
         return [f"results/models/{kind}/{name}.safetensors"]
-    return [chosen["weights"]] if "weights" in chosen else []
+    if isinstance(chosen.get("weights"), dict):
+        return [f"results/models/{kind}/{name}.json"]
+    return [str(Path(chosen["weights"]).expanduser())] if "weights" in chosen else []
 
 
 def classifier_weights(w):
     return weights("classifiers", experiment(w)["classifier"])
+
+
+def features_weights(w):
+    chosen = experiment(w).get("features")
+    return weights("features", chosen) if chosen else []
 
 
 def diffusion_weights(w):

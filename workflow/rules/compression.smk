@@ -64,6 +64,7 @@ rule probe:
         ),
         classifier=classifier_weights,
         diffusion=diffusion_weights,
+        features=features_weights,
     output:
         "results/{experiment}/probes/{purifier}/seed-{seed}.zarr.zip",
     log:
@@ -82,9 +83,10 @@ rule probe:
             },
             "classifier": classifier(w),
             "purifier": purifier(w.purifier),
+            "features": features(w),
             "noise": noise(w),
         },
-        code=lambda w: code("probe", *functions(classifier(w), purifier(w.purifier))),
+        code=lambda w: code("probe", *functions(classifier(w), purifier(w.purifier), features(w))),
     script:
         "../scripts/probe.py"
 

@@ -16,7 +16,7 @@ rule measure:
     conda:
         CONDA_TABLES
     params:
-        spec=lambda w: {"keys": keys(w)},
+        spec=lambda w: {"keys": keys(w) | measured_in(w)},
         code=code("measure"),
     script:
         "../scripts/measure.py"

@@ -1,4 +1,27 @@
-# The data subset, and the networks that are trained here.
+# The data subset, and the networks: published files that are fetched once, or trained here.
+
+
+localrules:
+    fetch,
+
+
+rule fetch:
+    """A published checkpoint in the cache outside results: fetched if it is not there, checked. Leaves a receipt."""
+    output:
+        "results/models/{kind}/{name}.json",
+    log:
+        "results/models/logs/{kind}/{name}-fetched.log",
+    wildcard_constraints:
+        kind="classifiers|diffusions|features",
+    # before anything that may take hours
+    priority: 1000
+    conda:
+        CONDA_TABLES
+    params:
+        spec=lambda w: ordered(config[w.kind][w.name]["weights"]),
+        code=code("fetch"),
+    script:
+        "../scripts/fetch.py"
 
 
 rule subset:
@@ -11,11 +34,11 @@ rule subset:
         CONDA_GPU
     params:
         spec=lambda w: {
-            "dataset": experiment(w)["dataset"],
+            "name": experiment(w)["dataset"],
             "images": experiment(w)["images"],
-            **config["datasets"][experiment(w)["dataset"]],
+            **dataset(experiment(w)["dataset"]),
         },
-        code=lambda w: code("subset", *functions(config["datasets"][experiment(w)["dataset"]])),
+        code=lambda w: code("subset", *functions(dataset(experiment(w)["dataset"]))),
     script:
         "../scripts/subset.py"
 

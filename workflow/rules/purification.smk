@@ -8,6 +8,7 @@ rule purify:
         adversarial=adversarial,
         classifier=classifier_weights,
         diffusion=diffusion_weights,
+        features=features_weights,
     output:
         "results/{experiment}/purified/{purifier}/{attack}/{knowledge}/seed-{seed}.zarr.zip",
     log:
@@ -22,10 +23,11 @@ rule purify:
             "keys": keys(w),
             "classifier": classifier(w),
             "purifier": purifier(w.purifier),
+            "features": features(w),
             "noise": noise(w),
             "fresh_draws": experiment(w)["fresh_draws"],
         },
-        code=lambda w: code("purify", *functions(classifier(w), purifier(w.purifier))),
+        code=lambda w: code("purify", *functions(classifier(w), purifier(w.purifier), features(w))),
     script:
         "../scripts/purify.py"
 

@@ -61,6 +61,7 @@ SHOWN = {
 
 # id: the part of an experiment's config that it needs; the others are always made
 PART = {
+    **dict.fromkeys(["directions", "directions-matrix", "centroids", "centroids-histogram", "variance"], "ball"),
     **dict.fromkeys(["jacobian", "jacobian-spectrum"], "jacobian"),
     "pca": "pca",
     **dict.fromkeys(["timesteps", "clean-t", "law", "law-fit", "predictors", "predictors-rank"], "sweep"),
@@ -69,6 +70,9 @@ PART = {
     **dict.fromkeys(["cap", "cap-images", "cap-transition", "cap-slices"], "cap"),
     **dict.fromkeys(["margins", "margins-images", "margins-roc"], "margins"),
 }
+
+# parts that the main findings go into, if the experiment has them
+MAIN = {None, "ball"}
 
 # part: the room of its tables' and figures' functions
 ROOM = dict.fromkeys(["jacobian", "pca", "sweep", "budget"], "_compression") | dict.fromkeys(
@@ -194,7 +198,7 @@ def evidence(name):
     found = {
         "measured": stage("measures", name),
         "crafted": crafted(name),
-        "balls": balls("ball-measures", name),
+        "balls": balls("ball-measures", name) if chosen.get("ball") else [],
         "probes": probes(name) if chosen.get("sweep") else [],
     }
     found |= {
@@ -230,12 +234,11 @@ def compared(name):
     if "reference" not in config["experiments"][name]:
         return []
     chosen, wanted = config["experiments"][name], papers_setting(name)
-    part = {**dict.fromkeys(["directions", "centroids", "variance"], "ball"), **PART}
     return [
         f"results/{name}/tables/comparison-{table}.csv"
         for table in chosen_ones(TABLES, name)
         if (REFERENCE / f"{table}.csv").is_file()
-        and agrees(chosen.get(part.get(table), {}), wanted.get(part.get(table), {}))
+        and agrees(chosen.get(PART.get(table), {}), wanted.get(PART.get(table), {}))
     ]
 
 
@@ -250,7 +253,15 @@ def made_models(name):
         for purifier in chosen["attacked"]
         if "diffusion" in config["purifiers"][purifier]
     ]
-    return list(dict.fromkeys([("classifiers", chosen["classifier"]), *diffusions]))
+    features = [("features", chosen["features"])] if "features" in chosen else []
+    return list(dict.fromkeys([("classifiers", chosen["classifier"]), *diffusions, *features]))
+
+
+def published_models():
+    """Published files that the experiments to run need, unless their receipts are there."""
+    models = dict.fromkeys(model for name in config["run"] for model in made_models(name))
+    chosen = {f"results/models/{kind}/{name}.json": config[kind][name].get("weights") for kind, name in models}
+    return [published for path, published in chosen.items() if isinstance(published, dict) and not Path(path).exists()]
 
 
 def drawn(name, figures):
@@ -274,9 +285,10 @@ def foundation():
             if any(attack in attacks for attacks in chosen["attacked"].values())
         ]
         wanted += [gallery_stores(SimpleNamespace(experiment=name))["states"]]
-        wanted += balls("ball", name) + balls("ball-measures", name)
-        wanted += [f"results/{name}/tables/{table}.csv" for table in TABLES if table not in PART]
-        wanted += drawn(name, [*(figure for figure in SHOWN if figure not in PART), "gallery"])
+        wanted += balls("ball", name) + balls("ball-measures", name) if chosen.get("ball") else []
+        tables, figures = ([i for i in chosen_ones(of, name) if PART.get(i) in MAIN] for of in (TABLES, SHOWN))
+        wanted += [f"results/{name}/tables/{table}.csv" for table in tables]
+        wanted += drawn(name, [*figures, "gallery"])
     return list(dict.fromkeys(wanted))
 
 

@@ -18,6 +18,7 @@ with running(
         purify=models.purifier(p["purifier"], i.diffusion, job.device),
         name=w.purifier,
         batch=snakemake.resources.batch,
+        features=models.features(p["features"], i.features, job.device),
         device=job.device,
         progress=job.progress,
     )

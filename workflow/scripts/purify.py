@@ -21,6 +21,7 @@ with running(
         name=w.purifier,
         fresh_draws=p["fresh_draws"],
         batch=snakemake.resources.batch,
+        features=models.features(p["features"], snakemake.input.features, job.device),
         device=job.device,
         progress=job.progress,
     )

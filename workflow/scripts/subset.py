@@ -6,7 +6,7 @@ from purity.running import running
 
 p = snakemake.params.spec
 with running("subset", snakemake.log[0]):
-    x, y, ids = resolve(p["load"])("test")
-    data.check_images(x, y, ids, p["dataset"])
+    x, y, ids = resolve(p["load"])("test", p["images"], **p["options"])
+    data.check_images(x, y, ids, p["name"])
     x, y, ids = data.subset(x, y, ids, p["images"])
     store.save(snakemake.output[0], spec=p, x=x, y=y, ids=ids)

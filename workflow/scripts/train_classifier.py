@@ -12,7 +12,7 @@ p = snakemake.params.spec
 with running(
     f"training {snakemake.wildcards.name}", snakemake.log[0], snakemake.threads, snakemake.resources.gpu
 ) as job:
-    x, y, _ = resolve(p["load"])("train")
+    x, y, _ = resolve(p["dataset"]["load"])("train", None, **p["dataset"]["options"])
     network = models.untrained(p["network"], p["options"], p["training"]["seed"]).to(job.device)
     options = {key: value for key, value in p["training"].items() if key != "dataset"}
     loss = train_classifier(network, torch.from_numpy(x), torch.from_numpy(y), job.progress, **options)

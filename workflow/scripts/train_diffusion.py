@@ -12,7 +12,7 @@ p = snakemake.params.spec
 with running(
     f"training {snakemake.wildcards.name}", snakemake.log[0], snakemake.threads, snakemake.resources.gpu
 ) as job:
-    x, _, _ = resolve(p["load"])("train")
+    x, _, _ = resolve(p["dataset"]["load"])("train", None, **p["dataset"]["options"])
     network = models.untrained(p["network"], p["options"], p["training"]["seed"]).to(job.device)
     options = {key: value for key, value in p["training"].items() if key != "dataset"}
     loss = train_diffusion(network, torch.from_numpy(x), job.progress, **options)

@@ -1,0 +1,41 @@
+# snakemake cost: hours before they are spent.
+
+
+localrules:
+    cost,
+
+
+rule calibrate:
+    """Seconds of an evaluation on this device, evaluations of every purifier and attack."""
+    input:
+        unpack(measured_networks),
+        subset="results/{experiment}/data/subset.zarr.zip",
+        classifier=classifier_weights,
+    output:
+        "results/{experiment}/cost/calibration.json",
+    log:
+        "results/{experiment}/logs/cost/calibration.log",
+    conda:
+        CONDA_GPU
+    resources:
+        gpu=GPU,
+        batch=config["batch"],
+    params:
+        spec=calibration_spec,
+        code=lambda w: code("calibrate", *measured_functions(w)),
+    script:
+        "../scripts/calibrate.py"
+
+
+rule cost:
+    """Jobs, evaluations and hours of each stage of the experiments to run; what is done is left out of `hours left`."""
+    input:
+        expand("results/{experiment}/cost/calibration.json", experiment=config["run"]),
+    log:
+        "results/logs/cost.log",
+    conda:
+        CONDA_TABLES
+    params:
+        spec={name: workload(name) for name in config["run"]},
+    script:
+        "../scripts/cost.py"

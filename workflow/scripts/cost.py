@@ -1,0 +1,12 @@
+"""What is to be computed and how long that will take, on the terminal."""
+
+import json
+from pathlib import Path
+
+from purity import cost
+from purity.running import running
+
+with running("cost", snakemake.log[0]):
+    for path, (name, jobs) in zip(snakemake.input, snakemake.params.spec.items(), strict=True):
+        calibration = json.loads(Path(path).read_text(encoding="utf-8"))
+        print(cost.said(cost.table(jobs, calibration), name, calibration["device"]), flush=True)
