@@ -52,8 +52,10 @@ def check(config: dict, schema: str | Path, project: Project) -> None:
             training = preset.get("training", {})
             _named(training.get("dataset"), config["datasets"], f"{group}.{name}.training.dataset", "dataset")
             weights = preset.get("weights")
-            if isinstance(weights, str) and not Path(weights).expanduser().exists():
-                _refuse(f"{group}.{name}.weights", f"there is no file {weights}")
+            if isinstance(weights, str):
+                path = Path(weights).expanduser()
+                if not path.is_file() and not (path / "config.json").is_file():
+                    _refuse(f"{group}.{name}.weights", f"{weights} is neither a file nor a folder in diffusers' format")
     for name in config["run"]:
         _named(name, config["experiments"], "run", "experiment")
     for name, experiment in config["experiments"].items():

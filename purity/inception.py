@@ -51,5 +51,5 @@ def inception(dims: int = 768) -> nn.Module:
         lambda channels: e[channels](channels),
         InceptionAux,
     ]
-    whole = Inception3(num_classes=1008, aux_logits=False, init_weights=False, inception_blocks=blocks)
+    whole = Inception3(aux_logits=False, init_weights=False, inception_blocks=blocks)
     return Inception(dict(whole.named_children()), LAST[dims])

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from purity.config import agrees, check, same
+from purity.config import agrees, check, same, small
 from purity.provenance import Project
 
 ROOT = Path(__file__).parents[1]
@@ -45,6 +45,48 @@ def test_the_shipped_configuration_is_accepted():
     assert verdict(SHIPPED) == ""
 
 
+PAPERS = ("cifar10", "imagenet")
+
+
+def papers(name):
+    return yaml.safe_load((ROOT / f"config/{name}.yaml").read_text(encoding="utf-8"))
+
+
+@pytest.mark.parametrize("name", PAPERS)
+def test_the_papers_configurations_are_accepted_and_stand_alone(name):
+    config = papers(name)
+    assert verdict(config) == "" and config["standalone"] and list(config["experiments"]) == [name]
+
+
+@pytest.mark.parametrize("name", PAPERS)
+def test_the_papers_configurations_are_the_papers_settings(name):
+    """Every purifier and attack of config/reference/settings.yaml, value by value, and the sizes of its tables."""
+    config = papers(name)
+    wanted = yaml.safe_load((ROOT / "config/reference/settings.yaml").read_text(encoding="utf-8"))[name]
+    experiment = config["experiments"][name]
+    for kind in ("purifiers", "attacks"):
+        assert same(config[kind], wanted[kind]) == list(wanted[kind])
+    for part in set(wanted) - {"purifiers", "attacks"}:
+        assert agrees(experiment[part], wanted[part]), part
+    assert experiment["images"] == {"cifar10": 1000, "imagenet": 200}[name] and experiment["seeds"] == [0, 1, 2]
+
+
+@pytest.mark.parametrize("config", [SHIPPED, *map(papers, PAPERS)], ids=["digits", *PAPERS])
+def test_a_small_run_is_possible_and_shares_no_result_with_a_whole_one(config):
+    whole, shrunk = copy.deepcopy(config), small(config)
+    assert config == whole and verdict(shrunk) == ""
+    assert not set(shrunk["experiments"]) & set(whole["experiments"])
+    for experiment in shrunk["experiments"].values():
+        assert experiment["images"] <= 4 and len(experiment["seeds"]) == 1
+    for group in ("purifiers", "attacks"):
+        for name, preset in shrunk[group].items():
+            options, before = preset.get("options", {}), whole[group][name].get("options", {})
+            assert options.get("steps", 0) <= 2 and options.get("draws", 0) <= 2
+            assert {k: v for k, v in options.items() if k not in ("steps", "draws")} == {
+                k: v for k, v in before.items() if k not in ("steps", "draws")
+            }
+
+
 def test_checking_changes_nothing():
     config = copy.deepcopy(SHIPPED)
     check(config, ROOT / "config/schema.yaml", PROJECT)
@@ -65,6 +107,11 @@ def test_checking_changes_nothing():
         [("run", "[digits, again]"), ("experiments/again", yaml.safe_dump(SHIPPED["experiments"]["digits"]))],
         [(f"{E}/attacked/ddpm/pgd", "[none, all, forward, reverse]")],
         [("device", "cuda")],
+        [(f"{E}/ball", LEFT_OUT)],
+        [(f"{E}/ball", "")],
+        [("classifiers/mine", "{network: 'purity.networks:cnn', weights: {file: a.pt, url: 'https://a.b/a.pt'}}")],
+        [("diffusions/mine", "{network: 'purity.unets:diffusers', weights: {hub: a/b, revision: main}}")],
+        [("features", "{fid: {network: 'purity.inception:inception'}}"), (f"{E}/features", "fid")],
     ],
     ids=str,
 )
@@ -99,7 +146,19 @@ MISTAKES = {
     ("attacks/uniform/blind", LEFT_OUT): "attacks.uniform.*blind",
     ("attacks/pgd/run", LEFT_OUT): "attacks.pgd.*run",
     (f"{E}/seeds", LEFT_OUT): "experiments.digits.*seeds",
-    (f"{E}/ball", LEFT_OUT): "experiments.digits.*ball",
+    ("features", "{fid: {network: 'purity.inception:inception', training: {}}}"): "features.fid",
+    (f"{E}/features", "fid"): "experiments.digits.features",
+    ("classifiers/mine", "{network: 'purity.networks:cnn', weights: {file: a.pt}}"): "classifiers.mine",
+    ("classifiers/mine", "{network: 'purity.networks:cnn', weights: {hub: a/b}}"): "classifiers.mine",
+    (
+        "classifiers/mine",
+        "{network: 'purity.networks:cnn', weights: {file: ../a.pt, url: 'https://a.b/a.pt'}}",
+    ): "classifiers.mine",
+    (
+        "classifiers/mine",
+        "{network: 'purity.networks:cnn', weights: {file: a.pt, url: 'https://a.b/a.pt', sha256: abc}}",
+    ): "classifiers.mine",
+    ("datasets/digits/options", "{size: 3}"): "datasets.digits.options.size",
     (f"{E}/gallery/knowledge", LEFT_OUT): "experiments.digits.gallery.*knowledge",
     # options that the function does not have, or needs
     ("purifiers/ddpm/options/strength", "100"): "purifiers.ddpm.options.strength",
@@ -195,7 +254,6 @@ MISTAKES = {
     (f"{E}/attacked/ddpm", ""): "experiments.digits.attacked.ddpm",
     (f"{E}/attacked/ddpm/pgd", ""): "experiments.digits.attacked.ddpm.pgd",
     (f"{E}/attacked/ddpm/pgd", "[]"): "experiments.digits.attacked.ddpm.pgd",
-    (f"{E}/ball", ""): "experiments.digits.ball",
     # presets that are not there
     ("run", "[digit]"): "run.*digit",
     (f"{E}/dataset", "mnist"): "experiments.digits.dataset.*mnist",

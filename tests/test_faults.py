@@ -160,7 +160,7 @@ def children(pid: int) -> list[int]:
 
 def test_gpu_jobs_ask_for_a_device_and_others_do_not(workspace):
     workspace.configure(lambda c: c.update(device="cuda"))
-    printed = workspace.run("-n", "--forceall")
+    printed = workspace.run("-n", "--forceall", "all", "cost")
     asking = {}
     for block in printed.split("\n["):
         rule = block.partition("rule ")[2].partition(":")[0]
@@ -180,6 +180,7 @@ def test_gpu_jobs_ask_for_a_device_and_others_do_not(workspace):
         "judge",
         "adversarial_cap",
         "margins",
+        "calibrate",
     }
     assert all(len(gpu) == 1 for gpu in asking.values())
 

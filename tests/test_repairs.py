@@ -25,12 +25,11 @@ def python(code: str, *first: Path) -> list[str]:
 def test_robustbench_does_not_import_without_the_repair_and_does_with_it_even_then():
     """The first half fails once a release imports by itself; the repair can go then."""
     code = """
-import sys, warnings
+import sys
 try:
     import robustbench
 except ModuleNotFoundError as error:
     print(error.name)
-warnings.simplefilter("error")
 from purity.repairs import robustbench
 library = robustbench()
 assert robustbench() is library
@@ -46,13 +45,14 @@ assert Path(found) == Path(library.__file__).parent / "helper_files/imagenet_tes
     assert python(code) == ["pkg_resources"]
 
 
-def test_the_real_packages_are_preferred_and_stay(tmp_path):
+def test_the_real_packages_are_preferred_and_stay_and_nothing_warns(tmp_path):
     (tmp_path / "pkg_resources.py").write_text("resource_filename = 'the real one'")
     (tmp_path / "autoattack").mkdir()
     (tmp_path / "autoattack/__init__.py").write_text("AutoAttack = 'the real one'")
     (tmp_path / "autoattack/state.py").write_text("EvaluationState = 'the real one'")
     code = """
-import sys
+import sys, warnings
+warnings.simplefilter("error")
 from purity.repairs import robustbench
 library = robustbench()
 assert library.loaders.pkg_resources.resource_filename == "the real one"

@@ -1,0 +1,125 @@
+"""The papers' configs through the same Snakefile on a CPU: real images, the real networks' architectures, few steps."""
+
+import json
+import math
+import shutil
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import torch
+import yaml
+from workspace import Workspace
+
+from purity import inception
+
+TESTS = Path(__file__).parent
+PARTS = ("ball", "sweep", "budget", "jacobian", "pca", "fuzzy", "cap", "margins", "reference")
+
+
+def brought(tmp_path, name, change) -> Workspace:
+    """A workspace with one of the papers' configs, 20 images, two steps, and none of the parts that add to it."""
+    workspace = Workspace.fresh(tmp_path / name)
+    shutil.copy2(TESTS / "real.py", workspace.path)
+    config = yaml.safe_load((TESTS.parent / f"config/{name}.yaml").read_text(encoding="utf-8"))
+    config.update(device="cpu", batch=10)
+    config["datasets"] = {name: {"load": "real:foolbox_images", "options": {"name": name}}}
+    for preset in (*config["purifiers"].values(), *config["attacks"].values()):
+        if "steps" in preset.get("options", {}):
+            preset["options"]["steps"] = 2
+    experiment = config["experiments"][name]
+    experiment.update(images=20, seeds=[0])
+    for part in PARTS:
+        experiment.pop(part, None)
+    change(config, experiment)
+    (workspace.path / "mine.yaml").write_text(yaml.safe_dump(config))
+    return workspace
+
+
+def published(name, generator) -> dict[str, torch.Tensor]:
+    """Random numbers under the keys of a published checkpoint; what divides is 1."""
+    listed = json.loads((TESTS / f"data/keys/{name}.json").read_text())["keys"]
+
+    def entry(key, shape, dtype):
+        if dtype != "float32":
+            return torch.zeros(shape, dtype=getattr(torch, dtype))
+        if key.endswith("running_var"):
+            return torch.ones(shape)
+        return torch.randn(shape, generator=generator) / max(1, math.prod(shape[1:])) ** 0.5
+
+    return {key: entry(key, shape, dtype) for key, shape, dtype, kind in listed}
+
+
+@pytest.fixture(scope="module")
+def checkpoints(tmp_path_factory):
+    """A cache with checkpoints that have the published keys, and shapes, and random numbers."""
+    folder, generator = tmp_path_factory.mktemp("cache"), torch.Generator().manual_seed(0)
+    torch.save(published("pesser_cifar10", generator), folder / "ema_diffusion_cifar10.ckpt")
+    standard = published("robustbench_standard_wrn28_10", generator)
+    torch.save({"state_dict": standard}, folder / "robustbench-cifar10-Linf-Standard.pt")
+    network = inception.inception(dims=768)
+    torch.save({k.partition(".")[2]: v for k, v in network.state_dict().items()}, folder / "inception.pth")
+    return folder
+
+
+def table(workspace, name, identifier) -> pd.DataFrame:
+    return pd.read_csv(workspace.path / f"results/{name}/tables/{identifier}.csv")
+
+
+def test_cifar10_with_the_networks_of_the_papers(tmp_path, checkpoints):
+    def change(config, experiment):
+        unanswered = "http://127.0.0.1:9/"  # the discard port: nobody listens
+        for group, name in (("classifiers", "standard"), ("diffusions", "ddpm-cifar10")):
+            file = config[group][name]["weights"]["file"]
+            config[group][name]["weights"] = {"file": file, "url": unanswered + file}
+        config["features"]["fid"]["weights"] = str(checkpoints / "inception.pth")
+        experiment["attacked"] = {"ddpm": {"uniform": ["none"], "pgd": ["all"]}}
+
+    workspace = brought(tmp_path, "cifar10", change)
+    given = ("--configfile", "mine.yaml")
+
+    # without the files: a line for each that is missing, before any job
+    said = workspace.run(*given, fails=True, PURITY_CACHE=str(tmp_path / "empty"))
+    for file in ("robustbench-cifar10-Linf-Standard.pt", "ema_diffusion_cifar10.ckpt"):
+        (line,) = [line for line in said.splitlines() if line.startswith(f"{file} from http://127.0.0.1:9/{file}: ")]
+        assert str(tmp_path / "empty" / file) in line
+    assert "Traceback" not in said and not workspace.done(said) and not workspace.files()
+
+    environment = {"PURITY_CACHE": str(checkpoints)}
+    workspace.run(*given, **environment)
+    receipt = json.loads((workspace.path / "results/models/diffusions/ddpm-cifar10.json").read_text())
+    assert receipt["file"] == "ema_diffusion_cifar10.ckpt" and len(receipt["sha256"]) == 64
+    distances = table(workspace, "cifar10", "distances")
+    assert {"l2", "linf", "ssim", "fid"} == set(distances["measure"]) and distances["mean"].notna().all()
+    assert set(table(workspace, "cifar10", "robustness")["n"]) == {20}
+    assert "Nothing to be done" in workspace.run(*given, **environment)
+
+    # other weights under the same name: their digest is in the receipt, and all that they made is made again
+    (workspace.path / "results/models/diffusions/ddpm-cifar10.json").unlink()
+    pending = {rule for rule, _ in workspace.pending(*given)}
+    assert {"fetch", "attack", "purify"} <= pending and "perturb" not in pending
+
+
+def test_imagenet_with_a_pretrained_classifier_and_a_guided_network(tmp_path):
+    """17 of the 20 images are known to be classified right; the purifier works at 256 × 256."""
+
+    def change(config, experiment):
+        config["classifiers"]["standard-r50"] = {"network": "real:efficientnet_lite0"}
+        config["diffusions"]["guided-256"] = {
+            "network": "purity.unets:guided",
+            "options": {"num_channels": 32, "channel_mult": [1, 1, 2], "num_res_blocks": 1}
+            | {"attention_resolutions": [64], "num_head_channels": 16},
+        }
+        del config["features"], experiment["features"]
+        experiment["attacked"] = {"identity": {"bpda": ["none"]}, "guided": {"uniform": ["none"], "bpda": ["all"]}}
+
+    workspace = brought(tmp_path, "imagenet", change)
+    workspace.run("--configfile", "mine.yaml")
+    robustness = table(workspace, "imagenet", "robustness").query("purifier == 'identity' and seed == 'all'")
+    assert set(robustness.query("attack == 'clean'")["mean"]) == {17 / 20}
+    assert (robustness.query("attack == 'bpda'")["mean"] < 17 / 20).all()
+    distances = table(workspace, "imagenet", "distances")
+    assert distances["mean"].notna().all()
+    said = workspace.run("cost", "--configfile", "mine.yaml")
+    # of every image: the check before the attack apart, 2 steps of BPDA with one evaluation forward each
+    assert "adversarial" in said and "hours left" in said
