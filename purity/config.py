@@ -55,7 +55,7 @@ def check(config: dict, schema: str | Path, project: Project) -> None:
             if isinstance(weights, str):
                 path = Path(weights).expanduser()
                 if not path.is_file() and not (path / "config.json").is_file():
-                    _refuse(f"{group}.{name}.weights", f"{weights} is neither a file nor a folder in diffusers' format")
+                    _refuse(f"{group}.{name}.weights", f"there is no file {weights}, nor a folder in diffusers' format")
     for name in config["run"]:
         _named(name, config["experiments"], "run", "experiment")
     for name, experiment in config["experiments"].items():

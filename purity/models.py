@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable
 from pathlib import Path
+from textwrap import shorten
 
 import torch
 from torch import nn
@@ -44,8 +45,8 @@ def load(network: str, options: dict, weights: str | None, device: str = "cpu") 
         try:
             module.load_state_dict(_plain(module.adapted(state) if hasattr(module, "adapted") else state, path))
         except (RuntimeError, KeyError) as error:
-            first = str(error).strip().splitlines()
-            raise ValueError(f"checkpoint {path} does not fit {network}: {' '.join(first[:2])}") from error
+            said = shorten(" ".join(str(error).splitlines()[:2]), 300, placeholder=" …")
+            raise ValueError(f"checkpoint {path} does not fit {network}: {said}") from error
     if isinstance(module, nn.Module):
         module = module.eval().requires_grad_(False).to(device)
     return module

@@ -47,14 +47,22 @@ def test_an_environment_holds_what_its_scripts_can_reach(name):
     }
     assert scripts
     roots = {
-        "gpu": ["purity.data:digits", "purity.networks:unet", "purity.purifiers:ddpm", "purity.attacks:bpda"]
-        + ["purity.data:imagenet", "purity.data:torchvision", "purity.unets:guided", "purity.autoattack:autoattack"]
-        + ["purity.classifiers:robustbench", "purity.classifiers:torchvision_model", "purity.inception:inception"],
+        "gpu": [
+            *("purity.data:digits", "purity.data:imagenet", "purity.data:torchvision"),
+            *("purity.networks:unet", "purity.unets:guided", "purity.inception:inception"),
+            *("purity.classifiers:robustbench", "purity.classifiers:torchvision_model"),
+            *("purity.purifiers:ddpm", "purity.attacks:bpda", "purity.autoattack:autoattack"),
+        ],
         "tables": [f"purity.tables:{n}" for n in ("robustness", "transfer")]
         + ["purity.tables_compression:law_fit", "purity.tables_earlier:cap", "purity.findings:findings"]
         + ["purity.figures:robustness", "purity.figures_compression:law", "purity.figures_earlier:cap"],
     }[name]
-    distributions = {"sklearn": "scikit-learn", "mpl_toolkits": "matplotlib", "PIL": "pillow", "pytorch_fid": "pytorch-fid"}
+    distributions = {
+        "sklearn": "scikit-learn",
+        "mpl_toolkits": "matplotlib",
+        "PIL": "pillow",
+        "pytorch_fid": "pytorch-fid",
+    }
     for script in scripts:
         packages = Project(ROOT).packages(ROOT / f"workflow/scripts/{script}.py", *roots)
         third_party = {distributions.get(p, p) for p in packages if installed_version(p)}

@@ -57,8 +57,7 @@ def checkpoints(tmp_path_factory):
     torch.save(published("pesser_cifar10", generator), folder / "ema_diffusion_cifar10.ckpt")
     standard = published("robustbench_standard_wrn28_10", generator)
     torch.save({"state_dict": standard}, folder / "robustbench-cifar10-Linf-Standard.pt")
-    network = inception.inception(dims=768)
-    torch.save({k.partition(".")[2]: v for k, v in network.state_dict().items()}, folder / "inception.pth")
+    torch.save(inception.inception(dims=768).state_dict(), folder / "inception.pth")
     return folder
 
 
@@ -107,8 +106,8 @@ def test_imagenet_with_a_pretrained_classifier_and_a_guided_network(tmp_path):
         config["classifiers"]["standard-r50"] = {"network": "real:efficientnet_lite0"}
         config["diffusions"]["guided-256"] = {
             "network": "purity.unets:guided",
-            "options": {"num_channels": 32, "channel_mult": [1, 1, 2], "num_res_blocks": 1}
-            | {"attention_resolutions": [64], "num_head_channels": 16},
+            "options": {"num_channels": 32, "channel_mult": [1, 1, 1, 1, 2], "num_res_blocks": 1}
+            | {"attention_resolutions": [16], "num_head_channels": 16},
         }
         del config["features"], experiment["features"]
         experiment["attacked"] = {"identity": {"bpda": ["none"]}, "guided": {"uniform": ["none"], "bpda": ["all"]}}
