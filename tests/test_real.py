@@ -1,4 +1,4 @@
-"""The papers' config of CIFAR-10 through the same Snakefile on a CPU: real images, the real architectures, few steps."""
+"""The papers' configs through the same Snakefile on a CPU: real images, the real architectures, few steps."""
 
 import json
 import math
@@ -11,7 +11,7 @@ import torch
 import yaml
 from workspace import Workspace
 
-from purity import inception
+from purity import inception, store
 
 TESTS = Path(__file__).parent
 PARTS = ("ball", "sweep", "budget", "jacobian", "pca", "fuzzy", "cap", "margins", "reference")
@@ -97,3 +97,35 @@ def test_cifar10_with_the_networks_of_the_papers(tmp_path, checkpoints):
     (workspace.path / "results/models/diffusions/ddpm-cifar10.json").unlink()
     pending = {rule for rule, _ in workspace.pending(*given)}
     assert {"fetch", "attack", "purify"} <= pending and "perturb" not in pending
+
+
+def test_imagenet_with_a_pretrained_classifier(tmp_path, checkpoints):
+    """foolbox's 20 images at 224, purified at 256 by a network shaped like guided diffusion's, but small."""
+
+    def change(config, experiment):
+        config["batch"] = 2  # more would not fit what memory the C library keeps
+        config["classifiers"] = {"lite0": {"network": "real:efficientnet_lite0"}}
+        experiment.update(classifier="lite0", gallery=experiment["gallery"] | {"images": 2})
+        small = {"num_channels": 32, "channel_mult": [1, 1, 1, 1, 2], "num_res_blocks": 1}
+        config["diffusions"]["guided-256"] = {
+            "network": "purity.unets:guided",
+            "options": small | {"attention_resolutions": [16], "num_head_channels": 16},
+        }
+        config["features"]["fid"]["weights"] = str(checkpoints / "inception.pth")
+        experiment["attacked"] = {"identity": {"bpda": ["none"]}, "guided": {"uniform": ["none"], "bpda": ["all"]}}
+
+    workspace = brought(tmp_path, "imagenet", change)
+    given = ("--configfile", "mine.yaml")
+    workspace.run(*given)
+
+    robustness = table(workspace, "imagenet", "robustness").query("purifier == 'identity' and seed == 'all'")
+    # of 20 images 17 are known to be classified right
+    assert set(robustness.query("attack == 'clean'")["mean"]) == {17 / 20}
+    assert (robustness.query("attack == 'bpda'")["mean"] < 17 / 20).all()
+    distances = table(workspace, "imagenet", "distances")
+    assert {"l2", "linf", "ssim", "fid"} == set(distances["measure"]) and distances["mean"].notna().all()
+    purified = workspace.path / "results/imagenet/purified/guided/bpda/all/seed-0.zarr.zip"
+    assert store.load(purified, "fixed")[0].shape == (20, 3, 224, 224)
+
+    said = workspace.run("cost", *given)
+    assert "adversarial" in said and "hours left" in said
