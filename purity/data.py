@@ -220,11 +220,12 @@ def _line(error: Exception) -> str:
     return " ".join(str(error).split()) or type(error).__name__
 
 
-def subset(x: np.ndarray, y: np.ndarray, ids: np.ndarray, n: int) -> Images:
-    """The first n images, as the papers take them."""
-    if not 1 <= n <= len(x):
-        raise ValueError(f"images: {n} asked for, the test split has {len(x)}")
-    return x[:n], y[:n], ids[:n]
+def subset(x: np.ndarray, y: np.ndarray, ids: np.ndarray, first: int, last: int) -> Images:
+    """Images first … last of those in line: the papers take the first n, here in blocks."""
+    if last >= len(x):
+        raise ValueError(f"images: {last + 1} asked for, the test split has {len(x)}")
+    chosen = slice(first, last + 1)
+    return x[chosen], y[chosen], ids[chosen]
 
 
 def check_images(x: np.ndarray, y: np.ndarray, ids: np.ndarray, name: str) -> None:

@@ -95,14 +95,22 @@ def _plain(state: dict, path: Path) -> dict[str, torch.Tensor]:
     return state
 
 
+Watch = Callable[[str, nn.Module], object]  # told of each network, as what it was loaded
+
+
+def _unwatched(what: str, loaded: nn.Module) -> None: ...
+
+
 def network(preset: dict, weights: list[str], device: str) -> nn.Module:
     """The network of a preset: network, options; weights: none or one checkpoint."""
     return load(preset["network"], preset["options"], next(iter(weights), None), device)
 
 
-def classifier(preset: dict, weights: list[str], device: str) -> Callable:
+def classifier(preset: dict, weights: list[str], device: str, watch: Watch = _unwatched) -> Callable:
     """g of a preset."""
-    return network(preset, weights, device)
+    made = network(preset, weights, device)
+    watch("classifier", made)
+    return made
 
 
 def features(preset: dict | None, weights: list[str], device: str) -> Callable | None:
@@ -110,9 +118,11 @@ def features(preset: dict | None, weights: list[str], device: str) -> Callable |
     return None if preset is None else network(preset, weights, device)
 
 
-def purifier(preset: dict, weights: list[str], device: str) -> Callable:
+def purifier(preset: dict, weights: list[str], device: str, watch: Watch = _unwatched) -> Callable:
     """f of a preset: make(**options), with the diffusion model first if the preset names one."""
     make, diffusion = resolve(preset["make"]), preset["diffusion"]
     if diffusion is None:
         return make(**preset["options"])
-    return make(network(diffusion, weights, device), **preset["options"])
+    predictor = network(diffusion, weights, device)
+    watch("diffusion", predictor)
+    return make(predictor, **preset["options"])

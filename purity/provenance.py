@@ -64,6 +64,7 @@ class Project:
         self.folders = [Path(folder) for folder in folders]
         self._modules: dict[str, _Module | None] = {}
         self._known: dict[tuple, _Reached] = {}
+        self._digests: dict[tuple, str] = {}  # many jobs ask for the same
         self._leads: dict[tuple[str, str], _Lead] = {}
 
     def digest(self, script: str | Path, *named: str) -> str:
@@ -71,7 +72,12 @@ class Project:
 
         ValueError if the script or a named function does not exist in the project or as an installed package.
         """
-        reached = self._reach(script, named)
+        if (script, named) not in self._digests:
+            self._digests[script, named] = self._digest(self._reach(script, named))
+        return self._digests[script, named]
+
+    @staticmethod
+    def _digest(reached: _Reached) -> str:
         sha = hashlib.sha256()
         for line in sorted(f"{module}:{name}" for module, name in reached.names if name):
             sha.update(f"{line}\n".encode())
@@ -129,7 +135,7 @@ class Project:
         raise ValueError(f"there is no '{function}' in {_file(name)}")
 
     def _reach(self, script, named) -> _Reached:
-        if (script, named) not in self._known:  # many jobs ask for the same
+        if (script, named) not in self._known:
             self._known[script, named] = self._collect(script, named)
         return self._known[script, named]
 
@@ -362,8 +368,9 @@ def _mentions(node: ast.AST, local: frozenset[str] = frozenset()) -> Iterator[tu
         outside, inside = [node.generators[0].iter], outside
     for child in outside:
         yield from _mentions(child, local)
+    inner = local | _locals(node) if inside else local
     for child in inside:
-        yield from _mentions(child, local | _locals(node))
+        yield from _mentions(child, inner)
 
 
 def _locals(scope: ast.AST) -> frozenset[str]:

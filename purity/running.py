@@ -1,45 +1,72 @@
-"""How a job runs: its device, its threads, what it says while it works and when it fails."""
+"""How a job runs: its device and threads, what it says while it works and when it fails, what is recorded of it."""
 
 import ctypes
 import logging
 import platform
+import resource
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
+from purity import trail
 from purity.devices import claimed
+from purity.kept import Kept
 
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # of glibc's malloc.h
 
 
-@dataclass(frozen=True)
+@dataclass
 class Job:
-    """device: 'cpu' or 'cuda'. progress: wraps a sized iterable, reports on it in the log now and then."""
+    """device: 'cpu' or 'cuda'. progress: wraps a sized iterable, reports on it in the log now and then. kept: what an
+    earlier job of the same kind has done. evaluations: images that networks saw, by what they were watched as."""
 
     device: str
     progress: Callable[[Iterable], Iterator]
+    kept: Kept
+    evaluations: dict[str, int] = field(default_factory=dict)
+
+    def watch(self, what: str, network) -> None:
+        """Count the images that a network sees, twice those that are recomputed. Only torch modules can be watched."""
+        self.evaluations[what] = 0
+
+        def count(module, given) -> None:
+            self.evaluations[what] += len(given[0])
+
+        if hasattr(network, "register_forward_pre_hook"):
+            network.register_forward_pre_hook(count)
 
 
 @contextmanager
-def running(what: str, log: str, threads: int = 1, gpus: int = 0) -> Iterator[Job]:
-    """The surroundings of a script's one call. `what` names the job in messages.
+def running(what: str, snakemake) -> Iterator[Job]:
+    """The surroundings of a script's one call: what it needs of its job, and the record of it (purity.trail).
 
+    what: names the job in messages. snakemake: the object that a script is given.
     Foreseeable failures (ValueError, OSError, out of memory) end the script with one line on stderr and in the log;
     the traceback goes to the log. Anything else is a bug and shows its traceback.
     """
-    Path(log).parent.mkdir(parents=True, exist_ok=True)
+    log = Path(snakemake.log[0])
+    log.parent.mkdir(parents=True, exist_ok=True)
     handlers = [logging.FileHandler(log, mode="w", encoding="utf-8")]
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", handlers=handlers, force=True)
-    started = time.monotonic()
     try:
-        with claimed(gpus) as device:
-            prepare_torch(threads)
-            yield Job(device, lambda items: reporting(items, what))
-            _report_memory(device)
-        logging.info("%s: done in %.1f s", what, time.monotonic() - started)
+        with claimed(getattr(snakemake.resources, "gpu", 0)) as device:
+            prepare_torch(snakemake.threads)
+            started = time.monotonic()
+            depends = {name: snakemake.params.get(name) for name in ("spec", "code")}
+            depends["inputs"] = trail.digests(snakemake.input)
+            kept = Kept(next(iter(snakemake.output), log), depends)
+            job = Job(device, lambda items: reporting(items, what), kept)
+            yield job
+            usage = _usage(device, time.monotonic() - started) | {"evaluations": job.evaluations}
+        if snakemake.output:
+            made = {"what": what, "rule": snakemake.rule, "outputs": trail.digests(snakemake.output)}
+            made |= {"batch": getattr(snakemake.resources, "batch", None)}
+            trail.record(log.with_suffix(".json"), **made, **depends, **usage, **trail.surroundings())
+        kept.clear()
+        logging.info("%s: done in %.1f s", what, usage["seconds"])
     except (ValueError, OSError, MemoryError, RuntimeError) as error:
         if isinstance(error, RuntimeError) and "out of memory" not in str(error):
             raise
@@ -83,7 +110,11 @@ def _keep_freed_memory() -> None:
         libc.mallopt(_M_TRIM_THRESHOLD, 2**31 - 1)
 
 
-def _report_memory(device: str) -> None:
+def _usage(device: str, seconds: float) -> dict:
+    """The device's name, seconds of work, MiB of memory at the most: the host's, and the device's if there is one."""
+    used = {"seconds": seconds, "host_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10}
     torch = sys.modules.get("torch")
-    if torch is not None and device == "cuda":
-        logging.info("peak device memory %.0f MiB", torch.cuda.max_memory_allocated() / 2**20)
+    if torch is None or device == "cpu":
+        return used | {"device": f"CPU ({platform.machine()})"}
+    peak = torch.cuda.max_memory_allocated() / 2**20
+    return used | {"device": torch.cuda.get_device_name(), "device_mib": peak}

@@ -2,16 +2,19 @@
 
 `batch` changes how fast a result comes, not which: every row meets its own noise. All of them take
 classify, purify: the classifier and purifier on `device`;
-xi: ξ of all images (n rows) at draw 0, see purity.noise.SEEDINGS.
+xi: ξ of all images (n rows) at draw 0, see purity.noise.SEEDINGS;
+kept: where those that take hours keep the batches that are done (purity.kept).
+Those that come in blocks say on which axis of an array the images are, if not the first: <STAGE>_AXES.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from purity import purifiers
+from purity.batches import Kept, Part, in_batches
 from purity.defence import FIXED, Classifier, Defence
 from purity.geometry import BALLS, l2_norm, linf_norm
 from purity.noise import Noise
@@ -19,11 +22,6 @@ from purity.purifiers import Purifier
 
 Arrays = dict[str, np.ndarray]
 Features = Callable[[Tensor], Tensor]  # images in [0, 1] (B, C, H, W) → (B, F), the space of a Fréchet distance
-
-
-def blocks(n: int, size: int) -> Iterator[torch.Tensor]:
-    """Row numbers 0 … n−1 in consecutive blocks of at most `size`."""
-    yield from torch.arange(n).split(size)
 
 
 def attack(
@@ -40,23 +38,28 @@ def attack(
     batch: int,
     device: str = "cpu",
     progress=iter,
+    kept: Kept | None = None,
 ) -> np.ndarray:
     """Adversarial images (n, C, H, W) of an attack function (purity.attacks); without a classifier it is blind.
 
     ValueError if the attack or the purifier, called `name`, returns what is no image.
     """
     images, labels = torch.from_numpy(x), torch.from_numpy(y)
-    out = np.empty_like(x)
-    for rows in blocks(len(x), batch):
+
+    def crafted(rows: Tensor) -> Part:
         xs, ys, noise = images[rows].to(device), labels[rows].to(device), xi.rows(rows)
         defence = None
         if classify is not None:
             with torch.no_grad():  # a purifier that cannot work should say so before an attack of hours
                 purifiers.check(purify(xs, noise), xs, f"purifier '{name}'")
             defence = Defence(classify, purify, noise, knowledge)
-        crafted = run(defence, xs, ys, noise, progress, **options).detach()
-        out[rows] = purifiers.check(crafted, xs, f"attack {run.__name__}").cpu().numpy()
-    return out
+        made = run(defence, xs, ys, noise, progress, **options).detach()
+        return {"x": purifiers.check(made, xs, f"attack {run.__name__}")}
+
+    return in_batches(len(x), batch, crafted, kept)["x"]
+
+
+PURIFY_AXES = {"varying": 1, "varying_logits": 1, "path_l2": 1, "path_linf": 1, "path_time": None}
 
 
 @torch.no_grad()
@@ -73,6 +76,7 @@ def purify_and_judge(
     features: Features | None = None,
     device: str = "cpu",
     progress=iter,
+    kept: Kept | None = None,
 ) -> Arrays:
     """x purified and classified under the fixed ξ (draw 0) and under `fresh_draws` others (1, 2, …).
 
@@ -82,8 +86,8 @@ def purify_and_judge(
     """
     features = features or getattr(classify, "features", None)
     clean, images, maker = torch.from_numpy(x0), torch.from_numpy(x), f"purifier '{name}'"
-    parts: list[dict[str, Tensor]] = []
-    for rows in progress(list(blocks(len(x), batch))):
+
+    def judged(rows: Tensor) -> Part:
         x0s, xs, noise = clean[rows].to(device), images[rows].to(device), xi.rows(rows)
         part = _path(x0s, xs, noise.at(FIXED), purify)
         part["fixed"] = purifiers.check(part["fixed"], xs, maker)
@@ -95,21 +99,22 @@ def purify_and_judge(
         part["varying_logits"] = torch.stack([classify(v) for v in varying], dim=1)
         if features is not None:
             part["features_before"], part["features_after"] = features(xs), features(part["fixed"])
-        parts.append({key: value.cpu() for key, value in part.items()})
-    out = {key: torch.cat([part[key] for part in parts]).numpy() for key in parts[0] if key != "path_time"}
-    by_draw = {"varying", "varying_logits", "path_l2", "path_linf"}
-    out = {key: np.swapaxes(value, 0, 1) if key in by_draw else value for key, value in out.items()}
-    return {**out, "path_time": parts[0]["path_time"].numpy()}
+        return part
+
+    out = in_batches(len(x), batch, judged, kept, progress)
+    time = out.pop("path_time")[0]
+    turned = {name: np.swapaxes(out[name], 0, PURIFY_AXES.get(name, 0)) for name in out}
+    return {**turned, "path_time": time}
 
 
-def _path(x0: Tensor, x: Tensor, xi: Noise, purify: Purifier) -> dict[str, Tensor]:
+def _path(x0: Tensor, x: Tensor, xi: Noise, purify: Purifier) -> Part:
     times, l2, linf = [], [], []
     for time, state in purifiers.states(purify, x, xi):
         times.append(time)
         l2.append(l2_norm((state - x0).double()))
         linf.append(linf_norm((state - x0).double()))
     return {
-        "path_time": torch.tensor(times),
+        "path_time": torch.tensor(times).expand(len(x), -1),
         "path_l2": torch.stack(l2, dim=1),
         "path_linf": torch.stack(linf, dim=1),
         "fixed": state,
@@ -129,6 +134,7 @@ def sample_ball(
     batch: int,
     device: str = "cpu",
     progress=iter,
+    kept: Kept | None = None,
 ) -> Arrays:
     """Uniform points of the ℓ∞ ball around each image, each purified under the same `draws` ξ.
 
@@ -139,13 +145,15 @@ def sample_ball(
     images = torch.from_numpy(x0)
     i, p, k = torch.meshgrid(torch.arange(n), torch.arange(points), torch.arange(draws), indexing="ij")
     i, p, k = i.flatten(), p.flatten(), k.flatten()
-    f = np.empty((n * points * draws, *x0.shape[1:]), np.float32)
-    for rows in progress(list(blocks(len(i), batch))):
+
+    def purified(rows: Tensor) -> Part:
         noise = xi.rows(i[rows])
         xs = perturbed(images[i[rows]].to(device), noise, p[rows], epsilon)
-        f[rows] = purifiers.check(purify(xs, noise.at(k[rows])), xs, f"purifier '{name}'").cpu().numpy()
-    i, p = i.view(n, points, draws)[:, :, 0].flatten(), p.view(n, points, draws)[:, :, 0].flatten()
-    x = perturbed(images[i], xi.rows(i), p, epsilon).numpy()
+        return {"f": purifiers.check(purify(xs, noise.at(k[rows])), xs, f"purifier '{name}'")}
+
+    f = in_batches(len(i), batch, purified, kept, progress)["f"]
+    first = k == 0
+    x = perturbed(images[i[first]], xi.rows(i[first]), p[first], epsilon).numpy()
     return {"x": x.reshape(n, points, *x0.shape[1:]), "f": f.reshape(n, points, draws, *x0.shape[1:])}
 
 

@@ -4,18 +4,19 @@ All of them take classify, purify: the classifier and purifier on `device`, and 
 """
 
 from collections.abc import Callable
-from itertools import product
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from purity import metrics, purifiers
+from purity.batches import Kept, Part, Size, in_batches
 from purity.defence import FIXED, Classifier
 from purity.jacobian import MODES, basis, singular_values
 from purity.noise import Noise
 from purity.pca import Moments
 from purity.purifiers import Purifier
-from purity.stages import Arrays, Features, attack, blocks, perturbed
+from purity.stages import Arrays, Features, attack, perturbed
 
 
 def jacobian(
@@ -27,26 +28,26 @@ def jacobian(
     batch: int,
     device: str = "cpu",
     progress=iter,
+    kept: Kept | None = None,
 ) -> np.ndarray:
     """Singular values of J_f at each image under its fixed ξ, exactly: (n, d) float64, largest first.
 
     mode: see purity.jacobian. One d × d matrix of one image is held at a time, `batch` of its rows are made at once.
     """
-    n, d = len(x0), x0[0].size
-    columns = torch.arange(d).split(batch)
-    images = torch.from_numpy(x0)
-    out, matrix = np.empty((n, d)), torch.empty(d, d, dtype=images.dtype, device=device)
-    for i, chosen in progress(list(product(range(n), columns))):
-        if chosen[0] == 0:
-            x = images[i : i + 1].to(device)
-            linear = MODES[mode](_at(purify, xi, i), x)
-        matrix[chosen] = linear(basis(chosen, x)).flatten(1).detach()
-        if chosen[-1] == d - 1:
-            out[i] = singular_values(matrix).cpu().numpy()
-    return out
+    images, d, size = torch.from_numpy(x0), x0[0].size, Size(batch)
+
+    def values(row: Tensor) -> Part:
+        x = images[row].to(device)
+        linear = MODES[mode](_at(purify, xi, int(row)), x)
+        matrix = torch.empty(d, d, dtype=x.dtype, device=device)
+        for chosen, part in size.fitting(torch.arange(d), lambda rows: {"J": linear(basis(rows, x))}):
+            matrix[chosen] = part["J"].flatten(1).detach()
+        return {"values": singular_values(matrix)[None]}
+
+    return in_batches(len(x0), 1, values, kept, progress)["values"]
 
 
-def _at(purify: Purifier, xi: Noise, i: int) -> Callable[[torch.Tensor], torch.Tensor]:
+def _at(purify: Purifier, xi: Noise, i: int) -> Callable[[Tensor], Tensor]:
     """f_ξ of image i, for any number of copies of it."""
     return lambda x: purify(x, xi.rows(torch.full((len(x),), i)))
 
@@ -63,22 +64,26 @@ def ball_spectrum(
     batch: int,
     device: str = "cpu",
     progress=iter,
+    kept: Kept | None = None,
 ) -> Arrays:
     """Principal variances of uniform points of the ℓ∞ ball around each image, before and after the fixed ξ purifies
     them: before, after (n, d) float64, largest first. Points are streamed; d × d numbers are held, twice."""
-    n, d = len(x0), x0[0].size
-    out = {"before": np.empty((n, d)), "after": np.empty((n, d))}
-    rows = list(blocks(points, batch))
-    for i, p in progress(list(product(range(n), rows))):
-        if p[0] == 0:
-            before, after = Moments(d, device), Moments(d, device)
-        noise = xi.rows(torch.full((len(p),), i))
-        x = perturbed(torch.from_numpy(x0[[i]]).to(device).expand(len(p), *x0.shape[1:]), noise, p, epsilon)
-        before.add(x)
-        after.add(purifiers.check(purify(x, noise.at(FIXED)), x, f"purifier '{name}'"))
-        if p[-1] == points - 1:
-            out["before"][i], out["after"][i] = before.spectrum().cpu(), after.spectrum().cpu()
-    return out
+    images, d, size = torch.from_numpy(x0), x0[0].size, Size(batch)
+
+    def spectra(row: Tensor) -> Part:
+        before, after = Moments(d, device), Moments(d, device)
+
+        def purified(p: Tensor) -> Part:
+            noise = xi.rows(row.expand(len(p)))
+            x = perturbed(images[row].to(device).expand(len(p), *x0.shape[1:]), noise, p, epsilon)
+            return {"x": x, "f": purifiers.check(purify(x, noise.at(FIXED)), x, f"purifier '{name}'")}
+
+        for _, part in size.fitting(torch.arange(points), purified):
+            before.add(part["x"])
+            after.add(part["f"])
+        return {"before": before.spectrum()[None], "after": after.spectrum()[None]}
+
+    return in_batches(len(x0), 1, spectra, kept, progress)
 
 
 @torch.no_grad()
@@ -96,50 +101,50 @@ def probe(
     features: Features | None = None,
     device: str = "cpu",
     progress=iter,
+    kept: Kept | None = None,
 ) -> Arrays:
     """What a purifier of some strength does, in numbers per image: no images are kept.
 
     x0, noisy, attacked (n, C, H, W): clean, under uniform noise, under an attack that knows ξ (or None). Returns
     clean_fixed, clean_fresh (n,) whether clean images are classified right under the fixed ξ and under draw 1; alpha
     (n,), α of the noise. With an attack also robust (n,), right under the fixed ξ; alpha_attacked and magnitude (n,),
-    ‖x − x₀‖; and, by `features` or else the classifier's method of that name, frechet (1,), of purified attacked images
-    to clean ones.
+    ‖x − x₀‖; and, by `features` or else the classifier's method of that name, features and features_clean (n, F) of
+    purified attacked images and of clean ones, for the Fréchet distance between them.
     """
-
-    def purified(images: np.ndarray, draw: int) -> np.ndarray:
-        def f(x, rows):
-            return purifiers.check(purify(x, xi.rows(rows).at(draw)), x, f"purifier '{name}'")
-
-        return _in_blocks(f, images, batch, device, progress)
-
-    def right(images: np.ndarray) -> np.ndarray:
-        return _in_blocks(lambda x, rows: classify(x).argmax(dim=1), images, batch, device) == y
-
-    anchor = purified(x0, FIXED)
-    arrays = {
-        "clean_fixed": right(anchor),
-        "clean_fresh": right(purified(x0, FIXED + 1)),
-        "alpha": metrics.compression_rate(purified(noisy, FIXED), anchor, noisy, x0),
-    }
-    if attacked is None:
-        return arrays
-    f = purified(attacked, FIXED)
-    arrays |= {
-        "robust": right(f),
-        "alpha_attacked": metrics.compression_rate(f, anchor, attacked, x0),
-        "magnitude": metrics.l2(attacked, x0),
-    }
     features = features or getattr(classify, "features", None)
-    if features is not None:
-        after, clean = (_in_blocks(lambda x, rows: features(x), images, batch, device) for images in (f, x0))
-        arrays["frechet"] = np.array([metrics.frechet(after, clean)])
-    return arrays
+    given = {"x0": x0, "y": y, "noisy": noisy} | ({} if attacked is None else {"attacked": attacked})
+    tensors = {key: torch.from_numpy(array) for key, array in given.items()}
+
+    def probed(rows: Tensor) -> Part:
+        at = {key: tensor[rows].to(device) for key, tensor in tensors.items()}
+        noise = xi.rows(rows)
+
+        def purified(images: Tensor, draw: int = FIXED) -> Tensor:
+            return purifiers.check(purify(images, noise.at(draw)), images, f"purifier '{name}'")
+
+        def right(images: Tensor) -> Tensor:
+            return classify(images).argmax(dim=1) == at["y"]
+
+        def alpha(f: Tensor, x: Tensor) -> Tensor:
+            compared = (image.cpu().numpy() for image in (f, anchor, x, at["x0"]))
+            return torch.from_numpy(metrics.compression_rate(*compared))
+
+        anchor = purified(at["x0"])
+        part = {"clean_fixed": right(anchor), "clean_fresh": right(purified(at["x0"], FIXED + 1))}
+        part["alpha"] = alpha(purified(at["noisy"]), at["noisy"])
+        if attacked is None:
+            return part
+        f = purified(at["attacked"])
+        part |= {"robust": right(f), "alpha_attacked": alpha(f, at["attacked"])}
+        part["magnitude"] = torch.from_numpy(metrics.l2(attacked[rows.numpy()], x0[rows.numpy()]))
+        if features is not None:
+            part |= {"features": features(f), "features_clean": features(at["x0"])}
+        return part
+
+    return in_batches(len(x0), batch, probed, kept, progress)
 
 
-def _in_blocks(of: Callable, images: np.ndarray, batch: int, device: str, progress=iter) -> np.ndarray:
-    """of(x, rows) of `batch` images at a time, put together again; rows: their numbers."""
-    x = torch.from_numpy(images)
-    return torch.cat([of(x[rows].to(device), rows).cpu() for rows in progress(list(blocks(len(x), batch)))]).numpy()
+BUDGET_AXES = {"robust": 1, "scale": None, "epsilon": None}
 
 
 def budget(
@@ -154,6 +159,7 @@ def budget(
     batch: int,
     device: str = "cpu",
     progress=iter,
+    kept: Kept | None = None,
 ) -> Arrays:
     """The undefended classifier under an attack of budget ε·α for each α of `scales` (Liu & Wei Fig. 3c).
 
@@ -161,12 +167,18 @@ def budget(
     `epsilon`; its steps shrink with its budget.
     """
     kwargs = {"run": run, "classify": classify, "purify": purifiers.identity(), "name": "identity"}
-    kwargs |= {"knowledge": "none", "batch": batch, "device": device, "progress": progress}
-    robust = []
-    for scale in scales:
-        scaled = options | {"epsilon": options["epsilon"] * scale}
-        crafted = attack(x, y, xi, options=scaled, **kwargs)
-        with torch.no_grad():
-            robust.append(_in_blocks(lambda x, rows: classify(x).argmax(dim=1), crafted, batch, device) == y)
+    kwargs |= {"knowledge": "none", "batch": batch, "device": device}
+
+    def robust(rows: Tensor) -> Part:
+        right = []
+        for scale in scales:
+            scaled = options | {"epsilon": options["epsilon"] * scale}
+            chosen = rows.numpy()
+            crafted = torch.from_numpy(attack(x[chosen], y[chosen], xi.rows(rows), options=scaled, **kwargs))
+            with torch.no_grad():
+                right.append(classify(crafted.to(device)).argmax(dim=1).cpu() == torch.from_numpy(y[chosen]))
+        return {"robust": torch.stack(right, dim=1)}
+
+    made = in_batches(len(x), batch, robust, kept, progress)["robust"]
     scale = np.array(scales, np.float64)
-    return {"scale": scale, "epsilon": scale * options["epsilon"], "robust": np.stack(robust)}
+    return {"scale": scale, "epsilon": scale * options["epsilon"], "robust": made.T}

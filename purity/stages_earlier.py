@@ -5,12 +5,15 @@ import torch
 from torch import Tensor
 
 from purity import cap, metrics, purifiers
+from purity.batches import Kept, Part, blocks, in_batches
 from purity.boundary import critical_threshold, orthogonal, unit
 from purity.defence import FIXED, Classifier
 from purity.geometry import l2_norm
 from purity.noise import Noise
 from purity.purifiers import Purifier
-from purity.stages import Arrays, blocks
+from purity.stages import Arrays
+
+JUDGINGS_AXES = {"predictions": 1}
 
 
 @torch.no_grad()
@@ -25,19 +28,23 @@ def judgings(
     batch: int,
     device: str = "cpu",
     progress=iter,
+    kept: Kept | None = None,
 ) -> np.ndarray:
     """The class of each of n images in each of r judgings, under draws 1 … r of ξ: (r, n) int16. Nothing else is kept.
 
     Draw 1 is the first of the fresh draws of purity.stages.purify_and_judge.
     """
     images = torch.from_numpy(x)
-    predictions = np.empty((judgings, len(x)), np.int16)
-    for draw in progress(range(judgings)):
-        for rows in blocks(len(x), batch):
-            xs = images[rows].to(device)
-            f = purifiers.check(purify(xs, xi.rows(rows).at(FIXED + 1 + draw)), xs, f"purifier '{name}'")
-            predictions[draw, rows.numpy()] = classify(f).argmax(dim=1).cpu().numpy()
-    return predictions
+
+    def predicted(rows: Tensor) -> Part:
+        xs, noise = images[rows].to(device), xi.rows(rows)
+        of_draws = []
+        for draw in range(FIXED + 1, FIXED + 1 + judgings):
+            f = purifiers.check(purify(xs, noise.at(draw)), xs, f"purifier '{name}'")
+            of_draws.append(classify(f).argmax(dim=1))
+        return {"predictions": torch.stack(of_draws, dim=1).to(torch.int16)}
+
+    return in_batches(len(x), batch, predicted, kept, progress)["predictions"].T
 
 
 @torch.no_grad()
@@ -150,20 +157,18 @@ def margins(
     `changes` of decision on the way; `robust`, whether f_ξ(x) is classified right; `usable`, whether the anchor is and
     the attack moved it.
     """
-    parts: list[dict[str, Tensor]] = []
     given = [torch.from_numpy(a) for a in (anchor, purified, y)]
-    for rows in progress(list(blocks(len(y), batch))):
+
+    def compared(rows: Tensor) -> Part:
         start, end, labels = (a[rows].to(device) for a in given)
         crossing = critical_threshold(classify, labels, start, unit(end - start), reach)
         length = l2_norm((end - start).double())
-        parts.append(
-            {
-                "length": length,
-                "threshold": crossing.threshold,
-                "changes": crossing.changes,
-                "robust": classify(end).argmax(dim=1) == labels,
-                "usable": (length > 0) & (classify(start).argmax(dim=1) == labels),
-            }
-        )
-    found = {key: torch.cat([part[key] for part in parts]).cpu().numpy() for key in parts[0]}
-    return {"attack_length": metrics.l2(x, x0), **found}
+        return {
+            "length": length,
+            "threshold": crossing.threshold,
+            "changes": crossing.changes,
+            "robust": classify(end).argmax(dim=1) == labels,
+            "usable": (length > 0) & (classify(start).argmax(dim=1) == labels),
+        }
+
+    return {"attack_length": metrics.l2(x, x0), **in_batches(len(y), batch, compared, progress=progress)}

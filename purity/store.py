@@ -2,6 +2,9 @@
 
 A store is made in a temporary folder, zipped with sorted entries and a fixed date, and moved into place: equal content
 gives equal bytes, so a stage that was made again and came out the same is not new to the next one.
+
+A large stage lies in blocks of images, `images-<first>-<last>.zarr.zip` in one folder, each made by itself. Whoever
+reads several gets their arrays as one, put together along the axis that the images are on.
 """
 
 import hashlib
@@ -10,8 +13,9 @@ import os
 import tempfile
 import zipfile
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -24,6 +28,8 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 _EPOCH = (1980, 1, 1, 0, 0, 0)
+
+Axes = Mapping[str, int | None]  # by array: the axis that the images are on, None where there is none
 
 
 @contextmanager
@@ -47,10 +53,11 @@ def replacing(path: str | Path) -> Iterator[str]:
         raise
 
 
-def save(path: str | Path, spec: dict, **arrays: np.ndarray) -> None:
+def save(path: str | Path, spec: dict, axes: Axes | None = None, **arrays: np.ndarray) -> None:
     """Write arrays with the spec that made them; ids (if among them) and versions go into the attributes too.
 
-    spec: JSON-able. arrays: anything numpy takes.
+    spec: JSON-able. arrays: anything numpy takes. axes: for a block of images, the image axis of those arrays in which
+    it is not the first; it becomes the name of a zarr dimension.
     """
     import zarr
 
@@ -61,7 +68,11 @@ def save(path: str | Path, spec: dict, **arrays: np.ndarray) -> None:
     memory = zarr.storage.MemoryStore()
     group = zarr.create_group(memory, attributes=attributes, zarr_format=3)
     for name, array in arrays.items():
-        group.create_array(name, data=array, chunks=_chunks(array))
+        named = None
+        if axes is not None:
+            axis = axes.get(name, 0)
+            named = ["image" if k == axis else None for k in range(array.ndim)]
+        group.create_array(name, data=array, chunks=_chunks(array), dimension_names=named)
     with replacing(path) as temporary, zipfile.ZipFile(temporary, "w", zipfile.ZIP_STORED) as archive:
         for key in sorted(memory._store_dict):
             archive.writestr(zipfile.ZipInfo(key, _EPOCH), memory._store_dict[key].to_bytes())
@@ -82,21 +93,47 @@ def _chunks(array: np.ndarray) -> tuple[int, ...]:
     return (rows, *(max(1, side) for side in array.shape[1:]))
 
 
-def load(path: str | Path, *names: str) -> tuple[np.ndarray, ...]:
+Paths = str | Path | Iterable[str | Path]  # a store, or its blocks in order
+
+
+def _listed(paths: Paths) -> list[Path]:
+    return [Path(paths)] if isinstance(paths, str | Path) else [Path(path) for path in paths]
+
+
+def load(paths: Paths, *names: str) -> tuple[np.ndarray, ...]:
     """The named arrays, in that order. ValueError naming the file when it is damaged or lacks one."""
-    with _opened(path) as group:
-        missing = [name for name in names if name not in group]
-        if missing:
-            raise ValueError(f"{path} has no array '{missing[0]}'; it has {', '.join(sorted(group.array_keys()))}")
-        return tuple(group[name][...] for name in names)
+    listed = _listed(paths)
+    parts: list[list[tuple[np.ndarray, int | None]]] = [[] for _ in names]
+    for path in listed:
+        with _opened(path) as group:
+            missing = [name for name in names if name not in group]
+            if missing:
+                raise ValueError(f"{path} has no array '{missing[0]}'; it has {', '.join(sorted(group.array_keys()))}")
+            for part, name in zip(parts, names, strict=True):
+                axis = None if len(listed) == 1 else _image_axis(group[name], path)
+                part.append((group[name][...], axis))
+    return tuple(_together(part) for part in parts)
+
+
+def _image_axis(array, path: Path) -> int | None:
+    named = array.metadata.dimension_names
+    if named is None:
+        raise ValueError(f"{path} is no block of images, yet is read as one of several")
+    return named.index("image") if "image" in named else None
+
+
+def _together(parts: list[tuple[np.ndarray, int | None]]) -> np.ndarray:
+    """One array of the parts; what all blocks share is that of the first."""
+    arrays, (axis, *_) = [array for array, _ in parts], [axis for _, axis in parts]
+    return arrays[0] if axis is None else np.concatenate(arrays, axis=axis)
 
 
 class Stored(Mapping[str, np.ndarray]):
-    """The arrays of a store, each read when it is asked for."""
+    """The arrays of a store, or of its blocks as one, each read when it is asked for."""
 
-    def __init__(self, path: str | Path):
-        self.path = path
-        with _opened(path) as group:
+    def __init__(self, paths: Paths):
+        self.paths = _listed(paths)
+        with _opened(self.paths[0]) as group:
             self.keyed = dict(group.attrs["spec"].get("keys", {}))  # what the stage is about, as tables name it
             self._names = sorted(group.array_keys())
         self._read: dict[str, np.ndarray] = {}
@@ -105,7 +142,7 @@ class Stored(Mapping[str, np.ndarray]):
         if name not in self._names:
             raise KeyError(name)
         if name not in self._read:
-            (self._read[name],) = load(self.path, name)
+            (self._read[name],) = load(self.paths, name)
         return self._read[name]
 
     def __iter__(self) -> Iterator[str]:
@@ -113,6 +150,12 @@ class Stored(Mapping[str, np.ndarray]):
 
     def __len__(self) -> int:
         return len(self._names)
+
+
+def gathered(paths: Iterable[str | Path]) -> list[Stored]:
+    """A Stored for each store, blocks of one folder as one; in the order of `paths`, in which blocks are together."""
+    of_store = groupby(map(Path, paths), lambda path: path.parent if path.name.startswith("images-") else path)
+    return [Stored(blocks) for _, blocks in of_store]
 
 
 def spec(path: str | Path) -> dict:

@@ -5,6 +5,7 @@ import pandas as pd
 
 from purity import law as lawful
 from purity import stats
+from purity.metrics import frechet
 from purity.tables import Record, accuracy_rows, grouped, spread_rows
 
 SWEPT = ("purifier", "t")
@@ -185,7 +186,12 @@ def budget(budgets: list[Record]) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-PREDICTORS = ("alpha", "magnitude", "frechet")
+# arrays of a probe that a predictor is made of, and how
+PREDICTORS = {
+    "alpha": (("alpha",), np.mean),
+    "magnitude": (("magnitude",), np.mean),
+    "frechet": (("features", "features_clean"), frechet),
+}
 
 
 def predictors(probes: list[Record]) -> pd.DataFrame:
@@ -194,9 +200,9 @@ def predictors(probes: list[Record]) -> pd.DataFrame:
     rows = []
     for keys, members in _points(probes):
         accuracy = float(np.mean([r.arrays["robust"] for r in members]))
-        for predictor in PREDICTORS:
-            if all(predictor in r.arrays for r in members):
-                value = float(np.mean([r.arrays[predictor] for r in members]))
+        for predictor, (names, of) in PREDICTORS.items():
+            if all(name in r.arrays for r in members for name in names):
+                value = float(np.mean([of(*(r.arrays[name] for name in names)) for r in members]))
                 row = {"seed": "all", "seeds": len(members), "n": len(members[0].arrays["robust"])}
                 rows.append(keys | row | {"predictor": predictor, "value": value, "accuracy": accuracy})
     return pd.DataFrame(rows)

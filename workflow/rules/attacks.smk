@@ -4,11 +4,11 @@
 rule perturb:
     """Perturbations that look at no defence, made once for all purifiers."""
     input:
-        subset="results/{experiment}/data/subset.zarr.zip",
+        subset=clean,
     output:
-        "results/{experiment}/adversarial/any/{attack}/{knowledge}/seed-{seed}.zarr.zip",
+        "results/{experiment}/adversarial/any/{attack}/{knowledge}/seed-{seed}/images-{block}.zarr.zip",
     log:
-        "results/{experiment}/logs/adversarial/any/{attack}/{knowledge}/seed-{seed}.log",
+        "results/{experiment}/logs/adversarial/any/{attack}/{knowledge}/seed-{seed}/images-{block}.log",
     wildcard_constraints:
         attack=one_of(BLIND),
         knowledge="none",
@@ -26,13 +26,13 @@ rule perturb:
 rule attack:
     """An attack on one purifier, by one who knows this much of ξ."""
     input:
-        subset="results/{experiment}/data/subset.zarr.zip",
+        subset=clean,
         classifier=classifier_weights,
         diffusion=diffusion_weights,
     output:
-        "results/{experiment}/adversarial/{purifier}/{attack}/{knowledge}/seed-{seed}.zarr.zip",
+        "results/{experiment}/adversarial/{purifier}/{attack}/{knowledge}/seed-{seed}/images-{block}.zarr.zip",
     log:
-        "results/{experiment}/logs/adversarial/{purifier}/{attack}/{knowledge}/seed-{seed}.log",
+        "results/{experiment}/logs/adversarial/{purifier}/{attack}/{knowledge}/seed-{seed}/images-{block}.log",
     wildcard_constraints:
         attack=one_of(SIGHTED),
     # long jobs first: nothing should wait alone for the last one

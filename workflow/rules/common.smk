@@ -1,9 +1,9 @@
 # What the rules share: the checked config, the specs and code digests that go into params, and the paths of stages.
 
+import re
 import sys
 from itertools import product
 from pathlib import Path
-from re import escape
 from types import SimpleNamespace
 
 ROOT = Path(str(workflow.current_basedir)).parents[1]
@@ -36,7 +36,7 @@ def code(script, *named):
 
 
 def one_of(names):
-    return "|".join(escape(str(name)) for name in names)
+    return "|".join(re.escape(str(name)) for name in names)
 
 
 BLIND = [name for name, preset in config["attacks"].items() if preset.get("blind")]
@@ -49,6 +49,7 @@ wildcard_constraints:
     attack=one_of(["clean", *config["attacks"]]),
     knowledge="none|all|forward|reverse",
     seed=r"\d+",
+    block=r"\d+-\d+",
     name=r"[^/]+",
 
 
@@ -152,7 +153,32 @@ def functions(*specs):
         yield from functions(*(spec[key] for key in ("diffusion", "dataset") if isinstance(spec.get(key), dict)))
 
 
-# Paths of stages.
+# Paths of stages. Those that take hours lie in blocks of images, whose paths are the same for any number of images.
+
+BLOCKED = {"adversarial", "purified", "judgings", "probes", "budget"}
+
+
+def spans(name, images=None):
+    """The blocks, <first>-<last>, that an experiment's images come in: all, or those that hold the first so many."""
+    n = config["experiments"][name]["images"]
+    size = config.get("block", n)
+    starts = range(0, n if images is None else min(images, n), size)
+    return [f"{start:05d}-{min(start + size, n) - 1:05d}" for start in starts]
+
+
+def blocks(folder, name, images=None):
+    return [f"{folder}/images-{span}.zarr.zip" for span in spans(name, images)]
+
+
+def laid(name, kind, *rest):
+    """Where a stage of an experiment is: one store, or its blocks."""
+    folder = "/".join(["results", name, kind, *rest])
+    return blocks(folder, name) if kind in BLOCKED else [f"{folder}.zarr.zip"]
+
+
+def of(w, folder, images=None):
+    """What a job reads of a stage in blocks: its own block, or those that it needs of all."""
+    return [f"{folder}/images-{w.block}.zarr.zip"] if hasattr(w, "block") else blocks(folder, w.experiment, images)
 
 
 def weights(kind, name):
@@ -179,12 +205,26 @@ def diffusion_weights(w):
     return weights("diffusions", diffusion) if diffusion else []
 
 
-def adversarial(w):
+def clean(w, images=None):
+    return of(w, f"results/{w.experiment}/data", images)
+
+
+def adversarial(w, images=None):
     """Where the images of an attack are: of this purifier, of all of them (blind), or the clean ones."""
     if w.attack == "clean":
-        return f"results/{w.experiment}/data/subset.zarr.zip"
+        return clean(w, images)
     owner = "any" if w.attack in BLIND else w.purifier
-    return f"results/{w.experiment}/adversarial/{owner}/{w.attack}/{w.knowledge}/seed-{w.seed}.zarr.zip"
+    folder = f"results/{w.experiment}/adversarial/{owner}/{w.attack}/{w.knowledge}/seed-{w.seed}"
+    return of(w, folder, images)
+
+
+def purified(w):
+    return of(w, f"results/{w.experiment}/purified/{w.purifier}/{w.attack}/{w.knowledge}/seed-{w.seed}")
+
+
+def anchor(w):
+    """f_ξ(x₀) under the same ξ, and the features of clean images."""
+    return of(w, f"results/{w.experiment}/purified/{w.purifier}/clean/none/seed-{w.seed}")
 
 
 def attacked(name, clean=True):
@@ -199,8 +239,9 @@ def attacked(name, clean=True):
 def stage(kind, name, clean=True):
     """All stores of one kind in an experiment."""
     return [
-        f"results/{name}/{kind}/{purifier}/{attack}/{knowledge}/seed-{seed}.zarr.zip"
+        path
         for (purifier, attack, knowledge), seed in product(attacked(name, clean), config["experiments"][name]["seeds"])
+        for path in laid(name, kind, purifier, attack, knowledge, f"seed-{seed}")
     ]
 
 
@@ -222,8 +263,9 @@ def crafted(name):
 def of_purifiers(kind, name, purifiers):
     """Stores of one kind that there is one of for each purifier and seed."""
     return [
-        f"results/{name}/{kind}/{purifier}/seed-{seed}.zarr.zip"
+        path
         for purifier, seed in product(purifiers, config["experiments"][name]["seeds"])
+        for path in laid(name, kind, purifier, f"seed-{seed}")
     ]
 
 
@@ -266,8 +308,9 @@ def judged(name):
 
 def judgings(name):
     return [
-        f"results/{name}/judgings/{purifier}/{attack}/{knowledge}/seed-{seed}.zarr.zip"
+        path
         for (purifier, attack, knowledge), seed in product(judged(name), config["experiments"][name]["seeds"])
+        for path in laid(name, "judgings", purifier, attack, knowledge, f"seed-{seed}")
     ]
 
 
@@ -275,9 +318,10 @@ def known(kind, name, purifiers, attack):
     """Stores of one kind about the attack that knows ξ on those of the purifiers that it was made for."""
     chosen = config["experiments"][name]
     return [
-        f"results/{name}/{kind}/{purifier}/{attack}/all/seed-{seed}.zarr.zip"
+        path
         for purifier, seed in product(purifiers, chosen["seeds"])
         if "all" in chosen["attacked"][purifier].get(attack, [])
+        for path in laid(name, kind, purifier, attack, "all", f"seed-{seed}")
     ]
 
 
@@ -293,12 +337,13 @@ def gallery_purifiers(w):
 
 def gallery_stores(w):
     shown, seed = experiment(w)["gallery"], experiment(w)["seeds"][0]
-    of = lambda kind, purifier: (
-        f"results/{w.experiment}/{kind}/{purifier}/{shown['attack']}/{shown['knowledge']}/seed-{seed}.zarr.zip"
+    folder = lambda kind, purifier: (
+        f"results/{w.experiment}/{kind}/{purifier}/{shown['attack']}/{shown['knowledge']}/seed-{seed}"
     )
+    some = lambda of: blocks(of, w.experiment, shown["images"])
     return {
-        "subset": f"results/{w.experiment}/data/subset.zarr.zip",
-        "adversarial": of("adversarial", shown["steps"]),
-        "purified": [of("purified", purifier) for purifier in gallery_purifiers(w)],
-        "states": of("states", shown["steps"]),
+        "subset": some(f"results/{w.experiment}/data"),
+        "adversarial": some(folder("adversarial", shown["steps"])),
+        "purified": [path for purifier in gallery_purifiers(w) for path in some(folder("purified", purifier))],
+        "states": f"{folder('states', shown['steps'])}.zarr.zip",
     }

@@ -4,7 +4,7 @@
 rule jacobian:
     """Exact singular values of J_f at clean images."""
     input:
-        subset="results/{experiment}/data/subset.zarr.zip",
+        subset=lambda w: clean(w, experiment(w)["jacobian"]["images"]),
         diffusion=diffusion_weights,
     output:
         "results/{experiment}/jacobian/{purifier}/seed-{seed}.zarr.zip",
@@ -31,7 +31,7 @@ rule jacobian:
 rule ball_spectrum:
     """Principal variances of many points of the ball, before and after."""
     input:
-        subset="results/{experiment}/data/subset.zarr.zip",
+        subset=lambda w: clean(w, experiment(w)["pca"]["images"]),
         diffusion=diffusion_weights,
     output:
         "results/{experiment}/ball-spectrum/{purifier}/seed-{seed}.zarr.zip",
@@ -57,7 +57,7 @@ rule ball_spectrum:
 rule probe:
     """Compression, clean and robust accuracy of a purifier at some strength t, in numbers per image."""
     input:
-        subset="results/{experiment}/data/subset.zarr.zip",
+        subset=clean,
         noisy=lambda w: images_of(w, experiment(w)["sweep"]["noise"]),
         adversarial=lambda w: (
             images_of(w, experiment(w)["sweep"]["attack"], "all") if w.purifier in lawful(w.experiment) else []
@@ -66,9 +66,9 @@ rule probe:
         diffusion=diffusion_weights,
         features=features_weights,
     output:
-        "results/{experiment}/probes/{purifier}/seed-{seed}.zarr.zip",
+        "results/{experiment}/probes/{purifier}/seed-{seed}/images-{block}.zarr.zip",
     log:
-        "results/{experiment}/logs/probes/{purifier}/seed-{seed}.log",
+        "results/{experiment}/logs/probes/{purifier}/seed-{seed}/images-{block}.log",
     conda:
         CONDA_GPU
     resources:
@@ -94,12 +94,12 @@ rule probe:
 rule budget:
     """The undefended classifier under the same attack with smaller budgets."""
     input:
-        subset="results/{experiment}/data/subset.zarr.zip",
+        subset=clean,
         classifier=classifier_weights,
     output:
-        "results/{experiment}/budget/{attack}/seed-{seed}.zarr.zip",
+        "results/{experiment}/budget/{attack}/seed-{seed}/images-{block}.zarr.zip",
     log:
-        "results/{experiment}/logs/budget/{attack}/seed-{seed}.log",
+        "results/{experiment}/logs/budget/{attack}/seed-{seed}/images-{block}.log",
     wildcard_constraints:
         attack=one_of(SIGHTED),
     conda:

@@ -9,7 +9,7 @@ rule calibrate:
     """Seconds of an evaluation on this device, evaluations of every purifier and attack."""
     input:
         unpack(measured_networks),
-        subset="results/{experiment}/data/subset.zarr.zip",
+        subset=lambda w: clean(w, images=1),
         classifier=classifier_weights,
     output:
         "results/{experiment}/cost/calibration.json",

@@ -4,14 +4,14 @@
 rule judge:
     """Each image judged many times under fresh ξ; only the predictions are kept."""
     input:
-        subset="results/{experiment}/data/subset.zarr.zip",
+        subset=clean,
         adversarial=adversarial,
         classifier=classifier_weights,
         diffusion=diffusion_weights,
     output:
-        "results/{experiment}/judgings/{purifier}/{attack}/{knowledge}/seed-{seed}.zarr.zip",
+        "results/{experiment}/judgings/{purifier}/{attack}/{knowledge}/seed-{seed}/images-{block}.zarr.zip",
     log:
-        "results/{experiment}/logs/judgings/{purifier}/{attack}/{knowledge}/seed-{seed}.log",
+        "results/{experiment}/logs/judgings/{purifier}/{attack}/{knowledge}/seed-{seed}/images-{block}.log",
     conda:
         CONDA_GPU
     resources:
@@ -33,7 +33,7 @@ rule judge:
 rule adversarial_cap:
     """The classifier's decisions along, across and around the adversarial direction."""
     input:
-        subset="results/{experiment}/data/subset.zarr.zip",
+        subset=clean,
         adversarial=adversarial,
         # the same attack from another random start: the second adversarial direction
         other=lambda w: adversarial(SimpleNamespace(**{**w, "seed": another_seed(w)})),
@@ -62,10 +62,10 @@ rule adversarial_cap:
 rule margins:
     """How far an attack moves purified images, and how far the decision is."""
     input:
-        subset="results/{experiment}/data/subset.zarr.zip",
+        subset=clean,
         adversarial=adversarial,
-        purified="results/{experiment}/purified/{purifier}/{attack}/{knowledge}/seed-{seed}.zarr.zip",
-        anchor="results/{experiment}/purified/{purifier}/clean/none/seed-{seed}.zarr.zip",
+        purified=purified,
+        anchor=anchor,
         classifier=classifier_weights,
     output:
         "results/{experiment}/margins/{purifier}/{attack}/{knowledge}/seed-{seed}.zarr.zip",

@@ -4,11 +4,10 @@
 rule measure:
     """Distances to x₀ before and after, compression rate, outcomes."""
     input:
-        subset="results/{experiment}/data/subset.zarr.zip",
+        subset=clean,
         adversarial=adversarial,
-        purified="results/{experiment}/purified/{purifier}/{attack}/{knowledge}/seed-{seed}.zarr.zip",
-        # f_ξ(x₀) under the same ξ, and the features of clean images
-        anchor="results/{experiment}/purified/{purifier}/clean/none/seed-{seed}.zarr.zip",
+        purified=purified,
+        anchor=anchor,
     output:
         "results/{experiment}/measures/{purifier}/{attack}/{knowledge}/seed-{seed}.zarr.zip",
     log:

@@ -25,17 +25,17 @@ rule fetch:
 
 
 rule subset:
-    """The test images of an experiment."""
+    """A block of an experiment's test images."""
     output:
-        "results/{experiment}/data/subset.zarr.zip",
+        "results/{experiment}/data/images-{block}.zarr.zip",
     log:
-        "results/{experiment}/logs/subset.log",
+        "results/{experiment}/logs/data/images-{block}.log",
     conda:
         CONDA_GPU
     params:
         spec=lambda w: {
             "name": experiment(w)["dataset"],
-            "images": experiment(w)["images"],
+            "images": [int(number) for number in w.block.split("-")],
             **dataset(experiment(w)["dataset"]),
         },
         code=lambda w: code("subset", *functions(dataset(experiment(w)["dataset"]))),

@@ -4,15 +4,15 @@
 rule purify:
     """Images purified and classified, under the fixed ξ and under fresh ones."""
     input:
-        subset="results/{experiment}/data/subset.zarr.zip",
+        subset=clean,
         adversarial=adversarial,
         classifier=classifier_weights,
         diffusion=diffusion_weights,
         features=features_weights,
     output:
-        "results/{experiment}/purified/{purifier}/{attack}/{knowledge}/seed-{seed}.zarr.zip",
+        "results/{experiment}/purified/{purifier}/{attack}/{knowledge}/seed-{seed}/images-{block}.zarr.zip",
     log:
-        "results/{experiment}/logs/purified/{purifier}/{attack}/{knowledge}/seed-{seed}.log",
+        "results/{experiment}/logs/purified/{purifier}/{attack}/{knowledge}/seed-{seed}/images-{block}.log",
     conda:
         CONDA_GPU
     resources:
@@ -35,7 +35,7 @@ rule purify:
 rule sample_ball:
     """Points of the ball around clean images, each purified under the same draws of ξ."""
     input:
-        subset="results/{experiment}/data/subset.zarr.zip",
+        subset=lambda w: clean(w, experiment(w)["ball"]["images"]),
         diffusion=diffusion_weights,
     output:
         "results/{experiment}/ball/{purifier}/seed-{seed}.zarr.zip",
@@ -61,7 +61,7 @@ rule sample_ball:
 rule walk:
     """Every state of a few attacked images on their way through one purifier, for the gallery."""
     input:
-        adversarial=adversarial,
+        adversarial=lambda w: adversarial(w, experiment(w)["gallery"]["images"]),
         diffusion=diffusion_weights,
     output:
         "results/{experiment}/states/{purifier}/{attack}/{knowledge}/seed-{seed}.zarr.zip",

@@ -8,7 +8,7 @@ TABLES = {
     "transfer": lambda name: {
         "measured": stage("measures", name, clean=False),
         "crafted": crafted(name),
-        "subset": [f"results/{name}/data/subset.zarr.zip"],
+        "subset": blocks(f"results/{name}/data", name),
     },
     "compression": lambda name: {"measured": stage("measures", name, clean=False)},
     "directions": lambda name: {"balls": balls("ball-measures", name)},
@@ -142,8 +142,9 @@ def spectra(name):
 def budgets(name):
     chosen = config["experiments"][name]
     return [
-        f"results/{name}/budget/{attack}/seed-{seed}.zarr.zip"
+        path
         for attack, seed in product(chosen["budget"]["attacks"], chosen["seeds"])
+        for path in laid(name, "budget", attack, f"seed-{seed}")
     ]
 
 
@@ -169,8 +170,9 @@ def swept(name):
     """What the sweep over t leaves: the attacks at each t, and the probes."""
     part = config["experiments"][name]["sweep"]
     attacks = [
-        f"results/{name}/adversarial/{purifier}/{part['attack']}/all/seed-{seed}.zarr.zip"
+        path
         for purifier, seed in product(strengths(name, "attacked"), config["experiments"][name]["seeds"])
+        for path in laid(name, "adversarial", purifier, part["attack"], "all", f"seed-{seed}")
     ]
     return attacks + probes(name)
 
@@ -214,7 +216,7 @@ def evidence(name):
     # <kind>/<purifier>[@t=<t>]/…
     found = {k: [p for p in paths if Path(p).parts[3].partition("@")[0] in seen] for k, paths in found.items()}
     found |= {
-        "subset": [f"results/{name}/data/subset.zarr.zip"],
+        "subset": blocks(f"results/{name}/data", name),
         "budgets": budgets(name) if chosen.get("budget") else [],
         "caps": caps(name) if chosen.get("cap") else [],
     }
@@ -280,9 +282,10 @@ def foundation():
         wanted += [path for kind, model in models for path in weights(kind, model)]
         wanted += stage("purified", name) + stage("measures", name) + crafted(name)
         wanted += [
-            f"results/{name}/adversarial/any/{attack}/none/seed-{seed}.zarr.zip"
+            path
             for attack, seed in product(BLIND, chosen["seeds"])
             if any(attack in attacks for attacks in chosen["attacked"].values())
+            for path in laid(name, "adversarial", "any", attack, "none", f"seed-{seed}")
         ]
         wanted += [gallery_stores(SimpleNamespace(experiment=name))["states"]]
         wanted += balls("ball", name) + balls("ball-measures", name) if chosen.get("ball") else []

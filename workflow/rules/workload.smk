@@ -1,39 +1,46 @@
 # What there is to compute, for `snakemake cost`: jobs that ask a network, each with how often.
 
 
+def held(path):
+    """How many images a block has."""
+    first, last = re.search(r"images-(\d+)-(\d+)\.", path).groups()
+    return int(last) - int(first) + 1
+
+
 def workload(name):
     """Jobs of an experiment, each with what it does, as purity.cost.table takes them."""
     chosen = config["experiments"][name]
-    n = chosen["images"]
     planned = {}  # by store: one that two parts ask for is made once
 
     def plan(paths, **does):
+        """does: of the whole stage, or of an image if it comes in blocks."""
         for path in paths:
             _, _, stage, purifier, *rest = Path(path).parts
-            planned[path] = {"stage": stage, "purifier": purifier, "done": Path(path).exists()} | does
+            job = {"stage": stage, "purifier": purifier, "done": Path(path).exists()}
+            planned[path] = job | {k: n * held(path) if stage in BLOCKED else n for k, n in does.items()}
             if stage == "adversarial":
                 planned[path]["attack"] = rest[0]
+            if stage == "budget":
+                planned[path] |= {"purifier": None, "attack": purifier}
 
-    plan(crafted(name), images=n)
-    plan(stage("purified", name), purifications=n * (1 + chosen["fresh_draws"]))
+    plan(crafted(name), images=1)
+    plan(stage("purified", name), purifications=1 + chosen["fresh_draws"])
     plan([gallery_stores(SimpleNamespace(experiment=name))["states"]], purifications=chosen["gallery"]["images"])
     if part := chosen.get("ball"):
         plan(balls("ball", name), purifications=part["images"] * part["points"] * part["draws"])
     if chosen.get("sweep"):
-        plan([path for path in swept(name) if "/adversarial/" in path], images=n)
+        plan([path for path in swept(name) if "/adversarial/" in path], images=1)
         # clean images under two ξ and noisy ones; attacked ones too where there are any
-        plan(probes(name), purifications=3 * n)
-        plan(of_purifiers("probes", name, lawful(name)), purifications=4 * n)
+        plan(probes(name), purifications=3)
+        plan(of_purifiers("probes", name, lawful(name)), purifications=4)
     if part := chosen.get("budget"):
-        for path in budgets(name):
-            does = {"attack": Path(path).parts[3], "images": n * len(part["scales"])}
-            planned[path] = {"stage": "budget", "purifier": None, "done": Path(path).exists()} | does
+        plan(budgets(name), images=len(part["scales"]))
     if part := chosen.get("jacobian"):
         plan(jacobians(name), jacobians=part["images"])
     if part := chosen.get("pca"):
         plan(spectra(name), purifications=part["images"] * part["points"])
     if part := chosen.get("fuzzy"):
-        plan(judgings(name), purifications=n * part["judgings"])
+        plan(judgings(name), purifications=part["judgings"])
     return list(planned.values())
 
 

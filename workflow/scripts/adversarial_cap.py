@@ -4,7 +4,7 @@ from purity import models, noise, stages_earlier, store
 from purity.running import running
 
 p, w, i = snakemake.params.spec, snakemake.wildcards, snakemake.input
-with running(f"caps of {w.attack}, seed {w.seed}", snakemake.log[0], snakemake.threads, snakemake.resources.gpu) as job:
+with running(f"caps of {w.attack}, seed {w.seed}", snakemake) as job:
     x0, y, ids = store.load(i.subset, "x", "y", "ids")
     arrays = stages_earlier.adversarial_cap(
         x0,

@@ -5,9 +5,7 @@ from purity.naming import resolve
 from purity.running import running
 
 p, w = snakemake.params.spec, snakemake.wildcards
-with running(
-    f"budgets of {w.attack}, seed {w.seed}", snakemake.log[0], snakemake.threads, snakemake.resources.gpu
-) as job:
+with running(f"budgets of {w.attack}, seed {w.seed}", snakemake) as job:
     x, y, ids = store.load(snakemake.input.subset, "x", "y", "ids")
     arrays = stages_compression.budget(
         x,
@@ -16,9 +14,10 @@ with running(
         run=resolve(p["attack"]["run"]),
         options=p["attack"]["options"],
         scales=p["scales"],
-        classify=models.classifier(p["classifier"], snakemake.input.classifier, job.device),
+        classify=models.classifier(p["classifier"], snakemake.input.classifier, job.device, job.watch),
         batch=snakemake.resources.batch,
         device=job.device,
         progress=job.progress,
+        kept=job.kept,
     )
-    store.save(snakemake.output[0], spec=p, ids=ids, **arrays)
+    store.save(snakemake.output[0], spec=p, axes=stages_compression.BUDGET_AXES, ids=ids, **arrays)

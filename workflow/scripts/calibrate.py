@@ -7,9 +7,7 @@ from purity.naming import resolve
 from purity.running import running
 
 p, i = snakemake.params.spec, snakemake.input
-with running(
-    f"calibrating {snakemake.wildcards.experiment}", snakemake.log[0], snakemake.threads, snakemake.resources.gpu
-) as job:
+with running(f"calibrating {snakemake.wildcards.experiment}", snakemake) as job:
     networks = [models.network(m, i.get(f"diffusion{k}"), job.device) for k, m in enumerate(p["diffusions"])]
     purifiers = {
         name: (resolve(f["make"]), f["options"], None if f["diffusion"] is None else networks[f["diffusion"]])

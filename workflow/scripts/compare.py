@@ -4,6 +4,6 @@ from purity import comparison, store
 from purity.running import running
 
 p, i = snakemake.params.spec, snakemake.input
-with running(f"comparison of {snakemake.wildcards.table}", snakemake.log[0]):
+with running(f"comparison of {snakemake.wildcards.table}", snakemake):
     compared = comparison.compare(store.load_table(i.table), store.load_table(i.reference), **p)
     store.save_table(snakemake.output[0], compared)

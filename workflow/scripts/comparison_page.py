@@ -6,7 +6,7 @@ from purity import pages, store
 from purity.running import running
 
 i = snakemake.input
-with running("comparison", snakemake.log[0]):
+with running("comparison", snakemake):
     compared = {Path(path).stem.removeprefix("comparison-"): store.load_table(path) for path in i.compared}
     page = pages.comparison(store.load_table(i.findings), compared, snakemake.params.spec["title"])
     store.save_text(snakemake.output[0], page)

@@ -6,7 +6,7 @@ from pathlib import Path
 from purity import cost
 from purity.running import running
 
-with running("cost", snakemake.log[0]):
+with running("cost", snakemake):
     for path, (name, jobs) in zip(snakemake.input, snakemake.params.spec.items(), strict=True):
         calibration = json.loads(Path(path).read_text(encoding="utf-8"))
         print(cost.said(cost.table(jobs, calibration), name, calibration["device"]), flush=True)

@@ -6,6 +6,6 @@ from purity import store, weights
 from purity.running import running
 
 p = snakemake.params.spec
-with running(f"fetching {snakemake.wildcards.name}", snakemake.log[0]) as job:
+with running(f"fetching {snakemake.wildcards.name}", snakemake) as job:
     receipt = weights.fetch(p, weights.cache(), job.progress)
     store.save_text(snakemake.output[0], json.dumps(receipt, indent=1, sort_keys=True) + "\n")

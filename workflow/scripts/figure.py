@@ -4,6 +4,6 @@ from purity import figures, store
 from purity.naming import resolve
 from purity.running import running
 
-with running("figure", snakemake.log[0]), figures.style():
+with running("figure", snakemake), figures.style():
     drawn = resolve(snakemake.params.spec["figure"])(*(store.load_table(path) for path in snakemake.input))
     store.save_figure(drawn, png=snakemake.output.png, pdf=snakemake.output.pdf)

@@ -4,12 +4,11 @@ from purity import figures, store
 from purity.running import running
 
 p, i = snakemake.params.spec, snakemake.input
-with running("gallery", snakemake.log[0]), figures.style():
+with running("gallery", snakemake), figures.style():
     n = p["images"]
     (clean,), (crafted,) = store.load(i.subset, "x"), store.load(i.adversarial, "x")
     rows = {"clean": clean[:n], f"{p['attack']} on {p['steps']}": crafted[:n]}
-    for path in i.purified:
-        purified = store.Stored(path)
+    for purified in store.gathered(i.purified):
         rows[purified.keyed["purifier"]] = purified["fixed"][:n]
     time, states = store.load(i.states, "time", "states")
     drawn = figures.gallery(rows, time, states[:, 0], p["steps"])

@@ -4,18 +4,17 @@ from purity import models, noise, stages_compression, store
 from purity.running import running
 
 p, w = snakemake.params.spec, snakemake.wildcards
-with running(
-    f"Jacobian of {w.purifier}, seed {w.seed}", snakemake.log[0], snakemake.threads, snakemake.resources.gpu
-) as job:
+with running(f"Jacobian of {w.purifier}, seed {w.seed}", snakemake) as job:
     x, ids = store.load(snakemake.input.subset, "x", "ids")
     n = p["images"]
     values = stages_compression.jacobian(
         x[:n],
         noise.of(p["noise"], ids[:n]),
-        purify=models.purifier(p["purifier"], snakemake.input.diffusion, job.device),
+        purify=models.purifier(p["purifier"], snakemake.input.diffusion, job.device, job.watch),
         mode=p["mode"],
         batch=snakemake.resources.batch,
         device=job.device,
         progress=job.progress,
+        kept=job.kept,
     )
     store.save(snakemake.output[0], spec=p, ids=ids[:n], singular_values=values)

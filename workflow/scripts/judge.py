@@ -4,19 +4,18 @@ from purity import models, noise, stages_earlier, store
 from purity.running import running
 
 p, w, i = snakemake.params.spec, snakemake.wildcards, snakemake.input
-with running(
-    f"judging {w.attack} on {w.purifier}, seed {w.seed}", snakemake.log[0], snakemake.threads, snakemake.resources.gpu
-) as job:
+with running(f"judging {w.attack} on {w.purifier}, seed {w.seed}", snakemake) as job:
     y, ids = store.load(i.subset, "y", "ids")
     predictions = stages_earlier.judgings(
         store.load(i.adversarial, "x")[0],
         noise.of(p["noise"], ids),
-        classify=models.classifier(p["classifier"], i.classifier, job.device),
-        purify=models.purifier(p["purifier"], i.diffusion, job.device),
+        classify=models.classifier(p["classifier"], i.classifier, job.device, job.watch),
+        purify=models.purifier(p["purifier"], i.diffusion, job.device, job.watch),
         name=w.purifier,
         judgings=p["judgings"],
         batch=snakemake.resources.batch,
         device=job.device,
         progress=job.progress,
+        kept=job.kept,
     )
-    store.save(snakemake.output[0], spec=p, y=y, ids=ids, predictions=predictions)
+    store.save(snakemake.output[0], spec=p, axes=stages_earlier.JUDGINGS_AXES, y=y, ids=ids, predictions=predictions)

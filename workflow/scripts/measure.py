@@ -4,7 +4,7 @@ from purity import metrics, store
 from purity.running import running
 
 i = snakemake.input
-with running("measures", snakemake.log[0]):
+with running("measures", snakemake):
     x0, y, ids = store.load(i.subset, "x", "y", "ids")
     (x,) = store.load(i.adversarial, "x")
     measures = metrics.judged(x0, y, x, store.Stored(i.purified), store.Stored(i.anchor))

@@ -3,6 +3,6 @@
 from purity import metrics, store
 from purity.running import running
 
-with running("ball measures", snakemake.log[0]):
+with running("ball measures", snakemake):
     x, f, ids = store.load(snakemake.input[0], "x", "f", "ids")
     store.save(snakemake.output[0], spec=snakemake.params.spec, ids=ids, **metrics.ball(x, f))

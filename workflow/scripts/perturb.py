@@ -5,7 +5,7 @@ from purity.naming import resolve
 from purity.running import running
 
 p = snakemake.params.spec
-with running(snakemake.wildcards.attack, snakemake.log[0], snakemake.threads) as job:
+with running(snakemake.wildcards.attack, snakemake) as job:
     x, y, ids = store.load(snakemake.input.subset, "x", "y", "ids")
     crafted = stages.attack(
         x,
@@ -16,4 +16,4 @@ with running(snakemake.wildcards.attack, snakemake.log[0], snakemake.threads) as
         batch=snakemake.resources.batch,
         progress=job.progress,
     )
-    store.save(snakemake.output[0], spec=p, x=crafted, y=y, ids=ids)
+    store.save(snakemake.output[0], spec=p, axes={}, x=crafted, y=y, ids=ids)

@@ -4,9 +4,7 @@ from purity import models, noise, stages_compression, store
 from purity.running import running
 
 p, w, i = snakemake.params.spec, snakemake.wildcards, snakemake.input
-with running(
-    f"probing {w.purifier}, seed {w.seed}", snakemake.log[0], snakemake.threads, snakemake.resources.gpu
-) as job:
+with running(f"probing {w.purifier}, seed {w.seed}", snakemake) as job:
     x0, y, ids = store.load(i.subset, "x", "y", "ids")
     arrays = stages_compression.probe(
         x0,
@@ -14,12 +12,13 @@ with running(
         store.load(i.noisy, "x")[0],
         store.load(i.adversarial, "x")[0] if i.adversarial else None,
         noise.of(p["noise"], ids),
-        classify=models.classifier(p["classifier"], i.classifier, job.device),
-        purify=models.purifier(p["purifier"], i.diffusion, job.device),
+        classify=models.classifier(p["classifier"], i.classifier, job.device, job.watch),
+        purify=models.purifier(p["purifier"], i.diffusion, job.device, job.watch),
         name=w.purifier,
         batch=snakemake.resources.batch,
         features=models.features(p["features"], i.features, job.device),
         device=job.device,
         progress=job.progress,
+        kept=job.kept,
     )
-    store.save(snakemake.output[0], spec=p, ids=ids, **arrays)
+    store.save(snakemake.output[0], spec=p, axes={}, ids=ids, **arrays)

@@ -4,25 +4,21 @@ from purity import models, noise, stages, store
 from purity.running import running
 
 p, w = snakemake.params.spec, snakemake.wildcards
-with running(
-    f"purifying {w.attack} by {w.purifier}, seed {w.seed}",
-    snakemake.log[0],
-    snakemake.threads,
-    snakemake.resources.gpu,
-) as job:
+with running(f"purifying {w.attack} by {w.purifier}, seed {w.seed}", snakemake) as job:
     x0, y, ids = store.load(snakemake.input.subset, "x", "y", "ids")
     (x,) = store.load(snakemake.input.adversarial, "x")
     arrays = stages.purify_and_judge(
         x0,
         x,
         noise.of(p["noise"], ids),
-        classify=models.classifier(p["classifier"], snakemake.input.classifier, job.device),
-        purify=models.purifier(p["purifier"], snakemake.input.diffusion, job.device),
+        classify=models.classifier(p["classifier"], snakemake.input.classifier, job.device, job.watch),
+        purify=models.purifier(p["purifier"], snakemake.input.diffusion, job.device, job.watch),
         name=w.purifier,
         fresh_draws=p["fresh_draws"],
         batch=snakemake.resources.batch,
         features=models.features(p["features"], snakemake.input.features, job.device),
         device=job.device,
         progress=job.progress,
+        kept=job.kept,
     )
-    store.save(snakemake.output[0], spec=p, y=y, ids=ids, **arrays)
+    store.save(snakemake.output[0], spec=p, axes=stages.PURIFY_AXES, y=y, ids=ids, **arrays)

@@ -4,15 +4,13 @@ from purity import models, noise, stages, store
 from purity.running import running
 
 p, w = snakemake.params.spec, snakemake.wildcards
-with running(
-    f"ball of {w.purifier}, seed {w.seed}", snakemake.log[0], snakemake.threads, snakemake.resources.gpu
-) as job:
+with running(f"ball of {w.purifier}, seed {w.seed}", snakemake) as job:
     x, ids = store.load(snakemake.input.subset, "x", "ids")
     n = p["ball"]["images"]
     arrays = stages.sample_ball(
         x[:n],
         noise.of(p["noise"], ids[:n]),
-        purify=models.purifier(p["purifier"], snakemake.input.diffusion, job.device),
+        purify=models.purifier(p["purifier"], snakemake.input.diffusion, job.device, job.watch),
         name=w.purifier,
         epsilon=p["ball"]["epsilon"],
         points=p["ball"]["points"],
@@ -20,5 +18,6 @@ with running(
         batch=snakemake.resources.batch,
         device=job.device,
         progress=job.progress,
+        kept=job.kept,
     )
     store.save(snakemake.output[0], spec=p, ids=ids[:n], **arrays)

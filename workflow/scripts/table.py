@@ -6,8 +6,8 @@ from purity.running import running
 from purity.tables import Record
 
 p = snakemake.params.spec
-with running(f"table {p['table']}", snakemake.log[0]):
-    stored = {name: [store.Stored(path) for path in paths] for name, paths in snakemake.input.items()}
+with running(f"table {p['table']}", snakemake):
+    stored = {name: store.gathered(paths) for name, paths in snakemake.input.items()}
     records = {name: [Record(s.keyed, s) for s in of_kind] for name, of_kind in stored.items()}
     made = resolve(p["table"])(**records)
     store.save_table(snakemake.output[0], made)

@@ -9,9 +9,7 @@ from purity.running import running
 from purity.training import train_classifier
 
 p = snakemake.params.spec
-with running(
-    f"training {snakemake.wildcards.name}", snakemake.log[0], snakemake.threads, snakemake.resources.gpu
-) as job:
+with running(f"training {snakemake.wildcards.name}", snakemake) as job:
     x, y, _ = resolve(p["dataset"]["load"])("train", None, **p["dataset"]["options"])
     network = models.untrained(p["network"], p["options"], p["training"]["seed"]).to(job.device)
     options = {key: value for key, value in p["training"].items() if key != "dataset"}

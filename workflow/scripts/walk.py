@@ -4,7 +4,7 @@ from purity import models, noise, stages, store
 from purity.running import running
 
 p, w = snakemake.params.spec, snakemake.wildcards
-with running(f"states of {w.purifier}", snakemake.log[0], snakemake.threads, snakemake.resources.gpu) as job:
+with running(f"states of {w.purifier}", snakemake) as job:
     x, ids = store.load(snakemake.input.adversarial, "x", "ids")
     n = p["images"]
     purify = models.purifier(p["purifier"], snakemake.input.diffusion, job.device)

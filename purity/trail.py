@@ -1,0 +1,154 @@
+"""Where a result comes from: a record of every job beside its log, and the trail of them that leads to a file.
+
+    python -m purity.trail results/digits/figures/robustness.png        make provenance OF=…
+
+A record says what made which files of which: rule, spec, digest of the code, commit, versions, device, seeds, and the
+SHA-256 of what went in and came out. The trail follows it back to the data, and says where a file is no longer the one
+that was recorded.
+"""
+
+import argparse
+import hashlib
+import json
+import os
+import platform
+import socket
+import subprocess
+import sys
+from collections.abc import Iterable, Iterator
+from functools import cache
+from pathlib import Path
+
+from purity import store
+from purity.provenance import installed_version
+
+ROOT = Path(__file__).parents[1]
+PACKAGES = ("torch", "torchvision", "diffusers", "robustbench", "timm", "numpy", "pandas", "zarr", "snakemake")
+
+
+def sha256(path: str | Path) -> str | None:
+    """Of a file, or of all files of a folder and their names; None if there is neither."""
+    path = Path(path)
+    if path.is_dir():
+        listed = sorted(p for p in path.rglob("*") if p.is_file())
+        text = "".join(f"{p.relative_to(path)} {sha256(p)}\n" for p in listed)
+        return hashlib.sha256(text.encode()).hexdigest()
+    if not path.is_file():
+        return None
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def digests(paths: Iterable[str]) -> dict[str, str | None]:
+    return {str(path): sha256(path) for path in paths}
+
+
+def commit() -> dict:
+    """The project's commit, and whether its files differ from it; nothing where it is no git checkout."""
+
+    def git(*arguments: str) -> str:
+        command = ["git", "-C", str(ROOT), *arguments]
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+
+    try:
+        return {
+            "commit": git("rev-parse", "HEAD"),
+            "edited": bool(git("status", "--porcelain", "--untracked-files=no")),
+        }
+    except (OSError, subprocess.CalledProcessError):
+        return {}
+
+
+def surroundings() -> dict:
+    """Of this process: commit, versions, machine."""
+    loaded = [name for name in PACKAGES if name in sys.modules]
+    versions = {"python": platform.python_version()} | {name: installed_version(name) for name in loaded}
+    slurm = os.environ.get("SLURM_JOB_ID")
+    return {**commit(), "versions": versions, "host": socket.gethostname(), **({"slurm": slurm} if slurm else {})}
+
+
+def record(path: str | Path, **said) -> None:
+    """Write a job's record. It holds at least what, outputs and inputs (path: SHA-256)."""
+    store.save_text(path, json.dumps(said, indent=1, sort_keys=True) + "\n")
+
+
+def records(results: Path = Path("results")) -> dict[str, dict]:
+    """The records there are, by each file that they say was made."""
+    found: dict[str, dict] = {}
+    for path in sorted(results.glob("*/logs/**/*.json")):
+        said = json.loads(path.read_text(encoding="utf-8"))
+        found |= dict.fromkeys(said["outputs"], said)
+    return found
+
+
+def trail(path: str, known: dict[str, dict]) -> Iterator[str]:
+    """Lines from a file back to the data: a paragraph for each rule, with the files that it made of the next ones.
+
+    ValueError if there is no record of the file.
+    """
+    if path not in known:
+        raise ValueError(f"{path}: no record says what made it; run the workflow that makes it")
+    now = cache(sha256)
+    wanted, seen = [path], set()
+    while wanted:
+        by_rule: dict[str, list[str]] = {}
+        for file in wanted:
+            by_rule.setdefault(known[file]["rule"] if file in known else "given", []).append(file)
+        for rule, files in by_rule.items():
+            yield from _paragraph(rule, files, known, now)
+        seen |= set(wanted)
+        sources = (source for file in wanted if file in known for source in known[file]["inputs"])
+        wanted = [source for source in dict.fromkeys(sources) if source not in seen]
+
+
+def _paragraph(rule: str, files: list[str], known: dict[str, dict], now) -> Iterator[str]:
+    yield f"{rule}: {files[0]}" + (f" and {len(files) - 1} more" if len(files) > 1 else "")
+    made = [known[file] for file in files if file in known]
+    for line in dict.fromkeys(line for said in made for line in _said(said)):
+        yield f"    {line}"
+    if made and made[0]["spec"]:
+        yield f"    spec{' of the first' * (len(files) > 1)}: {json.dumps(made[0]['spec'], ensure_ascii=False)}"
+    if seeds := {seed for said in made if (seed := _seed(said["spec"])) is not None}:
+        yield f"    seeds: {', '.join(map(str, sorted(seeds)))}"
+    for file in files:
+        if file not in known:
+            continue
+        if now(file) != known[file]["outputs"][file]:
+            yield f"    ! {file} is not what was made then"
+        for source, digest in known[file]["inputs"].items():
+            if source in known and known[source]["outputs"][source] != digest:
+                yield f"    ! {file} was made of an earlier {source}"
+
+
+def _said(said: dict) -> Iterator[str]:
+    edited = ", with files edited since" if said.get("edited") else ""
+    yield f"commit {said.get('commit', 'unknown')[:12]}{edited}; code {str(said['code'])[:12]}"
+    yield ", ".join(f"{name} {version}" for name, version in said["versions"].items())
+    yield f"on {said['device']}"
+
+
+def _seed(spec: dict | None) -> int | None:
+    for part in ("keys", "noise", "training"):
+        if spec and "seed" in spec.get(part, {}):
+            return spec[part]["seed"]
+    return None
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m purity.trail", description="What made a result, back to its data.")
+    parser.add_argument("file", help="a file under results/")
+    parser.add_argument("--json", action="store_true", help="the record of the file itself")
+    given = parser.parse_args()
+    path = os.path.relpath(given.file)
+    known = records()
+    try:
+        if given.json and path in known:
+            print(json.dumps(known[path], indent=1))
+        else:
+            print("\n".join(trail(path, known)))
+    except ValueError as mistake:
+        sys.exit(str(mistake))
+
+
+if __name__ == "__main__":
+    main()
