@@ -1,6 +1,7 @@
 # make         install the locked environment and run the embedded experiment on all cores: the main findings
 # make all     the same with every table and figure of the papers, and the comparison with them
 # make report  all of it in one page to read, report.zip
+# make provenance OF=results/digits/figures/robustness.png    what made it, back to the data
 # make test    the tests
 # make check   format and lint, as CI does
 # make clean   remove results
@@ -13,7 +14,7 @@ RUN := $(UV) run --frozen --no-sync
 # Snakemake looks for work once per timespan and finished job: with the default of 1 s a long run pays for it by minutes
 FLAGS := --cores $(CORES) --quiet rules reason --max-jobs-per-timespan 300/3s $(ARGS)
 
-.PHONY: results all report install test check clean
+.PHONY: results all report provenance install test check clean
 
 results: install
 	@$(RUN) snakemake foundation $(FLAGS)
@@ -26,6 +27,9 @@ all: install
 report: all
 	@$(RUN) snakemake --report report.zip --quiet all
 	@echo "Unpack report.zip and open report/report.html."
+
+provenance: install
+	@$(RUN) python -m purity.trail $(OF)
 
 install: .venv/installed
 

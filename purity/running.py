@@ -32,38 +32,38 @@ class Job:
         """Count the images that a network sees, twice those that are recomputed. Only torch modules can be watched."""
         self.evaluations[what] = 0
 
-        def count(module, given) -> None:
-            self.evaluations[what] += len(given[0])
+        def count(module, arguments) -> None:
+            self.evaluations[what] += len(arguments[0])
 
         if hasattr(network, "register_forward_pre_hook"):
             network.register_forward_pre_hook(count)
 
 
 @contextmanager
-def running(what: str, snakemake) -> Iterator[Job]:
+def running(what: str, given) -> Iterator[Job]:
     """The surroundings of a script's one call: what it needs of its job, and the record of it (purity.trail).
 
-    what: names the job in messages. snakemake: the object that a script is given.
+    what: names the job in messages. given: what Snakemake tells a script.
     Foreseeable failures (ValueError, OSError, out of memory) end the script with one line on stderr and in the log;
     the traceback goes to the log. Anything else is a bug and shows its traceback.
     """
-    log = Path(snakemake.log[0])
+    log = Path(given.log[0])
     log.parent.mkdir(parents=True, exist_ok=True)
     handlers = [logging.FileHandler(log, mode="w", encoding="utf-8")]
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", handlers=handlers, force=True)
     try:
-        with claimed(getattr(snakemake.resources, "gpu", 0)) as device:
-            prepare_torch(snakemake.threads)
+        with claimed(getattr(given.resources, "gpu", 0)) as device:
+            prepare_torch(given.threads)
             started = time.monotonic()
-            depends = {name: snakemake.params.get(name) for name in ("spec", "code")}
-            depends["inputs"] = trail.digests(snakemake.input)
-            kept = Kept(next(iter(snakemake.output), log), depends)
+            depends = {name: given.params.get(name) for name in ("spec", "code")}
+            depends["inputs"] = trail.digests(given.input)
+            kept = Kept(next(iter(given.output), log), depends)
             job = Job(device, lambda items: reporting(items, what), kept)
             yield job
             usage = _usage(device, time.monotonic() - started) | {"evaluations": job.evaluations}
-        if snakemake.output:
-            made = {"what": what, "rule": snakemake.rule, "outputs": trail.digests(snakemake.output)}
-            made |= {"batch": getattr(snakemake.resources, "batch", None)}
+        if given.output:
+            made = {"what": what, "rule": given.rule, "outputs": trail.digests(given.output)}
+            made |= {"batch": getattr(given.resources, "batch", None)}
             trail.record(log.with_suffix(".json"), **made, **depends, **usage, **trail.surroundings())
         kept.clear()
         logging.info("%s: done in %.1f s", what, usage["seconds"])

@@ -16,7 +16,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterable, Iterator
-from functools import cache
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 from purity import store
@@ -67,6 +67,28 @@ def surroundings() -> dict:
     return {**commit(), "versions": versions, "host": socket.gethostname(), **({"slurm": slurm} if slurm else {})}
 
 
+def usage(made: Iterable[dict]) -> list[dict]:
+    """What jobs took, a row for each record: memory at its most, images that networks saw, time for each of them."""
+    rows = []
+    for said in made:
+        evaluations = said["evaluations"].get("diffusion", 0)
+        rows.append(
+            {
+                "rule": said["rule"],
+                "output": next(iter(said["outputs"])),
+                "device": said["device"],
+                "batch": said["batch"],
+                "seconds": said["seconds"],
+                "evaluations": evaluations,
+                "classifications": said["evaluations"].get("classifier", 0),
+                "ms_per_evaluation": 1000 * said["seconds"] / evaluations if evaluations else None,
+                "device_mib": said.get("device_mib"),
+                "host_mib": said["host_mib"],
+            }
+        )
+    return rows
+
+
 def record(path: str | Path, **said) -> None:
     """Write a job's record. It holds at least what, outputs and inputs (path: SHA-256)."""
     store.save_text(path, json.dumps(said, indent=1, sort_keys=True) + "\n")
@@ -82,49 +104,49 @@ def records(results: Path = Path("results")) -> dict[str, dict]:
 
 
 def trail(path: str, known: dict[str, dict]) -> Iterator[str]:
-    """Lines from a file back to the data: a paragraph for each rule, with the files that it made of the next ones.
+    """Lines from a file back to the data: a paragraph for each rule, nearest to the file first.
 
     ValueError if there is no record of the file.
     """
     if path not in known:
         raise ValueError(f"{path}: no record says what made it; run the workflow that makes it")
-    now = cache(sha256)
-    wanted, seen = [path], set()
-    while wanted:
-        by_rule: dict[str, list[str]] = {}
-        for file in wanted:
-            by_rule.setdefault(known[file]["rule"] if file in known else "given", []).append(file)
-        for rule, files in by_rule.items():
-            yield from _paragraph(rule, files, known, now)
-        seen |= set(wanted)
-        sources = (source for file in wanted if file in known for source in known[file]["inputs"])
-        wanted = [source for source in dict.fromkeys(sources) if source not in seen]
+    behind: dict[str, dict[str, str]] = {}
+    todo = [path]
+    while todo:
+        file = todo.pop()
+        if file not in behind:
+            behind[file] = known[file]["inputs"] if file in known else {}
+            todo += behind[file]
+    # how many steps lie between a file and the one asked for: the most, so that what is read late comes late
+    steps = dict.fromkeys(behind, 0)
+    for file in reversed(list(TopologicalSorter(behind).static_order())):
+        for source in behind[file]:
+            steps[source] = max(steps[source], steps[file] + 1)
+    by_rule: dict[str, list[str]] = {}
+    for file in sorted(behind, key=lambda file: (steps[file], file)):
+        by_rule.setdefault(known[file]["rule"] if file in known else "given", []).append(file)
+    for rule, files in sorted(by_rule.items(), key=lambda item: max(steps[file] for file in item[1])):
+        yield from _paragraph(rule, files, known)
 
 
-def _paragraph(rule: str, files: list[str], known: dict[str, dict], now) -> Iterator[str]:
+def _paragraph(rule: str, files: list[str], known: dict[str, dict]) -> Iterator[str]:
     yield f"{rule}: {files[0]}" + (f" and {len(files) - 1} more" if len(files) > 1 else "")
     made = [known[file] for file in files if file in known]
-    for line in dict.fromkeys(line for said in made for line in _said(said)):
-        yield f"    {line}"
+    for what, of in SAID.items():
+        if values := dict.fromkeys(value for said in made if (value := of(said)) is not None):
+            yield f"    {what}: {', '.join(map(str, values))}"
     if made and made[0]["spec"]:
         yield f"    spec{' of the first' * (len(files) > 1)}: {json.dumps(made[0]['spec'], ensure_ascii=False)}"
-    if seeds := {seed for said in made if (seed := _seed(said["spec"])) is not None}:
-        yield f"    seeds: {', '.join(map(str, sorted(seeds)))}"
     for file in files:
-        if file not in known:
-            continue
-        if now(file) != known[file]["outputs"][file]:
+        if file in known and sha256(file) != known[file]["outputs"][file]:
             yield f"    ! {file} is not what was made then"
-        for source, digest in known[file]["inputs"].items():
+        for source, digest in known[file]["inputs"].items() if file in known else ():
             if source in known and known[source]["outputs"][source] != digest:
                 yield f"    ! {file} was made of an earlier {source}"
 
 
-def _said(said: dict) -> Iterator[str]:
-    edited = ", with files edited since" if said.get("edited") else ""
-    yield f"commit {said.get('commit', 'unknown')[:12]}{edited}; code {str(said['code'])[:12]}"
-    yield ", ".join(f"{name} {version}" for name, version in said["versions"].items())
-    yield f"on {said['device']}"
+def _commit(said: dict) -> str:
+    return said.get("commit", "unknown")[:12] + (" with edited files" if said.get("edited") else "")
 
 
 def _seed(spec: dict | None) -> int | None:
@@ -132,6 +154,16 @@ def _seed(spec: dict | None) -> int | None:
         if spec and "seed" in spec.get(part, {}):
             return spec[part]["seed"]
     return None
+
+
+# what a paragraph says of the jobs of a rule, every different value once
+SAID = {
+    "commit": _commit,
+    "code": lambda said: said["code"],
+    "versions": lambda said: " ".join(f"{name} {version}" for name, version in said["versions"].items()),
+    "device": lambda said: said["device"],
+    "seed": lambda said: _seed(said["spec"]),
+}
 
 
 def main() -> None:

@@ -23,6 +23,7 @@ WITHOUT_TORCH = (
     "figures_earlier",
     "findings",
     "fuzzy",
+    "kept",
     "law",
     "metrics",
     "naming",
@@ -34,6 +35,7 @@ WITHOUT_TORCH = (
     "tables",
     "tables_compression",
     "tables_earlier",
+    "trail",
     "weights",
 )
 
@@ -185,7 +187,8 @@ def test_rooms_that_need_no_tensors_do_not_load_torch():
 
 
 @pytest.mark.parametrize(
-    "script", ["table", "figure", "gallery", "measure", "measure_ball", "compare", "comparison_page", "fetch", "cost"]
+    "script",
+    ["table", "figure", "gallery", "measure", "measure_ball", "compare", "comparison_page", "fetch", "cost", "usage"],
 )
 def test_scripts_of_tables_and_figures_import_only_rooms_without_torch(script):
     names = imported(ast.parse((ROOT / f"workflow/scripts/{script}.py").read_text(encoding="utf-8")))

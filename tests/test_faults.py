@@ -8,7 +8,7 @@ import pytest
 from workspace import Workspace
 
 R = "results/tiny"
-SUBSET = f"{R}/data/subset.zarr.zip"
+SUBSET = f"{R}/data/images-00000-00005.zarr.zip"
 
 
 @pytest.fixture
@@ -62,7 +62,7 @@ def test_a_purifier_that_returns_no_images_is_named(workspace, body, complaint):
     (workspace.path / "mine.py").write_text(f"def bad():\n    return lambda x, xi: {body}\n")
     workspace.configure(lambda c: c["purifiers"].update(mine={"make": "mine:bad"}))
     workspace.configure(lambda c: c["experiments"]["tiny"]["attacked"].update(mine={"pgd": ["all"]}))
-    target = f"{R}/adversarial/mine/pgd/all/seed-0.zarr.zip"
+    target = f"{R}/adversarial/mine/pgd/all/seed-0/images-00000-00005.zarr.zip"
     printed = workspace.run(target, fails=True)
     (line,) = said(printed)
     assert "purifier 'mine'" in line and complaint in line
@@ -70,10 +70,12 @@ def test_a_purifier_that_returns_no_images_is_named(workspace, body, complaint):
 
 
 def test_a_truncated_store_is_named(workspace):
-    path = workspace.path / f"{R}/adversarial/ddpm/pgd/all/seed-0.zarr.zip"
+    path = workspace.path / f"{R}/adversarial/ddpm/pgd/all/seed-0/images-00000-00005.zarr.zip"
     path.write_bytes(path.read_bytes()[:-200])
     printed = workspace.run(fails=True)
-    assert any(f"{R}/adversarial/ddpm/pgd/all/seed-0.zarr.zip is damaged" in line for line in said(printed))
+    assert any(
+        f"{R}/adversarial/ddpm/pgd/all/seed-0/images-00000-00005.zarr.zip is damaged" in line for line in said(printed)
+    )
     path.unlink()  # as the message says
     workspace.run()
     assert workspace.pending() == []
@@ -95,7 +97,7 @@ def test_a_checkpoint_of_ones_own_is_used_and_must_fit(workspace):
         c["classifiers"]["mine"] = {"network": "purity.networks:cnn", "options": options, "weights": "mine.safetensors"}
         c["experiments"]["tiny"]["classifier"] = "mine"
 
-    target = f"{R}/adversarial/identity/pgd/none/seed-0.zarr.zip"
+    target = f"{R}/adversarial/identity/pgd/none/seed-0/images-00000-00005.zarr.zip"
     before = (workspace.path / target).read_bytes()
     workspace.configure(lambda c: own(c, 8))
     workspace.run("--force", target)
@@ -122,7 +124,7 @@ def test_killed_at_work_nothing_looks_complete_and_the_next_run_goes_on(workspac
     (workspace.path / "mine.py").write_text(SLOW)
     workspace.configure(lambda c: c["purifiers"].update(mine={"make": "mine:slow"}))
     workspace.configure(lambda c: c["experiments"]["tiny"]["attacked"].update(mine={"pgd": ["all"]}))
-    target = f"{R}/adversarial/mine/pgd/all/seed-0.zarr.zip"
+    target = f"{R}/adversarial/mine/pgd/all/seed-0/images-00000-00005.zarr.zip"
     process = workspace.start(target)
     deadline = time.monotonic() + 60
     while not (workspace.path / "started").exists():
@@ -187,7 +189,7 @@ def test_gpu_jobs_ask_for_a_device_and_others_do_not(workspace):
 
 def test_cuda_without_a_device_is_one_line(workspace):
     workspace.configure(lambda c: c.update(device="cuda"))
-    target = f"{R}/purified/ddpm/clean/none/seed-0.zarr.zip"
+    target = f"{R}/purified/ddpm/clean/none/seed-0/images-00000-00005.zarr.zip"
     printed = workspace.run("--force", target, fails=True, CUDA_VISIBLE_DEVICES="")
     (line,) = said(printed)
     assert "this machine shows no CUDA device" in line

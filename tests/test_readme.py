@@ -30,11 +30,13 @@ def workspace(finished, tmp_path):
 
 def test_the_example_runs_and_only_what_is_new_runs(workspace):
     jobs = workspace.pending("--configfile", "mine.yaml")
-    assert {rule for rule, _ in jobs} == {"attack", "purify", "measure", "probe", "table", "figure", "gallery"}
+    assert {rule for rule, _ in jobs} == {
+        *("attack", "purify", "measure", "probe", "table", "figure", "gallery", "usage")
+    }
     assert all("/blur/" in output for rule, output in jobs if rule in ("attack", "purify", "measure", "probe"))
     workspace.run("--configfile", "mine.yaml")
-    (x,) = load(workspace.path / f"{R}/adversarial/blur/fgsm/all/seed-0.zarr.zip", "x")
-    (x0,) = load(workspace.path / f"{R}/data/subset.zarr.zip", "x")
+    (x,) = load(workspace.path / f"{R}/adversarial/blur/fgsm/all/seed-0/images-00000-00005.zarr.zip", "x")
+    (x0,) = load(workspace.path / f"{R}/data/images-00000-00005.zarr.zip", "x")
     assert abs(x - x0).max() == pytest.approx(0.15, abs=1e-6)
     assert workspace.pending("--configfile", "mine.yaml") == []
 

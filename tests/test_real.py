@@ -124,7 +124,7 @@ def test_imagenet_with_a_pretrained_classifier(tmp_path, checkpoints):
     assert (robustness.query("attack == 'bpda'")["mean"] < 17 / 20).all()
     distances = table(workspace, "imagenet", "distances")
     assert {"l2", "linf", "ssim", "fid"} == set(distances["measure"]) and distances["mean"].notna().all()
-    purified = workspace.path / "results/imagenet/purified/guided/bpda/all/seed-0.zarr.zip"
+    purified = workspace.path / "results/imagenet/purified/guided/bpda/all/seed-0/images-00000-00019.zarr.zip"
     assert store.load(purified, "fixed")[0].shape == (20, 3, 224, 224)
 
     said = workspace.run("cost", *given)

@@ -3,11 +3,15 @@
 import shutil
 import textwrap
 
+import numpy as np
 import pandas as pd
 import pytest
 from workspace import Workspace
 
+from purity.store import load
+
 R = "results/tiny"
+BLOCK = "images-00000-00005.zarr.zip"
 
 
 @pytest.fixture
@@ -58,6 +62,8 @@ BALL = {"directions", "directions-matrix", "centroids", "centroids-histogram", "
 JUDGED = {"distances", "robustness", "transfer", "compression", "jacobian"}
 # the findings rest on every stage, and the page is made of them
 COMPARED = {"findings", "comparison_page"}
+# where a network was asked again, the table of what that took is made again too
+ASKED = {*COMPARED, "usage"}
 
 # file, old, new → the rules that run again, and the tables among their outputs
 EDITS = {
@@ -99,7 +105,7 @@ EDITS = {
     ),
     "the Jacobian": (
         ("purity/jacobian.py", "matrix.double()", "1.0 * matrix.double()"),
-        {"jacobian", "table", "figure", *COMPARED},
+        {"jacobian", "table", "figure", *ASKED},
         {"jacobian", "jacobian-spectrum"},
     ),
     "grades": (
@@ -129,8 +135,8 @@ def test_editing_one_attack_leaves_the_others_alone(workspace):
         "purity/attacks.py", "return pgd(defence.straight_through()", "return pgd(1 * defence.straight_through()"
     )
     jobs = workspace.pending()
-    assert outputs(jobs, "attack") == {f"adversarial/ddpm/bpda/all/seed-{s}.zarr.zip" for s in (0, 1)}
-    assert outputs(jobs, "purify") == {f"purified/ddpm/bpda/all/seed-{s}.zarr.zip" for s in (0, 1)}
+    assert outputs(jobs, "attack") == {f"adversarial/ddpm/bpda/all/seed-{s}/{BLOCK}" for s in (0, 1)}
+    assert outputs(jobs, "purify") == {f"purified/ddpm/bpda/all/seed-{s}/{BLOCK}" for s in (0, 1)}
     assert not rules(jobs) & {"train_classifier", "train_diffusion", "perturb", "sample_ball", "walk", "gallery"}
 
 
@@ -152,7 +158,7 @@ def test_editing_the_sampler_leaves_the_undefended_classifier_alone(workspace):
         "table",
         "figure",
         "gallery",
-        *COMPARED,
+        *ASKED,
     }
     assert all("/ddpm" in output for output in outputs(jobs, "attack") | outputs(jobs, "purify"))
 
@@ -171,14 +177,14 @@ def test_changing_the_config_of_one_attack_touches_that_attack_only(workspace):
     stages = {"attack", "purify", "measure", "walk", "judge", "adversarial_cap", "margins", "budget"}
     for rule in stages:
         assert outputs(jobs, rule) and all("/pgd/" in output for output in outputs(jobs, rule)), rule
-    assert rules(jobs) == stages | {"probe", "table", "figure", "gallery"} | COMPARED
+    assert rules(jobs) == stages | {"probe", "table", "figure", "gallery"} | ASKED
     assert not any("ball" in output or "directions" in output for _, output in jobs)
 
 
 def test_another_strength_computes_only_that_strength(workspace):
     workspace.configure(lambda c: c["experiments"]["tiny"]["sweep"].update(attacked=[50, 100, 200, 300]))
     jobs = workspace.pending()
-    assert rules(jobs) == {"attack", "probe", "table", "figure"} | COMPARED
+    assert rules(jobs) == {"attack", "probe", "table", "figure"} | ASKED
     assert all("/ddpm@t=300/" in output for rule in ("attack", "probe") for output in outputs(jobs, rule))
     assert outputs(jobs, "table") == {
         f"tables/{t}.csv" for t in ("timesteps", "clean-t", "law", "law-fit", "predictors", "predictors-rank")
@@ -187,12 +193,12 @@ def test_another_strength_computes_only_that_strength(workspace):
 
 def test_a_part_that_is_left_out_is_not_made_and_leaves_the_others_alone(workspace):
     workspace.configure(lambda c: c["experiments"]["tiny"].update(fuzzy=None, cap=None))
-    assert rules(workspace.pending()) == COMPARED
+    assert rules(workspace.pending()) == ASKED
 
 
 def test_more_judgings_leave_the_purified_images_alone(workspace):
     workspace.configure(lambda c: c["experiments"]["tiny"]["fuzzy"].update(judgings=5))
-    assert rules(workspace.pending()) == {"judge", "table", "figure"} | COMPARED
+    assert rules(workspace.pending()) == {"judge", "table", "figure"} | ASKED
 
 
 def test_the_order_of_keys_in_a_preset_changes_nothing(workspace):
@@ -224,9 +230,56 @@ def test_adding_a_seed_computes_only_what_is_new(workspace):
     jobs = workspace.pending()
     made = {"perturb", "attack", "purify", "measure", "sample_ball", "measure_ball"}
     made |= {"jacobian", "ball_spectrum", "probe", "budget", "judge", "adversarial_cap", "margins"}
-    assert rules(jobs) == made | {"table", "figure"} | COMPARED
+    assert rules(jobs) == made | {"table", "figure"} | ASKED
     computed = [output for rule, output in jobs if rule in made]
-    assert all(output.endswith("/seed-2.zarr.zip") for output in computed)
+    assert all("/seed-2" in output for output in computed)
+
+
+def test_more_images_compute_only_the_new_blocks(workspace):
+    workspace.configure(lambda c: c["experiments"]["tiny"].update(images=9))
+    jobs = workspace.pending()
+    in_blocks = {"subset", "perturb", "attack", "purify", "probe", "budget", "judge"}
+    of_all = {"measure", "adversarial_cap", "margins", "table", "figure"}
+    assert rules(jobs) == in_blocks | of_all | ASKED
+    computed = [output for rule, output in jobs if rule in in_blocks]
+    assert all(output.endswith("/images-00006-00008.zarr.zip") for output in computed)
+    before = workspace.files()
+    target = f"{R}/measures/ddpm/pgd/all/seed-0.zarr.zip"
+    workspace.run(target)
+    assert len(load(workspace.path / target, "correct_fixed")[0]) == 9
+    blocks = [path for path in before if path.endswith(BLOCK)]
+    assert blocks and {path: workspace.files()[path] for path in blocks} == {path: before[path] for path in blocks}
+    # nor does an image fewer than a block holds make the others new
+    workspace.configure(lambda c: c["experiments"]["tiny"].update(images=8))
+    assert {output for rule, output in workspace.pending() if rule == "subset"} == {
+        f"{R}/data/images-00006-00007.zarr.zip"
+    }
+
+
+def test_blocks_are_the_same_images_in_other_files(workspace, tmp_path):
+    """Bit for bit, at the same compute batch."""
+    where = {
+        "adversarial/ddpm/pgd/all": ["x", "y", "ids"],
+        "purified/ddpm/pgd/all": ["fixed", "varying", "varying_logits", "path_l2", "path_time", "features_after"],
+        "judgings/ddpm/pgd/none": ["predictions"],
+        "probes/ddpm": ["alpha", "robust", "features"],
+        "budget/pgd": ["robust", "scale"],
+    }
+
+    def made(block):
+        copy = workspace.copy(tmp_path / f"in blocks of {block}")
+        copy.configure(lambda c: c.update(batch=2, block=block))
+        for stage in ("data", "adversarial", *where):
+            shutil.rmtree(copy.path / R / stage, ignore_errors=True)
+        spans = [f"{start:05d}-{start + block - 1:05d}" for start in range(0, 6, block)]
+        paths = {stage: [f"{R}/{stage}/seed-0/images-{span}.zarr.zip" for span in spans] for stage in where}
+        copy.run(*(path for of_stage in paths.values() for path in of_stage))
+        return {stage: load([copy.path / path for path in paths[stage]], *names) for stage, names in where.items()}
+
+    whole, parts = made(6), made(2)
+    for stage, names in where.items():
+        for name, a, b in zip(names, whole[stage], parts[stage], strict=True):
+            assert a.dtype == b.dtype and np.array_equal(a, b), f"{stage}: {name}"
 
 
 def test_adding_an_attack_computes_only_what_is_new(workspace):
@@ -236,7 +289,7 @@ def test_adding_an_attack_computes_only_what_is_new(workspace):
 
     workspace.configure(add)
     jobs = workspace.pending()
-    assert rules(jobs) == {"attack", "purify", "measure", "table", "figure"} | COMPARED
+    assert rules(jobs) == {"attack", "purify", "measure", "table", "figure"} | ASKED
     computed = [output for rule, output in jobs if rule in ("attack", "purify", "measure")]
     assert len(computed) == 6 and all("/ddpm/pgd-eot/none/" in output for output in computed)
 
@@ -288,10 +341,10 @@ def test_adding_a_purifier_of_ones_own_computes_only_what_is_new(workspace):
 
     workspace.configure(add)
     jobs = workspace.pending()
-    assert rules(jobs) == {"attack", "purify", "measure", "probe", "table", "figure", "gallery"}
+    assert rules(jobs) == {"attack", "purify", "measure", "probe", "table", "figure", "gallery", "usage"}
     assert all("/mine/" in output for rule, output in jobs if rule in ("attack", "purify", "measure", "probe"))
     workspace.run()
-    assert (workspace.path / f"{R}/purified/mine/pgd/all/seed-1.zarr.zip").exists()
+    assert (workspace.path / f"{R}/purified/mine/pgd/all/seed-1/{BLOCK}").exists()
     assert workspace.pending() == []
     workspace.edit("mine.py", "0.01 *", "0.02 *")
     jobs = workspace.pending()

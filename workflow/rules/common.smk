@@ -137,7 +137,8 @@ def noise(w):
 
 
 def attack_spec(w):
-    return {
+    batch = {"batch": config["batch"]} if config["attacks"][w.attack].get("batchwise") else {}
+    return batch | {
         "keys": keys(w),
         "attack": attack(w.attack),
         "classifier": classifier(w),

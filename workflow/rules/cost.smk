@@ -1,8 +1,9 @@
-# snakemake cost: hours before they are spent.
+# snakemake cost: hours before they are spent. And what was spent.
 
 
 localrules:
     cost,
+    usage,
 
 
 rule calibrate:
@@ -39,3 +40,20 @@ rule cost:
         spec={name: workload(name) for name in config["run"]},
     script:
         "../scripts/cost.py"
+
+
+rule usage:
+    """Memory and time that the jobs took which ask a network."""
+    input:
+        lambda w: computed(w.experiment),
+    output:
+        "results/{experiment}/usage.csv",
+    log:
+        "results/{experiment}/logs/usage.log",
+    conda:
+        CONDA_TABLES
+    params:
+        spec={},
+        code=code("usage"),
+    script:
+        "../scripts/usage.py"

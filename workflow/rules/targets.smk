@@ -303,4 +303,5 @@ def everything():
         wanted += [f"results/{name}/tables/{table}.csv" for table in chosen_ones(TABLES, name)]
         wanted += drawn(name, chosen_ones(SHOWN, name))
         wanted += [f"results/{name}/tables/findings.csv", f"results/{name}/comparison.html"]
+        wanted += [f"results/{name}/usage.csv"]
     return list(dict.fromkeys(wanted))

@@ -9,19 +9,29 @@ def held(path):
 
 def workload(name):
     """Jobs of an experiment, each with what it does, as purity.cost.table takes them."""
+    return list(planned(name).values())
+
+
+def computed(name):
+    """The stores that those jobs make."""
+    return list(planned(name))
+
+
+def planned(name):
+    """Those jobs by their stores: what two parts ask for is made once."""
     chosen = config["experiments"][name]
-    planned = {}  # by store: one that two parts ask for is made once
+    jobs = {}
 
     def plan(paths, **does):
         """does: of the whole stage, or of an image if it comes in blocks."""
         for path in paths:
             _, _, stage, purifier, *rest = Path(path).parts
             job = {"stage": stage, "purifier": purifier, "done": Path(path).exists()}
-            planned[path] = job | {k: n * held(path) if stage in BLOCKED else n for k, n in does.items()}
+            jobs[path] = job | {k: n * held(path) if stage in BLOCKED else n for k, n in does.items()}
             if stage == "adversarial":
-                planned[path]["attack"] = rest[0]
+                jobs[path]["attack"] = rest[0]
             if stage == "budget":
-                planned[path] |= {"purifier": None, "attack": purifier}
+                jobs[path] |= {"purifier": None, "attack": purifier}
 
     plan(crafted(name), images=1)
     plan(stage("purified", name), purifications=1 + chosen["fresh_draws"])
@@ -41,7 +51,7 @@ def workload(name):
         plan(spectra(name), purifications=part["images"] * part["points"])
     if part := chosen.get("fuzzy"):
         plan(judgings(name), purifications=part["judgings"])
-    return list(planned.values())
+    return jobs
 
 
 def measured_purifiers(name):
