@@ -125,8 +125,8 @@ def trail(path: str, known: dict[str, dict]) -> Iterator[str]:
     by_rule: dict[str, list[str]] = {}
     for file in sorted(behind, key=lambda file: (steps[file], file)):
         by_rule.setdefault(known[file]["rule"] if file in known else "given", []).append(file)
-    for rule, files in sorted(by_rule.items(), key=lambda item: max(steps[file] for file in item[1])):
-        yield from _paragraph(rule, files, known)
+    for rule in sorted(by_rule, key=lambda rule: (max(steps[file] for file in by_rule[rule]), rule == "given")):
+        yield from _paragraph(rule, by_rule[rule], known)
 
 
 def _paragraph(rule: str, files: list[str], known: dict[str, dict]) -> Iterator[str]:
