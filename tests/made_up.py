@@ -15,6 +15,12 @@ def keys(purifier: str, attack: str, knowledge: str, seed: int) -> dict:
     return {"purifier": purifier, "attack": attack, "knowledge": knowledge, "blind": attack in BLIND, "seed": seed}
 
 
+def features_apart(distance: float, n: int) -> dict:
+    """Features (n, 1) of a probe, moved so that the Fréchet distance from the clean ones is `distance`."""
+    clean = np.linspace(0, 1, n)[:, None]
+    return {"features": clean + np.sqrt(distance), "features_clean": clean}
+
+
 def experiment(attacked: dict, seeds: list[int], n: int = 6, features: bool = True, right: float = 0.6) -> dict:
     """What the stages of an experiment leave: lists of records by kind of stage.
 

@@ -45,8 +45,11 @@ def first_n_are_the_first_n(load, total):
     assert y.dtype == ids.dtype == np.int64 and len(x) == total and x.flags.c_contiguous
     for n in (1, total - 1, total, total + 5):
         equal(load(n), (x[:n], y[:n], ids[:n]))
-    equal(data.subset(*load(total - 1), total - 1), (x[:-1], y[:-1], ids[:-1]))
-    refusal(lambda: data.subset(*load(total + 1), total + 1), total + 1, total)
+    equal(data.subset(*load(total - 1), 0, total - 2), (x[:-1], y[:-1], ids[:-1]))
+    half = total // 2
+    blocks = [data.subset(x, y, ids, 0, half - 1), data.subset(x, y, ids, half, total - 1)]
+    equal(map(np.concatenate, zip(*blocks, strict=True)), (x, y, ids))
+    refusal(lambda: data.subset(*load(total + 1), 0, total), total + 1, total)
 
 
 # Digits.

@@ -17,7 +17,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
-from made_up import keys
+from made_up import features_apart, keys
 from matplotlib import get_cachedir
 from matplotlib.collections import LineCollection
 from matplotlib.colors import to_hex
@@ -84,7 +84,7 @@ def probes(strengths=None, seeds=(0, 1, 2), n=20, features=True, lost=0, robust=
                 "clean_fixed": hardness[seed] < recognised,
                 "clean_fresh": hardness[seed] < 0.9 * recognised,
             }
-            arrays |= {"frechet": generator.random(1)} if features else {}
+            arrays |= features_apart(generator.random(), n) if features else {}
             made.append(probe(purifier, t, seed, **arrays))
     swept = [p for p, ts in strengths.items() if len(ts) > 1]
     of_clean = ("alpha", "clean_fixed", "clean_fresh")

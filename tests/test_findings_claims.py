@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from made_up import keys
+from made_up import features_apart, keys
 from scipy.stats import norm
 from scipy.stats import t as student
 
@@ -774,7 +774,7 @@ ALPHAS = (0.1, 0.25, 0.35, 0.45, 0.55, 0.7, 0.9)
 HARDNESS = (np.arange(400) + 0.5) / 400
 
 
-def lawful(accuracies=None, clean=None, alphas=ALPHAS, **of_point) -> list[Record]:
+def lawful(accuracies=None, clean=None, alphas=ALPHAS, magnitude=None, frechet=None) -> list[Record]:
     """Purifiers along the sigmoid: each right about the images that are no harder than its accuracy."""
     accuracies = LAW(alphas) if accuracies is None else accuracies
     right = (LAW(0.0) if clean is None else clean) > HARDNESS
@@ -787,7 +787,8 @@ def lawful(accuracies=None, clean=None, alphas=ALPHAS, **of_point) -> list[Recor
             alpha=np.full(n, alpha),
             robust=accuracy > HARDNESS,
             clean_fixed=right,
-            **{name: np.full(n if name == "magnitude" else 1, values[j]) for name, values in of_point.items()},
+            **({"magnitude": np.full(n, magnitude[j])} if magnitude is not None else {}),
+            **(features_apart(frechet[j], n) if frechet is not None else {}),
         )
         for j, (alpha, accuracy) in enumerate(zip(alphas, accuracies, strict=True))
     ]
@@ -1012,8 +1013,8 @@ def every(seeds=(0, 1, 2), n=12) -> dict[str, list[Record]]:
         made["spectra"].append(Record(of, {when: g.random((3, 16)) for when in WHEN}))
         for t in (10, 100, 200, 700, 1000):
             arrays = {"alpha": g.random(n), "clean_fixed": right(n), "clean_fresh": right(n)}
-            attacked = {"robust": right(n), "magnitude": g.random(n), "frechet": g.random(1)} if t <= 200 else {}
-            made["probes"].append(Record(of | {"t": t}, arrays | attacked))
+            attacked = {"robust": right(n), "magnitude": g.random(n)} | features_apart(g.random(), n)
+            made["probes"].append(Record(of | {"t": t}, arrays | (attacked if t <= 200 else {})))
         made["judgings"] += [judging(right(10, n), attack, purifier, seed) for attack in ("clean", "pgd")]
         arrays = {"length": g.random(n), "threshold": g.random(n), "attack_length": g.random(n)}
         made["margins"].append(margin(right(n), purifier, seed, **arrays))

@@ -12,12 +12,18 @@ from purity.running import reporting
 ROOT = Path(__file__).parents[1]
 
 
-def job(tmp_path: Path, body: str, gpus: int = 0, **environment: str) -> tuple[int, str, str]:
+# The object that Snakemake gives a script, of a job without input and output.
+GIVEN = "S(log=[{log!r}], input=[], output={output}, params={{}}, threads=1, rule='some', resources=S(gpu={gpus}))"
+
+
+def job(
+    tmp_path: Path, body: str, gpus: int = 0, output: tuple[str, ...] = (), **environment: str
+) -> tuple[int, str, str]:
     """Exit status, stderr and log of a script with this body."""
     log = tmp_path / "logs/deep/job.log"
-    code = (
-        f"from purity.running import running\nwith running('the job', {str(log)!r}, gpus={gpus}) as job:\n    {body}\n"
-    )
+    given = GIVEN.format(log=str(log), gpus=gpus, output=output)
+    code = "from types import SimpleNamespace as S; from purity.running import running\n"
+    code += f"with running('the job', {given}) as job:\n    {body}\n"
     environment = {k: v for k, v in os.environ.items() if k != "SLURM_JOB_ID"} | environment
     done = subprocess.run(
         [sys.executable, "-c", code],

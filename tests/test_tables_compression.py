@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
-from made_up import keys
+from made_up import features_apart, keys
 
 from purity import stats
 from purity import tables_compression as tables
@@ -427,15 +427,15 @@ def predicting(accuracies, alphas, magnitudes=None, frechets=None, seeds=(0,)) -
         if magnitudes is not None:
             arrays |= {"magnitude": magnitudes[j] + wobble}
         if frechets is not None:
-            arrays |= {"frechet": [frechets[j]]}
+            arrays |= features_apart(frechets[j], 20)
         probes += [probe(f"p{j}", 10 * j, seed, **arrays) for seed in seeds]
     return probes
 
 
 def test_a_predictor_has_a_row_for_each_purifier_of_its_mean_and_the_accuracy():
     probes = [
-        probe("ddpm", 50, 0, alpha=[0.1, 0.3], magnitude=[1.0, 3.0], frechet=[5.0], robust=[1, 0]),
-        probe("ddpm", 50, 1, alpha=[0.2, 0.6], magnitude=[2.0, 2.0], frechet=[8.0], robust=[1, 1]),
+        probe("ddpm", 50, 0, alpha=[0.1, 0.3], magnitude=[1.0, 3.0], robust=[1, 0], **features_apart(5.0, 2)),
+        probe("ddpm", 50, 1, alpha=[0.2, 0.6], magnitude=[2.0, 2.0], robust=[1, 1], **features_apart(8.0, 2)),
         probe("gaussian", None, 0, alpha=[1.0, 1.0], magnitude=[2.0, 4.0], robust=[0, 0]),
         probe("unattacked", 9, 0, alpha=[1.0, 1.0], clean_fixed=[1, 1]),
     ]
@@ -496,7 +496,7 @@ def every(seeds: list[int]) -> dict[str, pd.DataFrame]:
             s,
             **{name: random(6) for name in ("alpha", "magnitude")},
             **{name: random(6) < 0.5 for name in ("robust", "clean_fixed", "clean_fresh")},
-            frechet=random(1),
+            **features_apart(random(1)[0], 6),
         )
         for p, s in of_each
         for t in (90, 10, 50)
