@@ -32,7 +32,7 @@ class Size:
             done = self._tried(first, compute)
             if done is None:
                 self.batch = max(1, len(first) // 2)
-                todo = [piece for part in (first, *todo) for piece in part.split(self.batch)]
+                todo = list(torch.cat((first, *todo)).split(self.batch))
             else:
                 yield first, done
 
