@@ -117,9 +117,9 @@ def load(paths: Paths, *names: str) -> tuple[np.ndarray, ...]:
 
 def _image_axis(array, path: Path) -> int | None:
     named = array.metadata.dimension_names
-    if named is None:
+    if named is None and array.ndim:  # zarr names no dimensions of a number
         raise ValueError(f"{path} is no block of images, yet is read as one of several")
-    return named.index("image") if "image" in named else None
+    return named.index("image") if named and "image" in named else None
 
 
 def _together(parts: list[tuple[np.ndarray, int | None]]) -> np.ndarray:

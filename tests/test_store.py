@@ -116,6 +116,158 @@ def test_saving_changes_neither_the_arrays_nor_the_spec(path):
     assert spec == {"keys": {"seed": 1}}
 
 
+# Blocks of images.
+
+AXES = {"varying": 1, "path_l2": 1, "path_time": None, "number": None}
+
+
+def of_images() -> dict[str, np.ndarray]:
+    """Arrays of 7 images, on the first axis, on another, on none."""
+    numbers = np.random.default_rng(3)
+    return {
+        "x": numbers.random((7, 3, 4), np.float32),
+        "right": numbers.random(7) < 0.5,
+        "varying": numbers.random((2, 7, 3), np.float32),
+        "path_l2": numbers.random((5, 7)),
+        "path_time": numbers.random(5),
+        "number": np.float64(2),
+        "ids": np.arange(7) * 6,
+    }
+
+
+def block(first: int, last: int) -> dict[str, np.ndarray]:
+    taken = np.arange(first, last + 1)
+    axes = {name: AXES.get(name, 0) for name in of_images()}
+    return {name: a if axes[name] is None else a.take(taken, axes[name]) for name, a in of_images().items()}
+
+
+def saved_blocks(folder: Path, *spans: tuple[int, int], keys: dict = SPEC["keys"]) -> list[Path]:
+    paths = [folder / f"images-{first:05d}-{last:05d}.zarr.zip" for first, last in spans]
+    for path, span in zip(paths, spans, strict=True):
+        store.save(path, {"keys": keys}, axes=AXES, **block(*span))
+    return paths
+
+
+@pytest.mark.parametrize("spans", [[(0, 6)], [(0, 3), (4, 6)], [(0, 2), (3, 5), (6, 6)], [(i, i) for i in range(7)]])
+def test_blocks_put_together_are_the_whole(spans, tmp_path):
+    paths = saved_blocks(tmp_path, *spans)
+    stored = store.Stored(paths)
+    assert set(stored) == set(of_images()) and stored.keyed == SPEC["keys"]
+    for name, wanted in of_images().items():
+        for found in (store.load(paths, name)[0], stored[name]):
+            assert (found.dtype, found.shape) == (wanted.dtype, wanted.shape), name
+            assert found.tobytes() == wanted.tobytes(), name
+
+
+def test_several_arrays_of_blocks_come_in_the_order_they_are_asked_for(tmp_path):
+    names = ("path_time", "varying", "x", "path_l2")
+    found = store.load(saved_blocks(tmp_path, (0, 3), (4, 6)), *names)
+    assert all(np.array_equal(a, of_images()[name]) for a, name in zip(found, names, strict=True))
+
+
+def test_images_are_in_the_order_of_the_paths(tmp_path):
+    paths = saved_blocks(tmp_path, (0, 2), (3, 3), (4, 6))
+    turned = [4, 5, 6, 3, 0, 1, 2]
+    for order in (reversed(paths), map(str, reversed(paths))):
+        x, varying, time_ = store.load(order, "x", "varying", "path_time")
+        assert np.array_equal(x, of_images()["x"][turned]) and np.array_equal(
+            varying, of_images()["varying"][:, turned]
+        )
+        assert np.array_equal(time_, of_images()["path_time"])
+
+
+def test_what_has_no_images_is_that_of_the_first_block(tmp_path):
+    paths = saved_blocks(tmp_path, (0, 2), (3, 6))
+    store.save(paths[1], SPEC, axes=AXES, **block(3, 6) | {"path_time": np.zeros(5)})
+    assert np.array_equal(store.load(paths, "path_time")[0], of_images()["path_time"])
+
+
+def test_axes_change_no_array_and_name_the_images_to_zarr(path):
+    store.save(path, SPEC, axes=AXES, **of_images())
+    with store._opened(path) as group:
+        named = {name: array.metadata.dimension_names for name, array in group.arrays()}
+    assert named["x"] == ("image", None, None) and named["right"] == ("image",)
+    assert named["varying"] == (None, "image", None) and named["path_time"] == (None,)
+    assert all(np.array_equal(store.load(path, name)[0], a) for name, a in of_images().items())
+
+
+@pytest.mark.parametrize("axes", [None, AXES])
+def test_one_store_alone_is_read_as_it_is_in_a_list_or_not(axes, path):
+    store.save(path, SPEC, axes=axes, **of_images())
+    for given in (path, str(path), [path], [str(path)], iter([path])):
+        assert np.array_equal(store.load(given, "varying")[0], of_images()["varying"])
+    for given in (path, str(path), [path]):
+        assert np.array_equal(store.Stored(given)["path_l2"], of_images()["path_l2"])
+
+
+@pytest.mark.parametrize("which", [0, 1, 2])
+def test_a_store_that_is_no_block_among_several_is_refused_by_name(which, tmp_path):
+    paths = saved_blocks(tmp_path, (0, 2), (3, 3), (4, 6))
+    store.save(paths[which], SPEC, **block(0, 2))
+    for read in (lambda: store.load(paths, "x"), lambda: store.Stored(paths)["path_time"]):
+        with pytest.raises(ValueError, match="no block") as error:
+            read()
+        assert str(paths[which]) in str(error.value)
+
+
+@pytest.mark.parametrize("which", [0, 1, 2])
+def test_a_damaged_or_missing_block_is_named(which, tmp_path):
+    paths = saved_blocks(tmp_path, (0, 2), (3, 3), (4, 6))
+    for damage in (lambda path: path.write_bytes(path.read_bytes()[:-1]), Path.unlink):
+        damage(paths[which])
+        for read in (lambda: store.load(paths, "x"), lambda: store.Stored(paths)["x"]):
+            with pytest.raises(ValueError) as error:
+                read()
+            said = str(error.value)
+            assert str(paths[which]) in said and "\n" not in said
+            assert not any(str(path) in said for path in paths if path != paths[which])
+
+
+def test_a_block_that_lacks_an_array_is_named(tmp_path):
+    paths = saved_blocks(tmp_path, (0, 2), (3, 6))
+    lacking = {name: array for name, array in block(3, 6).items() if name != "varying"}
+    store.save(paths[1], SPEC, axes=AXES, **lacking)
+    with pytest.raises(ValueError, match="varying") as error:
+        store.load(paths, "x", "varying")
+    assert str(paths[1]) in str(error.value)
+
+
+def test_blocks_are_read_when_they_are_asked_for_and_once(tmp_path):
+    paths = saved_blocks(tmp_path, (0, 2), (3, 6))
+    stored = store.Stored(paths)
+    x = stored["x"]
+    paths[1].unlink()
+    assert stored["x"] is x
+    with pytest.raises(ValueError, match="does not exist"):
+        stored["varying"]
+
+
+def test_gathered_are_stores_by_themselves_and_blocks_of_a_folder_as_one(tmp_path):
+    folders = {name: tmp_path / name for name in ("pgd/seed-0", "pgd/seed-1", "bpda/seed-0")}
+    spans = ([(0, 2), (3, 6)], [(0, 0), (1, 5), (6, 6)], [(0, 6)])
+    blocks = [saved_blocks(f, *s, keys={"of": n}) for (n, f), s in zip(folders.items(), spans, strict=True)]
+    alone = [tmp_path / "pgd/seed-0.zarr.zip", tmp_path / "pgd/seed-1.zarr.zip"]
+    for single in alone:
+        store.save(single, {"keys": {"of": single.name}}, **block(0, 1))
+    mixed = [*blocks[0], alone[0], alone[1], *blocks[1], *blocks[2]]
+    for paths in (mixed, [str(path) for path in mixed], iter(mixed)):
+        found = store.gathered(paths)
+        assert [stored.keyed["of"] for stored in found] == [
+            "pgd/seed-0",
+            "seed-0.zarr.zip",
+            "seed-1.zarr.zip",
+            "pgd/seed-1",
+            "bpda/seed-0",
+        ]
+        for stored in found:
+            wanted = block(0, 1) if stored.keyed["of"].endswith("zip") else of_images()
+            assert all(np.array_equal(stored[name], wanted[name]) for name in wanted)
+
+
+def test_gathered_of_nothing_is_nothing():
+    assert store.gathered([]) == []
+
+
 # Equal content, equal bytes.
 
 
