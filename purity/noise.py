@@ -174,14 +174,14 @@ class PublishedNoise(Noise):
         return torch.stack(rows).to(like)
 
 
-# Seeding by its name in the config: (base seed, ids of all images of the subset, in order) → ξ at draw 0.
-SEEDINGS: dict[str, Callable[[int, Tensor], Noise]] = {
-    "address": lambda seed, ids: Noise(seed, ids),
-    "s2": lambda seed, ids: PublishedNoise(seed, torch.arange(len(ids)), seed_of=seed_s2),
-    "s3": lambda seed, ids: PublishedNoise(seed, torch.arange(len(ids)), seed_of=seed_s3),
+# Seeding by its name in the config: (base seed, ids of a block's images, position of its first one) → ξ at draw 0.
+SEEDINGS: dict[str, Callable[..., Noise]] = {
+    "address": lambda seed, ids, first=0: Noise(seed, ids),
+    "s2": lambda seed, ids, first=0: PublishedNoise(seed, torch.arange(first, first + len(ids)), seed_of=seed_s2),
+    "s3": lambda seed, ids, first=0: PublishedNoise(seed, torch.arange(first, first + len(ids)), seed_of=seed_s3),
 }
 
 
 def of(spec: dict, ids: np.ndarray) -> Noise:
-    """ξ of a subset's images at draw 0, from the `noise` part of a spec: seed and seeding."""
-    return SEEDINGS[spec["seeding"]](spec["seed"], torch.from_numpy(ids))
+    """ξ of a block's images at draw 0, from the `noise` part of a spec: seed, seeding and, unless it is 0, first."""
+    return SEEDINGS[spec["seeding"]](spec["seed"], torch.from_numpy(ids), spec.get("first", 0))

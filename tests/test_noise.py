@@ -271,6 +271,13 @@ def test_seedings_of_the_config_reach_their_noise(seeding):
     assert torch.equal(xi.reverse(1, like), SEEDED[seeding](4, ids).reverse(1, like))
 
 
+@pytest.mark.parametrize("seeding", SEEDINGS)
+def test_blocks_of_an_experiments_images_meet_the_noise_that_they_meet_together(seeding):
+    spec, ids, like = {"seed": 4, "seeding": seeding}, np.arange(7) * 6, IMAGE.new_empty(7, 3, 5, 5)
+    parts = [of(spec | {"first": rows[0]}, ids[rows]).forward(1, like[rows]) for rows in ([0, 1, 2], [3, 4, 5], [6])]
+    assert torch.equal(torch.cat(parts), of(spec, ids).forward(1, like))
+
+
 def collisions(seeds: np.ndarray) -> tuple[int, int]:
     """How many addresses share their seed with another one, and how many seeds there are at all. Sorts in place."""
     seeds.sort()

@@ -133,7 +133,10 @@ def measured_in(w):
 
 
 def noise(w):
-    return {"seed": int(w.seed), "seeding": experiment(w)["seeding"]}
+    """The papers' seedings go by an image's position, hence by where its block begins; the project's own do not."""
+    said = {"seed": int(w.seed), "seeding": experiment(w)["seeding"]}
+    first = int(w.block.partition("-")[0]) if hasattr(w, "block") else 0
+    return said | ({"first": first} if first and said["seeding"] != "address" else {})
 
 
 def attack_spec(w):
