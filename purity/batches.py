@@ -7,10 +7,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from purity.devices import NO_MEMORY
 from purity.kept import Kept
 
 Part = dict[str, Tensor]  # arrays of a batch, one row for each of its images
-_NO_MEMORY = ("out of memory", "can't allocate memory", "ALLOC_FAILED")
 
 
 def blocks(n: int, size: int) -> Iterator[Tensor]:
@@ -50,7 +50,7 @@ class Size:
 
 
 def _no_memory(error: Exception) -> bool:
-    return isinstance(error, MemoryError | torch.OutOfMemoryError) or any(said in str(error) for said in _NO_MEMORY)
+    return isinstance(error, MemoryError | torch.OutOfMemoryError) or any(said in str(error) for said in NO_MEMORY)
 
 
 def _line(error: Exception) -> str:

@@ -10,6 +10,8 @@ from contextlib import contextmanager
 from itertools import takewhile
 from pathlib import Path
 
+NO_MEMORY = ("out of memory", "can't allocate memory", "ALLOC_FAILED")  # what torch's errors say then
+
 
 def visible() -> list[str]:
     """Names of this machine's CUDA devices: CUDA_VISIBLE_DEVICES up to an invalid entry, else nvidia-smi's count."""

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from purity import trail
-from purity.devices import claimed
+from purity.devices import NO_MEMORY, claimed
 from purity.kept import Kept
 
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # of glibc's malloc.h
@@ -68,7 +68,7 @@ def running(what: str, given) -> Iterator[Job]:
         kept.clear()
         logging.info("%s: done in %.1f s", what, usage["seconds"])
     except (ValueError, OSError, MemoryError, RuntimeError) as error:
-        if isinstance(error, RuntimeError) and "out of memory" not in str(error):
+        if isinstance(error, RuntimeError) and not any(said in str(error) for said in NO_MEMORY):
             raise
         first = (str(error) or type(error).__name__).splitlines()[0]
         hint = "; lower `batch` in the config" if isinstance(error, MemoryError | RuntimeError) else ""

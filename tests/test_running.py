@@ -1,5 +1,7 @@
 """A foreseeable failure is one line; a bug shows where it is."""
 
+import hashlib
+import json
 import os
 import subprocess
 import sys
@@ -53,7 +55,13 @@ def test_a_foreseeable_failure_is_one_line_on_stderr_and_a_traceback_in_the_log(
 
 
 @pytest.mark.parametrize(
-    "body", ["raise MemoryError()", "raise RuntimeError('CUDA out of memory. Tried to allocate 2 GiB')"]
+    "body",
+    [
+        "raise MemoryError()",
+        "raise RuntimeError('CUDA out of memory. Tried to allocate 2 GiB')",
+        "raise RuntimeError('DefaultCPUAllocator: can\\'t allocate memory: you tried to allocate 9 bytes')",
+        "raise RuntimeError('CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`')",
+    ],
 )
 def test_a_lack_of_memory_says_what_to_lower(body, tmp_path):
     status, stderr, log = job(tmp_path, body)
@@ -103,3 +111,30 @@ def test_progress_is_noted_no_more_often_than_asked_for(caplog):
         caplog.clear()
         list(reporting(range(1000), "the job", every=1000))
         assert len(caplog.records) == 2
+
+
+# What a job leaves.
+
+
+def writing(tmp_path: Path, body: str) -> tuple[str, Path, Path]:
+    """What a job does that keeps a batch, then `body`; its output, and where batches are kept."""
+    output = tmp_path / "out.txt"
+    keeping = f"import numpy as np; from pathlib import Path; job.kept.add(np.arange(2), {{'x': np.zeros(2)}}); out = Path({str(output)!r}); "
+    return keeping + body, output, Path(f"{output}.progress")
+
+
+def test_a_job_that_ends_leaves_its_output_and_a_record_and_no_progress(tmp_path):
+    body, output, progress = writing(tmp_path, "out.write_text('made'); assert len(list(job.kept.parts())) == 1")
+    status, stderr, _ = job(tmp_path, body, output=(str(output),))
+    assert (status, stderr) == (0, "") and output.read_text() == "made" and not progress.exists()
+    said = json.loads((tmp_path / "logs/deep/job.json").read_text())
+    assert said["outputs"] == {str(output): hashlib.sha256(b"made").hexdigest()}
+    assert (said["what"], said["rule"], said["inputs"]) == ("the job", "some", {})
+
+
+@pytest.mark.parametrize("error", ["ValueError('no')", "MemoryError()", "KeyError('a bug')", "KeyboardInterrupt()"])
+def test_a_job_that_fails_leaves_its_progress_and_no_record(error, tmp_path):
+    body, output, progress = writing(tmp_path, f"raise {error}")
+    status, _, _ = job(tmp_path, body, output=(str(output),))
+    assert status != 0 and len(list(progress.glob("*/rows-*"))) == 1
+    assert not (tmp_path / "logs/deep/job.json").exists()
