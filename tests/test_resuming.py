@@ -1,0 +1,199 @@
+"""A job that is killed loses a batch at the most, and what it leaves when it ends is what it would have left at once.
+
+The scripts of two rules run as Snakemake runs them, in processes that are killed with SIGKILL.
+"""
+
+import multiprocessing
+import os
+import pickle
+import random
+import runpy
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+
+from purity import attacks, data, models, noise, stages, store  # noqa: F401  a forked process has them at once
+
+ROOT = Path(__file__).parents[1]
+N, BATCH = 96, 2
+KEYS = {"purifier": "ddpm", "attack": "slow", "knowledge": "all", "blind": False, "seed": 0}
+CLASSIFIER = {"network": "purity.networks:cnn", "options": {"width": 8, "features": 16}}
+DIFFUSION = {"network": "purity.networks:unet", "options": {"width": 8, "embedding": 16}}
+DDPM = {"t": 30, "steps": 2, "sigma": "small", "clip": True, "forward": "one-step"}
+PURIFIER = {"name": "ddpm", "make": "purity.purifiers:ddpm", "options": DDPM, "diffusion": DIFFUSION}
+COMMON = {"keys": KEYS, "classifier": CLASSIFIER, "purifier": PURIFIER, "noise": {"seed": 0, "seeding": "address"}}
+PGD = {"epsilon": 0.1, "steps": 1, "relative_step": 0.4}
+SPECS = {
+    "attack": COMMON | {"attack": {"run": "test_resuming:noted", "options": PGD}},
+    "purify": COMMON | {"features": None, "fresh_draws": 4},
+}
+
+
+def noted(defence, x, y, xi, progress, **options):
+    """PGD that notes which images it begins with, where the environment says."""
+    with open(os.environ["NOTES"], "a") as notes:
+        notes.write(f"{' '.join(map(str, xi.ids.tolist()))}\n")
+    return attacks.pgd(defence, x, y, xi, progress, **options)
+
+
+class Named(dict):
+    """params: by name or by attribute."""
+
+    __getattr__ = dict.__getitem__
+
+
+class Files(list):
+    """input: all paths, and each by its name."""
+
+    def __init__(self, **paths):
+        super().__init__(path for value in paths.values() for path in (value if isinstance(value, list) else [value]))
+        vars(self).update(paths)
+
+
+class Job:
+    """A job of a rule in a folder of its own, as Snakemake would start it."""
+
+    def __init__(self, rule: str, given: dict, folder: Path, spec: dict | None = None, batch: int = BATCH):
+        self.rule, self.given, self.spec, self.batch = rule, given, spec or SPECS[rule], batch
+        self.output, self.log, self.notes = (folder / name for name in ("out.zarr.zip", "logs/job.log", "notes"))
+        folder.mkdir(exist_ok=True)
+
+    def work(self) -> None:
+        """In a process of its own."""
+        torch.set_num_threads(1)
+        os.environ["NOTES"] = str(self.notes)
+        snakemake = SimpleNamespace(
+            log=[str(self.log)],
+            input=Files(**self.given),
+            output=[str(self.output)],
+            params=Named(spec=self.spec, code="a digest"),
+            wildcards=SimpleNamespace(purifier="ddpm", attack="slow", knowledge="all", seed="0"),
+            resources=SimpleNamespace(batch=self.batch, gpu=0),
+            threads=1,
+            rule=self.rule,
+        )
+        runpy.run_path(str(ROOT / f"workflow/scripts/{self.rule}.py"), {"snakemake": snakemake})
+
+    def forked(self) -> multiprocessing.Process:
+        """Begun, with all libraries loaded."""
+        context = multiprocessing.get_context("forkserver")
+        context.set_forkserver_preload([__name__])
+        process = context.Process(target=self.work)
+        process.start()
+        return process
+
+    def started(self) -> subprocess.Popen:
+        """Begun, and with its libraries to load."""
+        code = f"import pickle; pickle.loads({pickle.dumps(self)!r}).work()"
+        paths = os.pathsep.join(map(str, (ROOT, Path(__file__).parent)))
+        return subprocess.Popen([sys.executable, "-c", code], env=os.environ | {"PYTHONPATH": paths})
+
+    def finished(self) -> bytes:
+        """What it leaves if nobody kills it."""
+        process = self.forked()
+        process.join()
+        assert process.exitcode == 0, self.log.read_text()
+        return self.output.read_bytes()
+
+    def kept(self) -> dict[str, bytes]:
+        """Files of batches that are done, of any key."""
+        return {path.name: path.read_bytes() for path in Path(f"{self.output}.progress").glob("*/rows-*")}
+
+    def begun(self) -> list[str]:
+        return self.notes.read_text().splitlines() if self.notes.exists() else []
+
+    def killed(self, more: int, later: float) -> None:
+        """Run until so many more batches are kept, and a moment later killed."""
+        before, process = len(self.kept()), self.forked()
+        names = Path(f"{self.output}.progress")
+        while process.is_alive() and len(list(names.glob("*/rows-*"))) < before + more:
+            time.sleep(0.002)
+        time.sleep(later)
+        process.kill()
+        process.join()
+        assert process.exitcode == -signal.SIGKILL, self.log.read_text()
+
+
+@pytest.fixture(scope="module")
+def given(tmp_path_factory, cnn, unet):
+    """Inputs of the rules: digits, digits with noise in place of an attack, weights."""
+    folder = tmp_path_factory.mktemp("given")
+    x, y, ids = data.digits("test", N)
+    noisy = (x + 0.1 * np.random.default_rng(0).standard_normal(x.shape)).clip(0, 1).astype(x.dtype)
+    paths = {
+        name: str(folder / name) for name in ("subset.zarr.zip", "noisy.zarr.zip", "g.safetensors", "e.safetensors")
+    }
+    subset, adversarial, g, e = paths.values()
+    store.save(subset, {}, axes={}, x=x, y=y, ids=ids)
+    store.save(adversarial, {}, axes={}, x=noisy, y=y, ids=ids)
+    models.save(cnn, g)
+    models.save(unet, e)
+    of_attack = {"subset": [subset], "classifier": [g], "diffusion": [e]}
+    return {"attack": of_attack, "purify": of_attack | {"adversarial": adversarial, "features": []}}
+
+
+@pytest.fixture(scope="module")
+def undisturbed(given, tmp_path_factory):
+    """What the jobs leave that nobody kills."""
+    made = {}
+    for rule in SPECS:
+        job = Job(rule, given[rule], tmp_path_factory.mktemp(rule))
+        made[rule] = job.finished()
+        assert not Path(f"{job.output}.progress").exists() and job.log.with_suffix(".json").exists()
+    return made
+
+
+@pytest.mark.parametrize(("rule", "kills"), [("attack", 14), ("purify", 6)])
+def test_a_job_killed_again_and_again_leaves_the_bytes_of_one_that_was_not(rule, kills, given, undisturbed, tmp_path):
+    """Three times in its start-up; else after none, one or two more batches, at any moment of the next few."""
+    chosen, job = random.Random(rule), Job(rule, given[rule], tmp_path)
+    for kill in range(kills):
+        before = job.kept()
+        if kill < 3:
+            starting = job.started()
+            time.sleep(chosen.uniform(0, 2))
+            starting.kill()
+            assert starting.wait() == -signal.SIGKILL
+        else:
+            job.killed(more=chosen.randrange(3), later=chosen.uniform(0, 0.1))
+        after = job.kept()
+        assert before.items() <= after.items() and not job.output.exists()
+        if rule == "attack":  # a batch begins only if all that began before are there, but one for each kill
+            assert len(job.begun()) <= len(after) + kill + 1
+    there, begun = BATCH * len(job.kept()), len(job.begun())
+    assert 0 < there < N
+    assert job.finished() == undisturbed[rule]
+    assert f"{there} of {N} images are there" in job.log.read_text()
+    assert not Path(f"{job.output}.progress").exists()
+    if rule == "attack":
+        assert len(job.begun()) - begun == (N - there) / BATCH and len(set(job.begun())) == N / BATCH
+
+
+def test_a_job_of_another_spec_takes_nothing_from_one_that_was_killed(given, tmp_path):
+    job = Job("attack", given["attack"], tmp_path / "a", batch=8)
+    job.killed(more=3, later=0)
+    spec = SPECS["attack"] | {"attack": {"run": "test_resuming:noted", "options": PGD | {"epsilon": 0.05}}}
+    changed, undisturbed_one = (Job("attack", given["attack"], tmp_path / name, spec, batch=8) for name in ("a", "b"))
+    begun = len(changed.begun())
+    assert changed.finished() == undisturbed_one.finished()
+    assert "are there" not in changed.log.read_text() and len(changed.begun()) - begun == N / 8
+    assert not Path(f"{changed.output}.progress").exists()  # of the first one neither
+
+
+def test_a_job_of_another_input_takes_nothing_from_one_that_was_killed(given, tmp_path):
+    """The paths are the same, the images are not."""
+    mine = {**given["attack"], "subset": str(tmp_path / "subset.zarr.zip")}
+    x, y, ids = store.load(given["attack"]["subset"], "x", "y", "ids")
+    store.save(mine["subset"], {}, axes={}, x=x, y=y, ids=ids)
+    job = Job("attack", mine, tmp_path / "a", batch=8)
+    job.killed(more=3, later=0)
+    store.save(mine["subset"], {}, axes={}, x=x[::-1], y=y[::-1], ids=ids)
+    assert job.finished() == Job("attack", mine, tmp_path / "b", batch=8).finished()
+    assert "are there" not in job.log.read_text()
