@@ -7,6 +7,7 @@ kept: where those that take hours keep the batches that are done (purity.kept).
 Those that come in blocks say on which axis of an array the images are, if not the first: <STAGE>_AXES.
 """
 
+import logging
 from collections.abc import Callable
 
 import numpy as np
@@ -47,6 +48,7 @@ def attack(
     images, labels = torch.from_numpy(x), torch.from_numpy(y)
 
     def crafted(rows: Tensor) -> Part:
+        logging.info("images %d to %d of %d", rows[0] + 1, rows[-1] + 1, len(x))
         xs, ys, noise = images[rows].to(device), labels[rows].to(device), xi.rows(rows)
         defence = None
         if classify is not None:

@@ -68,7 +68,10 @@ def surroundings() -> dict:
 
 
 def usage(made: Iterable[dict]) -> list[dict]:
-    """What jobs took, a row for each record: memory at its most, images that networks saw, time for each of them."""
+    """What jobs took, a row for each record: memory at its most, images that networks saw, time for each of them.
+
+    Of the process that finished: a job that went on where another was killed counts its own part.
+    """
     rows = []
     for said in made:
         evaluations = said["evaluations"].get("diffusion", 0)
