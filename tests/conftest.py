@@ -2,6 +2,7 @@
 
 import copy
 
+import fake_gpus
 import pytest
 import torch
 from torch.nn import functional as F
@@ -70,4 +71,21 @@ def finished(tmp_path_factory):
     """The tiny experiment, run to its end once. Tests that change something work on a copy."""
     workspace = Workspace.fresh(tmp_path_factory.mktemp("tiny") / "finished")
     workspace.run()
+    return workspace
+
+
+@pytest.fixture(scope="session")
+def trained(tmp_path_factory):
+    """The tiny experiment on fake devices, with all that its attacks need."""
+    workspace = fake_gpus.fake(Workspace.fresh(tmp_path_factory.mktemp("gpus") / "trained"))
+    workspace.run("--until", "subset", "train_classifier", "train_diffusion", CUDA_VISIBLE_DEVICES="0,1")
+    return workspace
+
+
+@pytest.fixture(scope="session")
+def on_four_devices(trained, tmp_path_factory):
+    """The attacks of the tiny experiment, made on this machine as if it had four devices, and what it printed."""
+    workspace = trained.copy(tmp_path_factory.mktemp("gpus") / "local")
+    devices = {"CUDA_VISIBLE_DEVICES": "0,1,2,3", "TMPDIR": str(workspace.path)}
+    workspace.run("--cores", "4", "--resources", "gpu=4", "--until", "attack", **devices)
     return workspace

@@ -37,7 +37,8 @@ class Workspace:
         return Workspace(path)
 
     def start(self, *arguments: str, **environment: str) -> subprocess.Popen:
-        command = [sys.executable, "-m", "snakemake", "--cores", "2", "--nocolor", *arguments]
+        cores = [] if {"--cores", "--workflow-profile"} & {*arguments} else ["--cores", "2"]
+        command = [sys.executable, "-m", "snakemake", *cores, "--nocolor", *arguments]
         environment = {**os.environ, "PYTHONPATH": "", **environment}
         pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
         return subprocess.Popen(command, cwd=self.path, env=environment, start_new_session=True, **pipes)
@@ -55,6 +56,10 @@ class Workspace:
         jobs = re.findall(r"^(?:local)?rule (\w+):\n((?:    .*\n)*)", printed, re.MULTILINE)
         outputs = [(rule, re.search(r"    output: ([^,\n]+)", body)) for rule, body in jobs]
         return sorted((rule, output[1]) for rule, output in outputs if output)
+
+    def outputs(self, rule: str) -> list[str]:
+        """First outputs of all jobs of a rule, done or not."""
+        return [output for of, output in self.pending("--forceall") if of == rule]
 
     def done(self, printed: str) -> list[str]:
         """Rules of the jobs that a real run has started."""
