@@ -12,6 +12,7 @@ from pathlib import Path
 PACKAGES = "slurmctld slurmd slurm-client munge"  # of Debian and Ubuntu
 PROGRAMS = ("munged", "slurmctld", "slurmd", "sbatch", "srun", "squeue", "scancel", "scontrol", "sinfo")
 ETC = Path("/etc/slurm")  # SLURM_CONF would not do: the executor's job step does not pass it on
+MARK = "PURITY_TEST_CLUSTER"
 
 CONF = """
 ClusterName=purity
@@ -95,9 +96,10 @@ class Cluster:
     nodes: tuple[str, ...] = ("vn1", "vn2")
 
     def __init__(self, folder: Path, partition: str):
-        self.folder, self.partition = folder, partition
+        self.folder, self.partition = folder.resolve(), partition
         self.daemons: dict[str, subprocess.Popen] = {}
         self.linked: list[Path] = []
+        self.environment = {MARK: str(folder)}  # for whoever submits jobs
 
     def __enter__(self) -> "Cluster":
         try:
@@ -119,13 +121,10 @@ class Cluster:
         return self
 
     def __exit__(self, *_) -> None:
-        if "slurmctld" in self.daemons:
-            subprocess.run(["scancel", "--full", "--user=root"], capture_output=True, timeout=30)
-            for name in [*self.nodes, "slurmctld", "munged"]:
-                self._stop(name)
-        elif "munged" in self.daemons:
-            self._stop("munged")
-        self._end_steps()
+        for name in (*self.nodes, "slurmctld", "munged"):
+            self._stop(name)
+        for pid in self._left():
+            os.kill(pid, signal.SIGKILL)
         for path in self.linked:
             path.unlink() if path.is_symlink() else path.rmdir()
 
@@ -185,11 +184,15 @@ class Cluster:
                 daemon.kill()
                 daemon.wait()
 
-    def _end_steps(self) -> None:
-        """Steps that outlive their node's daemon, with what they run."""
-        sessions = set()
-        for pid, name in processes().items():
-            if name.startswith("slurmstepd"):
-                sessions.add(pid)
-        for pid in sessions:
-            os.kill(pid, signal.SIGKILL)
+    def _left(self) -> list[int]:
+        """Steps outlive their node's daemon, in its folder, and so do their jobs, with what this cluster's submitter
+        had in his environment."""
+        mark, left = f"{MARK}={self.folder}".encode(), []
+        for pid in processes():
+            process = Path("/proc") / str(pid)
+            try:
+                if process.joinpath("cwd").readlink() == self.folder or mark in process.joinpath("environ").read_bytes():
+                    left.append(pid)
+            except OSError:
+                continue  # has just ended
+        return left
