@@ -5,7 +5,7 @@ from itertools import pairwise
 
 from workspace import Workspace
 
-# Put after purity/devices.py in a workspace. An attack notes the device it was given, works on the CPU, and holds the
+# Put after purity/devices.py of a workspace. An attack notes the device it was given, works on the CPU, and holds the
 # device until four of them have been seen at work: else a short one is over before another has begun. One whose name
 # is among faults/ fails, or hangs at its first attempt.
 FAKE = '''
@@ -18,8 +18,8 @@ given = claimed
 
 
 @contextmanager
-def claimed(gpus: int) -> Iterator[str]:
-    with given(gpus):
+def claimed(gpus: int, *rest) -> Iterator[str]:
+    with given(gpus, *rest):
         job = getattr(__main__, "snakemake", None)
         if not gpus or job.rule != "attack":
             yield "cpu"

@@ -80,14 +80,12 @@ def processes() -> dict[int, str]:
     return found
 
 
-def until(true: Callable, seconds: float = 60):
-    """What `true` returns once it is true."""
+def until(what: str, true: Callable[[], bool], seconds: float = 60) -> None:
     deadline = time.monotonic() + seconds
-    while not (value := true()):
+    while not true():
         if time.monotonic() > deadline:
-            raise TimeoutError(f"waited {seconds} s for {true.__name__}")
-        time.sleep(0.1)
-    return value
+            raise TimeoutError(f"waited {seconds:.0f} s until {what}")
+        time.sleep(0.2)
 
 
 class Cluster:
@@ -110,11 +108,11 @@ class Cluster:
             named = [f"--{kind}-file={self.folder}/munge.{kind}" for kind in ("key", "pid", "log", "seed")]
             # --force: the folder is the tests' own, and closed to others
             self._start("munged", "--foreground", "--force", f"--socket={self.folder}/munge.socket", *named)
-            until((self.folder / "munge.socket").exists)
+            until("munged listens", (self.folder / "munge.socket").exists)
             self._start("slurmctld", "-D", "-c")
             for node in self.nodes:
                 self.start(node)
-            until(self.idle)
+            until(f"both nodes are idle; see {self.folder}", self.idle)
         except BaseException:
             self.__exit__()
             raise

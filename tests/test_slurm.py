@@ -3,6 +3,7 @@
 One run for all: of its attacks one is cancelled, one overstays its time, one loses its node and one fails.
 """
 
+import re
 import subprocess
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -49,7 +50,7 @@ def run(cluster, trained, tmp_path_factory):
     for output in hanging:
         fake_gpus.fail(workspace, output, "hang")
 
-    def all_hang():
+    def hung():
         return [note for note in fake_gpus.notes(workspace) if note["output"] in hanging]
 
     profile = ("--workflow-profile", "profiles/slurm", "--slurm-init-seconds-before-status-checks", "2")
@@ -57,15 +58,15 @@ def run(cluster, trained, tmp_path_factory):
     with ThreadPoolExecutor() as pool:
         printing = pool.submit(process.communicate)
         try:
-            hung = until(lambda: len(all_hang()) == 3 and all_hang(), 180)
-            nodes = [note["node"] for note in hung]
-            hung.sort(key=lambda note: nodes.count(note["node"]))  # the first of them is alone on its node
-            bereft, cancelled, late = hung
+            until("three jobs hang", lambda: len(hung()) == 3, 180)
+            nodes = [note["node"] for note in hung()]
+            # two of three are on one node: it stays
+            bereft, cancelled, late = sorted(hung(), key=lambda note: nodes.count(note["node"]))
             subprocess.run(["scancel", cancelled["slurm"]], check=True)
             # as if its time had run out; SLURM counts in minutes
             subprocess.run(["scontrol", "update", f"JobId={late['slurm']}", "EndTime=now"], check=True)
             cluster.kill(bereft["node"])
-            until(lambda: cluster.jobs()[bereft["slurm"]]["JobState"] == "PENDING", 120)
+            until("it is requeued", lambda: cluster.jobs()[bereft["slurm"]]["JobState"] == "PENDING", 120)
             # SLURM lets a requeued job wait for two minutes, in case the node comes back
             subprocess.run(["scontrol", "update", f"JobId={bereft['slurm']}", "StartTime=now"], check=True)
             printed = printing.result(timeout=300)[0]
@@ -100,12 +101,14 @@ def test_what_the_profile_asks_for_reaches_slurm(run):
 
 
 def test_a_failing_job_is_tried_again_and_reported_with_its_log(run):
-    assert len(run.attempts(run.broken)) == 1 + PROFILE["retries"]
-    assert all(run.jobs[attempt["slurm"]]["JobState"] == "FAILED" for attempt in run.attempts(run.broken))
-    block = run.printed.rpartition("Error in rule attack:")[2]
-    assert f"output: {run.broken}" in block
-    assert run.broken.replace("adversarial", "logs/adversarial").replace(".zarr.zip", ".log") in block
-    assert "broken for the test" in block
+    attempts = [attempt["slurm"] for attempt in run.attempts(run.broken)]
+    assert [run.jobs[job]["JobState"] for job in attempts] == ["FAILED"] * (1 + PROFILE["retries"])
+    for job in attempts:
+        (reported,) = [b for b in run.printed.split("Error in rule attack:") if f"external_jobid: {job}\n" in b]
+        assert f"output: {run.broken}\n" in reported
+        (log,) = re.findall(r"^ +log: ([^,\n]+\.log),", reported, re.MULTILINE)
+        assert f"Logfile {log}:" in reported and "ValueError: broken for the test" in reported
+    assert (run.workspace.path / log).read_text() in reported  # of the last attempt, with the traceback
     assert run.workspace.pending("--until", "attack") == [("attack", run.broken)]
 
 
