@@ -8,7 +8,7 @@ from workspace import Workspace
 # Put after purity/devices.py of a workspace. An attack notes the device it was given, works on the CPU, and holds the
 # device until four of them have been seen at work: else a short one is over before another has begun. One whose name
 # is among faults/ fails, or hangs at its first attempt.
-FAKE = '''
+FAKE = """
 
 import json
 
@@ -49,7 +49,7 @@ def _fault(file: Path) -> None:
         time.sleep(600)
     elif kind == "fail":
         raise ValueError("broken for the test")
-'''
+"""
 
 
 def fake(workspace: Workspace) -> Workspace:

@@ -189,8 +189,9 @@ class Cluster:
         for pid in processes():
             process = Path("/proc") / str(pid)
             try:
-                if process.joinpath("cwd").readlink() == self.folder or mark in process.joinpath("environ").read_bytes():
-                    left.append(pid)
+                here, environment = (process / "cwd").readlink() == self.folder, (process / "environ").read_bytes()
             except OSError:
                 continue  # has just ended
+            if here or mark in environment:
+                left.append(pid)
         return left
