@@ -15,6 +15,9 @@ import yaml
 from slurm import Cluster, missing, until
 from workspace import ROOT, Workspace
 
+WHY = missing()
+pytestmark = pytest.mark.skipif(WHY is not None, reason=f"no SLURM to test with: {WHY}")
+
 PROFILE = yaml.safe_load((ROOT / "profiles/slurm/config.yaml").read_text())
 
 
@@ -36,8 +39,6 @@ class Run:
 
 @pytest.fixture(scope="module")
 def cluster(tmp_path_factory):
-    if why := missing():
-        pytest.skip(f"no SLURM to test with: {why}")
     with Cluster(tmp_path_factory.mktemp("slurm"), PROFILE["default-resources"]["slurm_partition"]) as running:
         yield running
 
