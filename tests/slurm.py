@@ -61,8 +61,9 @@ def missing() -> str | None:
         return f"{', '.join(lacking)} not installed; on Debian or Ubuntu: apt-get install {PACKAGES}"
     if os.geteuid() != 0:
         return "starting a SLURM needs root"
-    if any((ETC / name).exists() for name in ("slurm.conf", "gres.conf")):
-        return f"{ETC} has a configuration already, which is left alone"
+    for name in ("slurm.conf", "gres.conf"):
+        if os.path.lexists(ETC / name):
+            return f"{ETC / name} is there already and is left alone"
     if any(name == "slurmctld" for name in processes().values()):
         return "a slurmctld runs already, which is left alone"
     return None
@@ -154,7 +155,7 @@ class Cluster:
             nodes.append(NODE.format(name=node, host=host, port=17001 + i))
             devices = [self.folder / f"dev/nvidia{2 * i + k}" for k in range(2)]
             for device in devices:
-                os.mknod(device, 0o666 | 0o020000, os.makedev(1, 3))  # /dev/null by another name
+                device.symlink_to("/dev/null")  # SLURM wants a character device
             gres.append(f"NodeName={node} Name=gpu File={self.folder}/dev/nvidia[{2 * i}-{2 * i + 1}]")
         conf = [CONF.strip().format(host=host, folder=self.folder), *nodes, PARTITION.format(name=self.partition)]
         (self.folder / "slurm.conf").write_text("\n".join(conf) + "\n")

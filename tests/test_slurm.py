@@ -15,8 +15,8 @@ import yaml
 from slurm import Cluster, missing, until
 from workspace import ROOT, Workspace
 
-WHY = missing()
-pytestmark = pytest.mark.skipif(WHY is not None, reason=f"no SLURM to test with: {WHY}")
+if why := missing():
+    pytest.skip(f"no SLURM to test with: {why}", allow_module_level=True)
 
 PROFILE = yaml.safe_load((ROOT / "profiles/slurm/config.yaml").read_text())
 
@@ -59,7 +59,7 @@ def run(cluster, trained, tmp_path_factory):
     with ThreadPoolExecutor() as pool:
         printing = pool.submit(process.communicate)
         try:
-            until("three jobs hang", lambda: len(hung()) == 3, 180)
+            until("three jobs hang", lambda: len(hung()) == 3, 300)
             nodes = [note["node"] for note in hung()]
             # two of three are on one node: it stays
             bereft, cancelled, late = sorted(hung(), key=lambda note: nodes.count(note["node"]))
@@ -72,7 +72,7 @@ def run(cluster, trained, tmp_path_factory):
             subprocess.run(["scontrol", "update", f"JobId={bereft['slurm']}", "StartTime=now"], check=True)
             printed = printing.result(timeout=300)[0]
         finally:
-            process.terminate()
+            process.kill()  # terminated, it would wait for its jobs
     faulty = {"cancelled": cancelled["output"], "late": late["output"], "bereft": bereft["output"], "broken": broken}
     return Run(workspace, printed, cluster.jobs(), **faulty)
 
