@@ -176,7 +176,7 @@ def blocks(folder, name, images=None):
 
 def laid(name, kind, *rest):
     """Where a stage of an experiment is: one store, or its blocks."""
-    folder = "/".join(["results", name, kind, *rest])
+    folder = Path("results", name, kind, *rest)
     return blocks(folder, name) if kind in BLOCKED else [f"{folder}.zarr.zip"]
 
 
