@@ -4,8 +4,8 @@
 #   train ────┴───────────┘
 #
 # results/<experiment>/adversarial/<purifier>/<attack>/<knowledge>/seed-<s>/images-<first>-<last>.zarr.zip, and so on: a
-# path says what is in it. What a result depends on is in the params of its rule: its part of the config (spec) and a digest of the code
-# it can reach (code), see workflow/rules/common.smk.
+# path says what is in it. What a result depends on is in the params of its rule: its part of the config (spec) and a
+# digest of the code it can reach (code), see workflow/rules/common.smk.
 
 from snakemake.utils import min_version
 

@@ -15,9 +15,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from purity import schedules
+from purity.defence import Classifier
+from purity.denoiser import Network
 
-Network = Callable[[Tensor, Tensor], Tensor]
-Classifier = Callable[[Tensor], Tensor]
 Draw = Callable[[], Tensor]  # N(0, 1) in the shape of the batch, new at every call
 
 
