@@ -1,7 +1,7 @@
 """The defended classifier g(f_ξ(x)) as an attacker meets it: which ξ he sees is what he knows.
 
-Draw 0 is the ξ of the base seed: `fixed`. Draws 1, 2, … are fresh ones nobody attacked. Attackers who do not know
-(part of) ξ see draws from ATTACKER on, another one for every gradient.
+Draw 0 is the ξ of the base seed: `fixed`. Draws 1, 2, … are fresh ones nobody attacked. What attackers do not know of ξ
+they see at draws from ATTACKER on, another one for every gradient.
 """
 
 from collections.abc import Callable
@@ -18,27 +18,34 @@ Classifier = Callable[[Tensor], Tensor]
 
 FIXED = 0
 
-# Attack draw k → (forward draw, reverse draw).
-KNOWLEDGE: dict[str, Callable[[int], tuple[int, int]]] = {
-    "none": lambda k: (ATTACKER + k, ATTACKER + k),
-    "all": lambda k: (FIXED, FIXED),
-    "forward": lambda k: (FIXED, ATTACKER + k),
-    "reverse": lambda k: (ATTACKER + k, FIXED),
+Draw = int | Tensor  # for all rows, or (B,) one a row
+
+# Draw of what is not known → (forward draw, reverse draw): what is known is that of the fixed ξ, in attack and judging.
+KNOWLEDGE: dict[str, Callable[[Draw], tuple[Draw, Draw]]] = {
+    "none": lambda draw: (draw, draw),
+    "all": lambda draw: (FIXED, FIXED),
+    "forward": lambda draw: (FIXED, draw),
+    "reverse": lambda draw: (draw, FIXED),
 }
+PARTLY = ("forward", "reverse")  # neither nothing nor all
 
 
 @dataclass(frozen=True)
 class Defence:
-    """classify: images in [0, 1] (B, C, H, W) → logits (B, K). purify: f(x, ξ). xi: ξ of these rows at draw 0."""
+    """classify: images in [0, 1] (B, C, H, W) → logits (B, K). purify: f(x, ξ). xi: ξ of these rows at draw 0.
+
+    first: the attacker's draws begin there, for all rows or (B,) for each.
+    """
 
     classify: Classifier
     purify: Purifier
     xi: Noise
     knowledge: str = "all"
+    first: Draw = ATTACKER
 
     def __call__(self, x: Tensor, k: int = 0) -> Tensor:
         """Logits (B, K) as the attacker computes them at his k-th draw."""
-        return self.classify(self.purify(x, self.xi.at(*KNOWLEDGE[self.knowledge](k))))
+        return self.classify(self.purify(x, self.xi.at(*KNOWLEDGE[self.knowledge](self.first + k))))
 
     def gradient(self, x: Tensor, y: Tensor, k: int = 0) -> Tensor:
         """∇ₓ L[g(f_ξ(x)), y] at draw k (eq. 8), L = cross-entropy summed over the batch: rows stay independent."""
@@ -52,7 +59,8 @@ class Defence:
 
     def rows(self, index: Tensor) -> "Defence":
         """The defence of some of the images; their ξ goes with them."""
-        return replace(self, xi=self.xi.rows(index))
+        first = self.first[index] if isinstance(self.first, Tensor) else self.first
+        return replace(self, xi=self.xi.rows(index), first=first)
 
 
 class _Identity(torch.autograd.Function):

@@ -15,7 +15,7 @@ import pandas as pd
 
 from purity import fuzzy, stats, tables_compression, tables_earlier
 from purity.metrics import correlation
-from purity.tables import ATTACKED, Record, grouped
+from purity.tables import ATTACKED, JUDGED, Record, grouped
 
 # Records by kind of stage, as workflow/rules/targets.smk names them (a kind may be missing); `law`: the fit to probes.
 Evidence = Mapping[str, list[Record] | pd.DataFrame]
@@ -163,7 +163,7 @@ def _against_eot(knowledge: str) -> Callable[[Evidence], Iterator[Found]]:
 
     def evidence(e: Evidence) -> Iterator[Found]:
         attacks = _attacks(e)
-        name = "correct_fixed" if knowledge == "all" else "correct_varying"
+        _, name = JUDGED[knowledge]
         for (purifier, attack, of), members in attacks.items():
             eot = attacks.get((purifier, f"{attack}-eot", "none"))
             if of == knowledge and eot:
@@ -178,7 +178,7 @@ def _bpda(e: Evidence) -> Iterator[Found]:
     for (purifier, attack, knowledge), members in attacks.items():
         full = attacks.get((purifier, attack.replace("bpda", "pgd", 1), knowledge))
         if attack.startswith("bpda") and full:
-            name = "correct_varying" if knowledge == "none" else "correct_fixed"
+            _, name = JUDGED[knowledge]
             case = f"{purifier}, {attack}, knows {knowledge}"
             yield _mean(case, _per_image(members, name) - _per_image(full, name))
 

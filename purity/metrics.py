@@ -151,7 +151,8 @@ def judged(
     """Measures of one attack on one purifier, per image: distances to x₀ of x and of f_ξ(x), α, outcomes.
 
     purified, anchor: what purity.stages.purify_and_judge made of x and of x₀ under the same ξ. correct_fixed (n,) and
-    correct_varying (R, n) are bool. With features also frechet_before and frechet_after (1,), to those of x₀.
+    correct_varying (R, n) are bool, so is correct_partly (R, n), there if the attacker knew a part of ξ. With features
+    also frechet_before and frechet_after (1,), to those of x₀.
     """
     fixed = purified["fixed"]
     measures = {
@@ -165,6 +166,8 @@ def judged(
         "correct_fixed": purified["fixed_logits"].argmax(axis=1) == y,
         "correct_varying": purified["varying_logits"].argmax(axis=2) == y,
     }
+    if "partly_logits" in purified:
+        measures["correct_partly"] = purified["partly_logits"].argmax(axis=2) == y
     if "features_before" in purified:
         clean = anchor["features_before"]
         for when in ("before", "after"):

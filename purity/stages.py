@@ -16,7 +16,7 @@ from torch import Tensor
 
 from purity import purifiers
 from purity.batches import Kept, Part, in_batches
-from purity.defence import FIXED, Classifier, Defence
+from purity.defence import FIXED, KNOWLEDGE, PARTLY, Classifier, Defence
 from purity.geometry import BALLS, l2_norm, linf_norm
 from purity.noise import Noise
 from purity.purifiers import Purifier
@@ -61,7 +61,7 @@ def attack(
     return in_batches(len(x), batch, crafted, kept)["x"]
 
 
-PURIFY_AXES = {"varying": 1, "varying_logits": 1, "path_l2": 1, "path_linf": 1, "path_time": None}
+PURIFY_AXES = {"varying": 1, "varying_logits": 1, "partly_logits": 1, "path_l2": 1, "path_linf": 1, "path_time": None}
 
 
 @torch.no_grad()
@@ -75,6 +75,7 @@ def purify_and_judge(
     name: str,
     fresh_draws: int,
     batch: int,
+    knowledge: str = "none",
     features: Features | None = None,
     device: str = "cpu",
     progress=iter,
@@ -82,23 +83,26 @@ def purify_and_judge(
 ) -> Arrays:
     """x purified and classified under the fixed ξ (draw 0) and under `fresh_draws` others (1, 2, …).
 
-    Returns fixed (n, C, H, W), fixed_logits (n, K), varying (R, n, C, H, W), varying_logits (R, n, K); the way from x
-    to `fixed` as path_time (S,), path_l2 and path_linf (S, n), distances to x0; and, by `features` or else the
+    Returns fixed (n, C, H, W), fixed_logits (n, K), varying (R, n, C, H, W), varying_logits (R, n, K); of an attack by
+    one who knows a part of ξ also partly_logits (R, n, K), with that part fixed and the rest fresh; the way from x to
+    `fixed` as path_time (S,), path_l2 and path_linf (S, n), distances to x0; and, by `features` or else the
     classifier's method of that name, features_before and features_after (n, F) of x and `fixed`.
     """
     features = features or getattr(classify, "features", None)
     clean, images, maker = torch.from_numpy(x0), torch.from_numpy(x), f"purifier '{name}'"
+    fresh = range(FIXED + 1, FIXED + 1 + fresh_draws)
 
     def judged(rows: Tensor) -> Part:
         x0s, xs, noise = clean[rows].to(device), images[rows].to(device), xi.rows(rows)
         part = _path(x0s, xs, noise.at(FIXED), purify)
         part["fixed"] = purifiers.check(part["fixed"], xs, maker)
         part["fixed_logits"] = classify(part["fixed"])
-        varying = [
-            purifiers.check(purify(xs, noise.at(draw)), xs, maker) for draw in range(FIXED + 1, FIXED + 1 + fresh_draws)
-        ]
+        varying = [purifiers.check(purify(xs, noise.at(draw)), xs, maker) for draw in fresh]
         part["varying"] = torch.stack(varying, dim=1)
         part["varying_logits"] = torch.stack([classify(v) for v in varying], dim=1)
+        if knowledge in PARTLY:
+            partly = [classify(purify(xs, noise.at(*KNOWLEDGE[knowledge](draw)))) for draw in fresh]
+            part["partly_logits"] = torch.stack(partly, dim=1)
         if features is not None:
             part["features_before"], part["features_after"] = features(xs), features(part["fixed"])
         return part

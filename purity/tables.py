@@ -59,6 +59,15 @@ def accuracy_rows(keys: dict, members: list[Record], name: str) -> list[dict]:
 
 ATTACKED = ("purifier", "attack", "knowledge")
 
+# What an attacker knows → under which ξ his attack is judged, and the array that says whether it failed: a fresh ξ, the
+# fixed one, or one that has the part he knows and is fresh in the rest.
+JUDGED = {
+    "none": ("fresh", "correct_varying"),
+    "all": ("fixed", "correct_fixed"),
+    "forward": ("rest-fresh", "correct_partly"),
+    "reverse": ("rest-fresh", "correct_partly"),
+}
+
 
 def trajectory(purified: list[Record]) -> pd.DataFrame:
     """ℓ2 and ℓ∞ to x₀ at every state between x and f_ξ(x) (Liu & Wei Fig. 1c, Tables S2-S4)."""
@@ -92,15 +101,13 @@ def distances(measured: list[Record]) -> pd.DataFrame:
 def robustness(measured: list[Record]) -> pd.DataFrame:
     """Accuracy by purifier, attack and what the attacker knows (Liu & Wei Tables 2, 3).
 
-    judged: under a `fresh` ξ, or under the `fixed` one that an attacker of knowledge all has seen. Attacks are judged
-    as their knowledge means it, clean images both ways.
+    Attacks are judged as their knowledge means it (JUDGED), clean images under a fresh ξ and under the fixed one.
     """
     rows = []
     for keys, members in grouped(measured, ATTACKED):
-        if keys["attack"] == "clean" or keys["knowledge"] == "none":
-            rows += accuracy_rows(keys | {"judged": "fresh"}, members, "correct_varying")
-        if keys["attack"] == "clean" or keys["knowledge"] != "none":
-            rows += accuracy_rows(keys | {"judged": "fixed"}, members, "correct_fixed")
+        for knowledge in ("none", "all") if keys["attack"] == "clean" else (keys["knowledge"],):
+            judged, name = JUDGED[knowledge]
+            rows += accuracy_rows(keys | {"judged": judged}, members, name)
     return pd.DataFrame(rows)
 
 

@@ -47,6 +47,8 @@ def experiment(attacked: dict, seeds: list[int], n: int = 6, features: bool = Tr
                 "correct_fixed": generator.random(n) < right,
                 "correct_varying": generator.random((2, n)) < right,
             }
+            if knowledge in ("forward", "reverse"):
+                measured["correct_partly"] = generator.random((2, n)) < right
             if features:
                 measured |= {f"frechet_{w}": generator.random(1) for w in ("before", "after")}
             made["purified"].append(Record(named, purified))

@@ -244,7 +244,7 @@ def test_attackers_see_the_fixed_part_always_and_never_the_rest_twice(cnn64, x, 
 
 
 def test_knowing_both_halves_is_knowing_all():
-    for k in (0, 1, 599):
+    for k in (1, 599, ATTACKER):
         assert KNOWLEDGE["all"](k) == (KNOWLEDGE["forward"](k)[0], KNOWLEDGE["reverse"](k)[1])
         assert KNOWLEDGE["none"](k) == (KNOWLEDGE["reverse"](k)[0], KNOWLEDGE["forward"](k)[1])
 

@@ -15,6 +15,7 @@ with running(f"purifying {w.attack} by {w.purifier}, seed {w.seed}", snakemake) 
         purify=models.purifier(p["purifier"], snakemake.input.diffusion, job.device, job.watch),
         name=w.purifier,
         fresh_draws=p["fresh_draws"],
+        knowledge=w.knowledge,
         batch=snakemake.resources.batch,
         features=models.features(p["features"], snakemake.input.features, job.device),
         device=job.device,
