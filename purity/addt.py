@@ -9,6 +9,7 @@ What the paper leaves open follows the authors' code; images are in [-1, 1] here
 import copy
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import count
 
 import torch
 from torch import Tensor, nn
@@ -17,6 +18,7 @@ from torch.nn import functional as F
 from purity import schedules
 from purity.defence import Classifier
 from purity.denoiser import Network
+from purity.training import Point, denoising_loss, noisy
 
 Draw = Callable[[], Tensor]  # N(0, 1) in the shape of the batch, new at every call
 
@@ -42,11 +44,6 @@ def gamma(abar: Tensor) -> Tensor:
     return (abar / (1 - abar)).sqrt()
 
 
-def noisy(x0: Tensor, eps: Tensor, abar: Tensor) -> Tensor:
-    """x_t = √ᾱ x₀ + √(1−ᾱ) ε."""
-    return abar.sqrt() * x0 + (1 - abar).sqrt() * eps
-
-
 # What a perturbation is to raise, of x̂₀, the predicted and the true noise (B, C, H, W), summed over the batch.
 Objective = Callable[[Tensor, Tensor, Tensor], Tensor]
 
@@ -59,15 +56,6 @@ def by_classifier(classify: Classifier, y: Tensor) -> Objective:
 def by_prediction(classify: Classifier, y: Tensor) -> Objective:
     """‖ε_θ − ε‖²: the ablation that asks no classifier."""
     return lambda x0, predicted, eps: (predicted - eps).square().sum()
-
-
-@dataclass(frozen=True)
-class Point:
-    """Where a batch of training is: x0 (B, C, H, W) in [-1, 1], index (B,) of the network, abar (B, 1, 1, 1)."""
-
-    x0: Tensor
-    index: Tensor
-    abar: Tensor
 
 
 Mix = Callable[[Tensor, Tensor, Tensor], Tensor]  # ε, δ, ᾱ → ε′
@@ -134,9 +122,21 @@ PERTURBATIONS = {"ranked": Ranked, "bounded": Bounded}
 OBJECTIVES = {"classifier": by_classifier, "prediction": by_prediction}
 
 
-def denoising_loss(network: Network, at: Point, eps: Tensor) -> Tensor:
-    """mean ‖ε_θ(√ᾱ x₀ + √(1−ᾱ) ε′, t) − ε′‖²: its ideal x̂₀ is the clean image, whatever ε′ holds."""
-    return F.mse_loss(network(noisy(at.x0, eps, at.abar), at.index)[:, : at.x0.shape[1]], eps)
+def drawing(generator: torch.Generator, shape: tuple[int, ...], device: torch.device) -> Callable[[slice], Draw]:
+    """Draws of a step of training for some of its rows: whole batches are drawn, once, however they are divided."""
+    drawn: list[Tensor] = []
+
+    def of(rows: slice) -> Draw:
+        place = count()
+
+        def draw() -> Tensor:
+            if (k := next(place)) == len(drawn):
+                drawn.append(torch.randn(shape, generator=generator))
+            return drawn[k][rows].to(device)
+
+        return draw
+
+    return of
 
 
 def fine_tune(
@@ -151,25 +151,30 @@ def fine_tune(
     rate: float,
     decay: float,
     seed: int,
+    flip: bool = False,
     perturbation: str = "ranked",
     objective: str = "classifier",
     options: dict | None = None,
+    at_once: int | None = None,
     state: dict | None = None,
     snapshot: Callable[[dict], None] | None = None,
-    every: int = 100,
+    every: int = 50,
 ) -> list[float]:
     """ADDT of a network that predicts ε. x (N, C, H, W) in [0, 1], y (N,) → loss of each step.
 
-    classify: g, frozen. `network` ends in eval mode with the moving average of its weights; decay: of that average,
-    from 1 − (1+i)^(−3/4) up. perturbation and objective, by name: PERTURBATIONS with their options, OBJECTIVES.
-    state, snapshot: after `every` steps snapshot is given all that the rest depends on; from it as `state` training
-    goes on as if it had not stopped.
+    classify: g, frozen. `network` ends with the moving average of its weights; decay: of that average, from
+    1 − (1+i)^(−3/4) up. flip: half of the images left to right. perturbation and objective, by name: PERTURBATIONS with
+    their options, OBJECTIVES. The network stays in eval mode: dropout would draw from torch's own generator.
+    at_once: images of the batch that the network sees together, all unless given; the result differs by rounding only.
+    state, snapshot: after `every` steps snapshot is given all that the rest depends on, to be copied or written at
+    once; from it as `state` training goes on as if it had not stopped.
     """
     device = next(network.parameters()).device
     generator = torch.Generator().manual_seed(seed)
-    abar = schedules.linear().abar[1:].float().to(device)
+    abar = schedules.linear().abar[1:].to(device, x.dtype)
     kind, raised = PERTURBATIONS[perturbation](**(options or {})), OBJECTIVES[objective]
-    network.train().requires_grad_()
+    parts = [slice(start, start + (at_once or batch)) for start in range(0, batch, at_once or batch)]
+    network.eval().requires_grad_()
     optimiser = torch.optim.AdamW(network.parameters(), lr=rate, betas=(0.95, 0.999), weight_decay=1e-6)
     average, losses = copy.deepcopy(network), []
     if state is not None:
@@ -182,24 +187,26 @@ def fine_tune(
     for i in progress(range(len(losses), steps)):
         rows = torch.randint(len(x), (batch,), generator=generator)
         index = torch.randint(schedules.T, (batch,), generator=generator).to(device)
-        at = Point((2 * x[rows] - 1).to(device), index, abar[index][:, None, None, None])
-
-        def draw(shape=at.x0.shape) -> Tensor:
-            return torch.randn(shape, generator=generator).to(device)
-
-        delta = kind.find(network, at, raised(classify, y[rows].to(device)), draw)
-        loss = denoising_loss(network, at, kind.mix(draw(), delta, at.abar))
+        x0, labels = 2 * x[rows].to(device) - 1, y[rows].to(device)
+        if flip:
+            x0 = torch.where(torch.rand(batch, 1, 1, 1, generator=generator).to(device) < 0.5, x0, x0.flip(3))
+        draws, total = drawing(generator, x0.shape, device), 0.0
         optimiser.zero_grad()
-        loss.backward()
+        for part in parts:
+            at, draw = Point(x0[part], index[part], abar[index[part]][:, None, None, None]), draws(part)
+            delta = kind.find(network, at, raised(classify, labels[part]), draw)
+            loss = denoising_loss(network, at, kind.mix(draw(), delta, at.abar)) * len(at.x0) / batch
+            loss.backward()
+            total += loss.item()
         nn.utils.clip_grad_norm_(network.parameters(), 1.0)
         optimiser.step()
         with torch.no_grad():
             torch._foreach_lerp_(*pairs, 1 - min(decay, 1 - (1 + i) ** -0.75))
-        losses.append(loss.item())
+        losses.append(total)
         if snapshot is not None and len(losses) % every == 0:
             states = {"network": network.state_dict(), "average": average.state_dict()}
             states |= {"optimiser": optimiser.state_dict(), "generator": generator.get_state(), "losses": losses}
-            snapshot(copy.deepcopy(states))
+            snapshot(states)
     network.load_state_dict(average.state_dict())
-    network.eval().requires_grad_(False)
+    network.requires_grad_(False)
     return losses

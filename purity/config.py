@@ -48,6 +48,9 @@ def check(config: dict, schema: str | Path, project: Project) -> None:
         _function(project, preset["load"], preset, f"datasets.{name}", "load", 2)
     for group in ("classifiers", "diffusions", "features"):
         for name, preset in config.get(group, {}).items():
+            if "fine_tuning" in preset:
+                _fine_tuning(config, name, preset["fine_tuning"])
+                continue
             _function(project, preset["network"], preset, f"{group}.{name}", "network", 0)
             training = preset.get("training", {})
             _named(training.get("dataset"), config["datasets"], f"{group}.{name}.training.dataset", "dataset")
@@ -60,6 +63,19 @@ def check(config: dict, schema: str | Path, project: Project) -> None:
         _named(name, config["experiments"], "run", "experiment")
     for name, experiment in config["experiments"].items():
         _experiment(config, f"experiments.{name}", experiment)
+
+
+def _fine_tuning(config: dict, name: str, chosen: dict) -> None:
+    key = f"diffusions.{name}.fine_tuning"
+    _named(chosen["of"], config["diffusions"], f"{key}.of", "diffusion model")
+    _named(chosen["classifier"], config["classifiers"], f"{key}.classifier", "classifier")
+    _named(chosen["dataset"], config["datasets"], f"{key}.dataset", "dataset")
+    seen, start = {name}, chosen["of"]
+    while start in config["diffusions"] and "fine_tuning" in config["diffusions"][start]:
+        if start in seen:
+            _refuse(f"{key}.of", f"it would begin with itself, by way of '{chosen['of']}'")
+        seen.add(start)
+        start = config["diffusions"][start]["fine_tuning"]["of"]
 
 
 def _experiment(config: dict, key: str, experiment: dict) -> None:
@@ -142,6 +158,33 @@ def _margins(config: dict, key: str, experiment: dict, part: dict) -> None:
         _attacked_with(key, experiment, name, part["attack"], "all")
 
 
+def _dw_box(config: dict, key: str, experiment: dict, part: dict) -> None:
+    for name in part["attacks"]:
+        _with_eot(config, f"{key}.attacks", name)
+    for name in part["purifiers"]:
+        _named(name, config["purifiers"], f"{key}.purifiers", "purifier")
+
+
+def _paths(config: dict, key: str, experiment: dict, part: dict) -> None:
+    _with_eot(config, f"{key}.attack", part["attack"])
+    for name in part["purifiers"]:
+        _named(name, config["purifiers"], f"{key}.purifiers", "purifier")
+    if part["images"] > experiment["images"]:
+        _refuse(f"{key}.images", f"more than the {experiment['images']} images of the experiment")
+
+
+def _addt(config: dict, key: str, experiment: dict, part: dict) -> None:
+    _with_eot(config, f"{key}.attack", part["attack"])
+    for group in ("purifiers", "ablations"):
+        for tuned, vanilla in part.get(group, {}).items():
+            _named(tuned, config["purifiers"], f"{key}.{group}.{tuned}", "purifier")
+            _named(vanilla, config["purifiers"], f"{key}.{group}.{tuned}", "purifier")
+            if tuned == vanilla:
+                _refuse(f"{key}.{group}.{tuned}", "it would be compared with itself")
+    for tuned in part["purifiers"].keys() & part.get("ablations", {}).keys():
+        _refuse(f"{key}.ablations.{tuned}", "it is under `purifiers` too")
+
+
 PARTS = {
     "ball": _ball,
     "sweep": _sweep,
@@ -151,7 +194,16 @@ PARTS = {
     "fuzzy": _fuzzy,
     "cap": _cap,
     "margins": _margins,
+    "dw-box": _dw_box,
+    "paths": _paths,
+    "addt": _addt,
 }
+
+
+def _with_eot(config: dict, key: str, name: str) -> None:
+    """An attack that is no blind one, nor its EOT variant, which is called <name>-eot."""
+    for attack in (name, f"{name}-eot"):
+        _attack(config, key, attack, blind=False)
 
 
 def _attack(config: dict, key: str, name: str, blind: bool | None = None) -> None:
@@ -175,12 +227,14 @@ def _attacked_with(key: str, experiment: dict, purifier: str, attack: str, knowl
 
 # Counts that decide how long a purifier or an attack takes, and what is left of them in a small run.
 _SMALL_OPTIONS = {"steps": 2, "draws": 2, "queries": 20}
+_SMALL_TRAINING = {"steps": 2, "batch": 4}
 _SMALL_PARTS = {
     "ball": {"images": 2, "points": 3, "draws": 3},
     "jacobian": {"images": 1},
     "pca": {"images": 1, "points": 12},
     "fuzzy": {"judgings": 3},
     "cap": {"points": 12, "slices": 1},
+    "paths": {"images": 2, "repeats": 2, "points": 3},
     "gallery": {"images": 3},
 }
 
@@ -188,9 +242,19 @@ _SMALL_PARTS = {
 def small(config: dict) -> dict:
     """The same experiments, named `<name>-small`, with a few images, steps, draws and one seed: does everything run?
 
-    Networks, strengths t and budgets stay as they are. Its numbers mean nothing.
+    Networks, strengths t and budgets stay as they are. Fine-tuned networks are `<name>-small` too: a network that was
+    fine-tuned for hours is left alone. Its numbers mean nothing.
     """
     shrunk = copy.deepcopy(config)
+    tuned = {name for name, preset in config["diffusions"].items() if "fine_tuning" in preset}
+    shrunk["diffusions"] = {_small_name(name, tuned): preset for name, preset in shrunk["diffusions"].items()}
+    for name in tuned:
+        fine_tuning = shrunk["diffusions"][_small_name(name, tuned)]["fine_tuning"]
+        _shrink(fine_tuning, _SMALL_TRAINING)
+        fine_tuning["of"] = _small_name(fine_tuning["of"], tuned)
+    for preset in shrunk["purifiers"].values():
+        if "diffusion" in preset:
+            preset["diffusion"] = _small_name(preset["diffusion"], tuned)
     for group in ("purifiers", "attacks"):
         for preset in shrunk[group].values():
             _shrink(preset.get("options", {}), _SMALL_OPTIONS)
@@ -208,6 +272,10 @@ def small(config: dict) -> dict:
         if experiment.get("budget"):
             experiment["budget"]["scales"] = experiment["budget"]["scales"][:3]
     return shrunk
+
+
+def _small_name(name: str, among: set[str]) -> str:
+    return f"{name}-small" if name in among else name
 
 
 def _shrink(values: dict, most: dict[str, int]) -> None:

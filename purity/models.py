@@ -1,6 +1,7 @@
 """Networks from checkpoints, frozen and on their device. Checkpoints are read and written only here."""
 
 import json
+import logging
 from collections.abc import Callable
 from pathlib import Path
 from textwrap import shorten
@@ -20,27 +21,47 @@ def untrained(network: str, options: dict, seed: int = 0) -> nn.Module:
         return resolve(network)(**options)
 
 
-def save(network: nn.Module, path: str) -> None:
-    """Weights as safetensors, in one move."""
+def save(network: nn.Module, path: str, options: dict | None = None) -> None:
+    """Weights as safetensors, in one move. options: of the network, kept with them for `load`."""
     from safetensors.torch import save as to_bytes
 
+    state = {k: v.cpu().contiguous() for k, v in network.state_dict().items()}
+    metadata = {"options": json.dumps(options, sort_keys=True)} if options else None
     with replacing(path) as temporary:
-        Path(temporary).write_bytes(to_bytes({k: v.cpu().contiguous() for k, v in network.state_dict().items()}))
+        Path(temporary).write_bytes(to_bytes(state, metadata))
+
+
+def save_state(path: Path, state: dict) -> None:
+    """All that a training goes on from (tensors, numbers, lists and dicts of them), in one move."""
+    with replacing(path) as temporary:
+        torch.save(state, temporary)
+
+
+def saved_state(path: Path) -> dict | None:
+    """The same read back, on the CPU. None if there is none; a damaged file is none."""
+    if not path.is_file():
+        return None
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # torch raises many kinds for a damaged file
+        logging.info("%s cannot be read (%s); training begins anew", path, type(error).__name__)
+        return None
+    logging.info("goes on from %s", path)
+    return state
 
 
 def load(network: str, options: dict, weights: str | None, device: str = "cpu") -> nn.Module:
     """The network in eval mode, frozen.
 
-    weights: .safetensors or a state dict that torch.load reads; a folder in diffusers' format, whose config.json gives
-    the options that are not set; the receipt of a published file (purity.weights); None: as the function made it. A
-    module's method `adapted(checkpoint)` gives the state dict under the module's own names.
+    weights: .safetensors or a state dict that torch.load reads; a folder in diffusers' format; the receipt of a
+    published file (purity.weights); None: as the function made it. Options that are not set are those kept with the
+    weights, or of the folder's config.json. A module's method `adapted(checkpoint)` gives the state dict under the
+    module's own names.
     """
     path = None if weights is None else located(weights)
-    if path is not None and path.is_dir():
-        folder, path = path, _weights_in(path)
-        options = {**_config_in(folder), **options}
-    module = untrained(network, options)
+    module = untrained(network, all_options(options, weights))
     if path is not None:
+        path = _weights_in(path) if path.is_dir() else path
         state = _state(str(path))
         try:
             module.load_state_dict(_plain(module.adapted(state) if hasattr(module, "adapted") else state, path))
@@ -50,6 +71,26 @@ def load(network: str, options: dict, weights: str | None, device: str = "cpu") 
     if isinstance(module, nn.Module):
         module = module.eval().requires_grad_(False).to(device)
     return module
+
+
+def all_options(options: dict, weights: str | None) -> dict:
+    """A network's options with those that its checkpoint brings and that are not set."""
+    path = None if weights is None else located(weights)
+    if path is not None and path.is_dir():
+        return {**_config_in(path), **options}
+    if path is not None and path.suffix == ".safetensors" and path.is_file():
+        return {**_options_in(path), **options}
+    return options
+
+
+def _options_in(path: Path) -> dict:
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, framework="pt") as file:
+            return json.loads((file.metadata() or {}).get("options", "{}"))
+    except SafetensorError:
+        return {}  # said when its weights are read
 
 
 def _weights_in(folder: Path) -> Path:

@@ -1,12 +1,33 @@
 """Training of the embedded networks. Every draw comes from one generator made from the preset's seed."""
 
 import copy
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from purity import schedules
+from purity.denoiser import Network
+
+
+@dataclass(frozen=True)
+class Point:
+    """Where a batch of training is: x0 (B, C, H, W) in [-1, 1], index (B,) of the network, abar (B, 1, 1, 1)."""
+
+    x0: Tensor
+    index: Tensor
+    abar: Tensor
+
+
+def noisy(x0: Tensor, eps: Tensor, abar: Tensor) -> Tensor:
+    """x_t = √ᾱ x₀ + √(1−ᾱ) ε."""
+    return abar.sqrt() * x0 + (1 - abar).sqrt() * eps
+
+
+def denoising_loss(network: Network, at: Point, eps: Tensor) -> Tensor:
+    """mean ‖ε_θ(√ᾱ x₀ + √(1−ᾱ) ε, t) − ε‖² (Ho et al. 2020, eq. 14); what else a network predicts is left alone."""
+    return F.mse_loss(network(noisy(at.x0, eps, at.abar), at.index)[:, : at.x0.shape[1]], eps)
 
 
 def train_classifier(
@@ -47,7 +68,7 @@ def train_diffusion(
     """
     device = next(network.parameters()).device
     generator = torch.Generator().manual_seed(seed)
-    abar = schedules.linear().abar[1:].float()
+    abar = schedules.linear().abar[1:].float().to(device)
     optimiser = torch.optim.AdamW(network.parameters(), lr=rate, weight_decay=0.0, foreach=True)
     cycle = torch.optim.lr_scheduler.OneCycleLR(optimiser, rate, steps)
     network.train()
@@ -55,12 +76,10 @@ def train_diffusion(
     pairs = list(average.parameters()), list(network.parameters())
     losses = []
     for i in progress(range(steps)):
-        x0 = 2 * x[torch.randint(len(x), (batch,), generator=generator)] - 1
-        t = torch.randint(schedules.T, (batch,), generator=generator)
-        eps = torch.randn(x0.shape, generator=generator)
-        a = abar[t][:, None, None, None]
-        x_t = a.sqrt() * x0 + (1 - a).sqrt() * eps
-        loss = F.mse_loss(network(x_t.to(device), t.to(device)), eps.to(device))
+        x0 = 2 * x[torch.randint(len(x), (batch,), generator=generator)].to(device) - 1
+        t = torch.randint(schedules.T, (batch,), generator=generator).to(device)
+        eps = torch.randn(x0.shape, generator=generator).to(device)
+        loss = denoising_loss(network, Point(x0, t, abar[t][:, None, None, None]), eps)
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()

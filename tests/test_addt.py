@@ -224,7 +224,9 @@ def test_training_goes_on_from_a_snapshot_as_if_it_had_not_stopped(perturbation)
     network, classify = network_and_classifier()
     start, kept = copy.deepcopy(network), []
     setting = SETTING | {"steps": 9, "perturbation": perturbation}
-    losses = addt.fine_tune(network, classify, IMAGES, LABELS, snapshot=kept.append, every=4, **setting)
+    losses = addt.fine_tune(
+        network, classify, IMAGES, LABELS, snapshot=lambda state: kept.append(copy.deepcopy(state)), every=4, **setting
+    )
     assert [len(state["losses"]) for state in kept] == [4, 8]
     for state in kept:
         again = copy.deepcopy(start)
@@ -261,3 +263,37 @@ def test_a_network_with_a_learned_variance_is_trained_on_its_noise_only():
     addt.fine_tune(network, classify, IMAGES, LABELS, steps=2, **SETTING)
     assert not torch.equal(weights(network.eps), before[0])
     assert torch.allclose(weights(network.v), before[1], rtol=1e-6)
+
+
+@pytest.mark.parametrize("perturbation", ["ranked", "bounded"])
+def test_how_many_images_the_network_sees_together_changes_rounding_only(perturbation):
+    """float64: ranks are of numbers that differ by far more than the rounding of sums."""
+    made = []
+    for at_once in (None, 3, 1):
+        network, classify = network_and_classifier()
+        network, classify = network.double(), classify.double()
+        setting = SETTING | {"steps": 5, "perturbation": perturbation, "at_once": at_once, "flip": True}
+        made.append((addt.fine_tune(network, classify, IMAGES.double(), LABELS, **setting), weights(network)))
+    for losses, found in made[1:]:
+        assert losses == pytest.approx(made[0][0], rel=1e-12)
+        torch.testing.assert_close(found, made[0][1], atol=1e-9, rtol=0)
+
+
+def test_flipping_takes_half_of_the_images_left_to_right():
+    seen = []
+
+    class Noting(Predictor):
+        def forward(self, x, index):
+            seen.append(x.detach())
+            return super().forward(x, index)
+
+    image = torch.zeros(1, 1, 4, 4)
+    image[..., 0] = 1.0
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(1)
+        network = Noting()
+    _, classify = network_and_classifier()
+    setting = SETTING | {"batch": 400, "steps": 1, "flip": True, "options": {"unit": 0.0, "iterations": 0}}
+    addt.fine_tune(network, classify, image, LABELS[:1], **setting)
+    bright_left = (seen[0][..., 0].mean((1, 2)) > seen[0][..., 3].mean((1, 2))).double().mean()
+    assert 0.4 < bright_left < 0.6  # a coin's 400 throws leave [.4, .6] once in 10⁴; late t hide the image, evenly

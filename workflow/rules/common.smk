@@ -36,9 +36,11 @@ def code(script, *named):
 
 
 def one_of(names):
-    return "|".join(re.escape(str(name)) for name in names)
+    """A pattern that matches these names; none, if there are none."""
+    return "|".join(re.escape(str(name)) for name in names) or "(?!)"
 
 
+FINE_TUNED = [name for name, preset in config["diffusions"].items() if "fine_tuning" in preset]
 BLIND = [name for name, preset in config["attacks"].items() if preset.get("blind")]
 SIGHTED = [name for name in config["attacks"] if name not in BLIND]
 
@@ -102,6 +104,8 @@ def purifier(name):
 
 def model(kind, name):
     chosen = config[kind][name]
+    if "fine_tuning" in chosen:  # the same network with other weights
+        return model(kind, chosen["fine_tuning"]["of"])
     return {"network": chosen["network"], "options": ordered(chosen.get("options", {}))}
 
 
@@ -119,6 +123,15 @@ def training(kind, name):
     return model(kind, name) | {"training": ordered(chosen), "dataset": dataset(chosen["dataset"])}
 
 
+def fine_tuning(name):
+    chosen = config["diffusions"][name]["fine_tuning"]
+    return model("diffusions", name) | {
+        "classifier": model("classifiers", chosen["classifier"]),
+        "dataset": dataset(chosen["dataset"]),
+        "fine_tuning": ordered({k: v for k, v in chosen.items() if k not in ("of", "classifier", "dataset")}),
+    }
+
+
 def keys(w):
     """What a stage is about, as tables name it."""
     named = {key: getattr(w, key) for key in ("purifier", "attack", "knowledge") if hasattr(w, key)}
@@ -130,6 +143,11 @@ def keys(w):
 def measured_in(w):
     """What the Fréchet distance is called: as the experiment's features are."""
     return {"features": experiment(w)["features"]} if "features" in experiment(w) else {}
+
+
+def fine_tuned(w):
+    """What a fine-tuned purifier is compared with, as tables name it."""
+    return tuned_from(w.experiment).get(w.purifier, {})
 
 
 def noise(w):
@@ -154,7 +172,7 @@ def functions(*specs):
     """The functions that specs name, as roots of a code digest."""
     for spec in filter(None, specs):
         yield from (spec[key] for key in ("load", "network", "make", "run") if key in spec)
-        yield from functions(*(spec[key] for key in ("diffusion", "dataset") if isinstance(spec.get(key), dict)))
+        yield from functions(*(spec[key] for key in ("diffusion", "dataset", "classifier") if isinstance(spec.get(key), dict)))
 
 
 # Paths of stages. Those that take hours lie in blocks of images, whose paths are the same for any number of images.
@@ -185,10 +203,15 @@ def of(w, folder, images=None):
     return [f"{folder}/images-{w.block}.zarr.zip"] if hasattr(w, "block") else blocks(folder, w.experiment, images)
 
 
+def made_here(kind, name):
+    """Whether a network is trained here, or fine-tuned."""
+    return not {"training", "fine_tuning"}.isdisjoint(config[kind][name])
+
+
 def weights(kind, name):
     """The checkpoint of a model: trained here, the receipt of a published file, a file or folder given, or none."""
     chosen = config[kind][name]
-    if "training" in chosen:
+    if made_here(kind, name):
         return [f"results/models/{kind}/{name}.safetensors"]
     if isinstance(chosen.get("weights"), dict):
         return [f"results/models/{kind}/{name}.json"]
@@ -240,13 +263,18 @@ def attacked(name, clean=True):
             yield from ((purifier, attack, knowledge) for knowledge in knowledges)
 
 
-def stage(kind, name, clean=True):
-    """All stores of one kind in an experiment."""
+def of_attacks(kind, name, attacks):
+    """Stores of one kind about these (purifier, attack, knowledge)."""
     return [
         path
-        for (purifier, attack, knowledge), seed in product(attacked(name, clean), config["experiments"][name]["seeds"])
+        for (purifier, attack, knowledge), seed in product(attacks, config["experiments"][name]["seeds"])
         for path in laid(name, kind, purifier, attack, knowledge, f"seed-{seed}")
     ]
+
+
+def stage(kind, name, clean=True):
+    """All stores of one kind in an experiment."""
+    return of_attacks(kind, name, attacked(name, clean))
 
 
 def another_seed(w):
@@ -311,11 +339,41 @@ def judged(name):
 
 
 def judgings(name):
-    return [
-        path
-        for (purifier, attack, knowledge), seed in product(judged(name), config["experiments"][name]["seeds"])
-        for path in laid(name, "judgings", purifier, attack, knowledge, f"seed-{seed}")
-    ]
+    return of_attacks("judgings", name, judged(name))
+
+
+def averaged(attack):
+    """The EOT variant of an attack, by its name."""
+    return f"{attack}-eot"
+
+
+def boxed(name):
+    """(purifier, attack, knowledge) of dw-box: the attack averages over what is fresh to the attacker, if anything is."""
+    part = config["experiments"][name]["dw-box"]
+    for purifier, fresh in part["purifiers"].items():
+        yield purifier, "clean", "none"
+        for attack, knowledge in product(part["attacks"], ("none", "forward", "reverse", "all")):
+            yield purifier, averaged(attack) if knowledge in fresh else attack, knowledge
+
+
+def tuned_from(name):
+    """Fine-tuned purifier: the vanilla one it is compared with, and whether a part of ADDT is left out."""
+    part = config["experiments"][name].get("addt") or {}
+    kinds = {False: part.get("purifiers", {}), True: part.get("ablations", {})}
+    return {k: {"vanilla": v, "ablation": ablation} for ablation, of in kinds.items() for k, v in of.items()}
+
+
+def hardened(name):
+    """(purifier, attack, knowledge) of addt: white-box EOT and DW-box, on vanilla and fine-tuned purifiers."""
+    attack, tuned = config["experiments"][name]["addt"]["attack"], tuned_from(name)
+    for purifier in dict.fromkeys([*(said["vanilla"] for said in tuned.values()), *tuned]):
+        yield from ((purifier, "clean", "none"), (purifier, averaged(attack), "none"), (purifier, attack, "all"))
+
+
+def shown_paths(kind, name):
+    """Stores about the attackers' paths: of the first seed."""
+    part, seed = config["experiments"][name]["paths"], config["experiments"][name]["seeds"][0]
+    return [f"results/{name}/{kind}/{purifier}/{part['attack']}/seed-{seed}.zarr.zip" for purifier in part["purifiers"]]
 
 
 def known(kind, name, purifiers, attack):

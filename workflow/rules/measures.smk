@@ -15,7 +15,7 @@ rule measure:
     conda:
         CONDA_TABLES
     params:
-        spec=lambda w: {"keys": keys(w) | measured_in(w)},
+        spec=lambda w: {"keys": keys(w) | measured_in(w) | fine_tuned(w)},
         code=code("measure"),
     script:
         "../scripts/measure.py"

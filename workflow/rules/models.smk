@@ -68,6 +68,8 @@ rule train_diffusion:
         loss="results/models/diffusions/{name}-loss.csv",
     log:
         "results/models/logs/diffusions/{name}.log",
+    wildcard_constraints:
+        name=one_of(name for name in config["diffusions"] if name not in FINE_TUNED),
     conda:
         CONDA_GPU
     resources:
@@ -77,3 +79,27 @@ rule train_diffusion:
         code=lambda w: code("train_diffusion", *functions(training("diffusions", w.name))),
     script:
         "../scripts/train_diffusion.py"
+
+
+rule fine_tune:
+    """ε_θ of another one, fine-tuned against perturbations that mislead a classifier (ADDT)."""
+    input:
+        diffusion=lambda w: weights("diffusions", config["diffusions"][w.name]["fine_tuning"]["of"]),
+        classifier=lambda w: weights("classifiers", config["diffusions"][w.name]["fine_tuning"]["classifier"]),
+    output:
+        weights="results/models/diffusions/{name}.safetensors",
+        loss="results/models/diffusions/{name}-loss.csv",
+    log:
+        "results/models/logs/diffusions/{name}.log",
+    wildcard_constraints:
+        name=one_of(FINE_TUNED),
+    conda:
+        CONDA_GPU
+    resources:
+        gpu=GPU,
+        batch=config["batch"],
+    params:
+        spec=lambda w: fine_tuning(w.name),
+        code=lambda w: code("fine_tune", *functions(fine_tuning(w.name))),
+    script:
+        "../scripts/fine_tune.py"

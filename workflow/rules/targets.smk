@@ -35,6 +35,14 @@ TABLES = {
     "margins": lambda name: {"margins": margins(name)},
     "margins-images": lambda name: {"margins": margins(name)},
     "margins-roc": lambda name: {"margins": margins(name)},
+    "dw-box": lambda name: {"measured": of_attacks("measures", name, boxed(name))},
+    "addt": lambda name: {"measured": of_attacks("measures", name, hardened(name))},
+    "attack-paths": lambda name: {"paths": shown_paths("paths", name)},
+    "landscape": lambda name: {"landscapes": shown_paths("landscape", name)},
+    "landscape-paths": lambda name: {
+        "landscapes": shown_paths("landscape", name),
+        "paths": shown_paths("paths", name),
+    },
 }
 
 # id: tables it shows, by position of the function's argument
@@ -57,6 +65,10 @@ SHOWN = {
     "fuzzy": ["fuzzy", "fuzzy-grades"],
     "cap": ["cap-images", "cap-transition", "cap-slices"],
     "margins": ["margins-images", "margins-roc"],
+    "dw-box": ["dw-box"],
+    "attack-paths": ["attack-paths"],
+    "landscape": ["landscape", "landscape-paths"],
+    "addt": ["addt"],
 }
 
 # id: the part of an experiment's config that it needs; the others are always made
@@ -69,15 +81,20 @@ PART = {
     **dict.fromkeys(["fuzzy", "fuzzy-grades"], "fuzzy"),
     **dict.fromkeys(["cap", "cap-images", "cap-transition", "cap-slices"], "cap"),
     **dict.fromkeys(["margins", "margins-images", "margins-roc"], "margins"),
+    "dw-box": "dw-box",
+    "addt": "addt",
+    **dict.fromkeys(["attack-paths", "landscape", "landscape-paths"], "paths"),
 }
 
 # parts that the main findings go into, if the experiment has them
 MAIN = {None, "ball"}
 
 # part: the room of its tables' and figures' functions
-ROOM = dict.fromkeys(["jacobian", "pca", "sweep", "budget"], "_compression") | dict.fromkeys(
-    ["fuzzy", "cap", "margins"], "_earlier"
-)
+ROOM = {
+    **dict.fromkeys(["jacobian", "pca", "sweep", "budget"], "_compression"),
+    **dict.fromkeys(["fuzzy", "cap", "margins"], "_earlier"),
+    **dict.fromkeys(["dw-box", "addt", "paths"], "_stochastic"),
+}
 
 
 def function(kind, identifier):
@@ -108,7 +125,8 @@ SECTIONS = {
     ],
     "5 Fuzzy robustness (earlier version, §4)": ["fuzzy"],
     "6 Adversarial caps and margins (earlier version, §5, §6)": ["cap", "margins"],
-    "7 Networks trained here": ["loss"],
+    "7 The stochastic perspective (Liu et al. 2025)": ["dw-box", "attack-paths", "landscape", "addt"],
+    "8 Networks trained here": ["loss"],
 }
 
 
@@ -177,6 +195,18 @@ def swept(name):
     return attacks + probes(name)
 
 
+def crafted_and_judged(name, attacks):
+    """What (purifier, attack, knowledge) leave: adversarial images, purified ones, measures."""
+    attacks = list(attacks)
+    sighted = [(purifier, attack, knowledge) for purifier, attack, knowledge in attacks if attack != "clean"]
+    stages = [path for kind in ("purified", "measures") for path in of_attacks(kind, name, attacks)]
+    return of_attacks("adversarial", name, sighted) + stages
+
+
+def walked(name):
+    return shown_paths("paths", name) + shown_paths("landscape", name)
+
+
 PARTS = {
     "jacobian": jacobians,
     "pca": spectra,
@@ -185,6 +215,9 @@ PARTS = {
     "fuzzy": judgings,
     "cap": caps,
     "margins": margins,
+    "dw-box": lambda name: crafted_and_judged(name, boxed(name)),
+    "addt": lambda name: crafted_and_judged(name, hardened(name)),
+    "paths": walked,
 }
 
 
@@ -211,6 +244,8 @@ def evidence(name):
             ("spectra", "pca", spectra),
             ("judgings", "fuzzy", judgings),
             ("margins", "margins", margins),
+            ("boxed", "dw-box", lambda name: of_attacks("measures", name, boxed(name))),
+            ("hardened", "addt", lambda name: of_attacks("measures", name, hardened(name))),
         )
     }
     # <kind>/<purifier>[@t=<t>]/…
@@ -247,13 +282,26 @@ def compared(name):
 # Targets.
 
 
+def origins(diffusion):
+    """(kind, name) of a diffusion model, of the ones that it was fine-tuned from, and of the classifiers that guided."""
+    yield "diffusions", diffusion
+    if chosen := config["diffusions"][diffusion].get("fine_tuning"):
+        yield "classifiers", chosen["classifier"]
+        yield from origins(chosen["of"])
+
+
 def made_models(name):
     """(kind, name) of the networks of an experiment."""
     chosen = config["experiments"][name]
+    purifiers = [*chosen["attacked"]]
+    for part in ("dw-box", "paths"):
+        purifiers += (chosen.get(part) or {}).get("purifiers", [])
+    purifiers += [purifier for tuned, said in tuned_from(name).items() for purifier in (said["vanilla"], tuned)]
     diffusions = [
-        ("diffusions", config["purifiers"][purifier]["diffusion"])
-        for purifier in chosen["attacked"]
+        model
+        for purifier in purifiers
         if "diffusion" in config["purifiers"][purifier]
+        for model in origins(config["purifiers"][purifier]["diffusion"])
     ]
     features = [("features", chosen["features"])] if "features" in chosen else []
     return list(dict.fromkeys([("classifiers", chosen["classifier"]), *diffusions, *features]))
@@ -277,7 +325,7 @@ def foundation():
         chosen = config["experiments"][name]
         models = made_models(name)
         wanted += [
-            f"results/models/{kind}/{model}-loss.png" for kind, model in models if "training" in config[kind][model]
+            f"results/models/{kind}/{model}-loss.png" for kind, model in models if made_here(kind, model)
         ]
         wanted += [path for kind, model in models for path in weights(kind, model)]
         wanted += stage("purified", name) + stage("measures", name) + crafted(name)

@@ -30,6 +30,8 @@ def planned(name):
             jobs[path] = job | {k: n * held(path) if stage in BLOCKED else n for k, n in does.items()}
             if stage == "adversarial":
                 jobs[path]["attack"] = rest[0]
+            if stage == "paths":  # the EOT attack is nearly all of it
+                jobs[path]["attack"] = averaged(rest[0])
             if stage == "budget":
                 jobs[path] |= {"purifier": None, "attack": purifier}
 
@@ -51,6 +53,14 @@ def planned(name):
         plan(spectra(name), purifications=part["images"] * part["points"])
     if part := chosen.get("fuzzy"):
         plan(judgings(name), purifications=part["judgings"])
+    for part, attacks in (("dw-box", boxed), ("addt", hardened)):
+        if chosen.get(part):
+            crafts = [(purifier, attack, knowledge) for purifier, attack, knowledge in attacks(name) if attack != "clean"]
+            plan(of_attacks("adversarial", name, crafts), images=1)
+            plan(of_attacks("purified", name, attacks(name)), purifications=1 + chosen["fresh_draws"])
+    if part := chosen.get("paths"):
+        plan(shown_paths("paths", name), images=part["images"] * part["repeats"])
+        plan(shown_paths("landscape", name), purifications=part["images"] * part["points"] ** 2)
     return jobs
 
 
