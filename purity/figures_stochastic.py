@@ -38,7 +38,7 @@ def dw_box(table: pd.DataFrame) -> Figure:
 
 
 def addt(table: pd.DataFrame) -> Figure:
-    """Left: accuracy of the vanilla and the fine-tuned purifiers. Right: what is gained over vanilla. 95 % intervals."""
+    """Left: accuracy of vanilla and fine-tuned purifiers. Right: what is gained over vanilla. 95 % intervals."""
     table = all_seeds(table)
     table["under"] = table["attack"].where(table["attack"] == "clean", table["knowledge"])
     table["under"] = table["under"].map({"clean": "clean", "none": "white-box EOT", "all": "DW-box"})

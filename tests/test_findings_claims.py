@@ -117,7 +117,7 @@ def test_every_claim_says_what_is_claimed_measured_and_printed_and_where():
         for name in ("id", "source", "claim", "quantity", "paper"):
             text = getattr(c, name)
             assert isinstance(text, str) and text == text.strip() != "" and "\n" not in text, (c.claim, name)
-        assert re.match(r"(earlier )?(§|App\. )", c.source), c.source
+        assert re.match(r"(earlier )?(§|App\. )|stochastic perspective$", c.source), c.source
 
 
 def test_every_target_is_an_interval_that_leaves_something_out():
@@ -238,6 +238,24 @@ def against(first: tuple[str, str], second: tuple[str, str]) -> Callable:
     return made
 
 
+def boxed(a, b):
+    return {"boxed": against(("pgd-20-eot", "none"), ("pgd-20", "all"))(a, b)["measured"]}
+
+
+def tuned(attack: tuple[str, str]) -> Callable:
+    """A fine-tuned purifier and its vanilla one under one attack, and an ablation that gains nothing."""
+
+    def made(a, b):
+        (better,), (vanilla,), (other,) = (against(attack, attack)(right, right)["measured"][:1] for right in (a, b, b))
+        named = {"purifier": "ddpm-addt", "vanilla": "ddpm", "ablation": False}
+        less = {"purifier": "ddpm-less", "vanilla": "ddpm", "ablation": True}
+        return {
+            "hardened": [vanilla, Record(better.keys | named, better.arrays), Record(other.keys | less, other.arrays)]
+        }
+
+    return made
+
+
 def strengths(name: str, start: int, end: int, purifier="ddpm", as_kind=np.asarray) -> Callable:
     return lambda a, b: {
         "probes": [
@@ -276,7 +294,10 @@ PAIRED = {
         +1,
         lambda a, b: {"balls": [ball(len(a), directions_input=a, directions_xi=b)]},
     ),
-    "knowing": ("An attacker who knows ξ", +1, against(("pgd", "none"), ("pgd", "all"))),
+    "DW-box": ("An attacker who knows all of ξ", +1, boxed),
+    "ADDT": ("ADDT raises", +1, tuned(("pgd-20-eot", "none"))),
+    "ADDT and DW-box": ("… and under DW-box", +1, tuned(("pgd-20", "all"))),
+    "knowing": ("An attacker who knows ξ does", +1, against(("pgd", "none"), ("pgd", "all"))),
     "EOT, stronger": ("EOT is stronger than", +1, against(("pgd", "none"), ("pgd-eot", "none"))),
     "EOT of BPDA": ("EOT is stronger than", +1, against(("bpda", "none"), ("bpda-eot", "none"))),
     "EOT, weaker": ("EOT stays weaker", -1, against(("pgd", "all"), ("pgd-eot", "none"))),
@@ -353,8 +374,8 @@ def test_a_difference_is_taken_image_by_image():
     """200 of 10,000 images more: if the others are the same, the difference is that of these alone."""
     n = 10_000
     evidence = against(("pgd", "none"), ("pgd", "all"))
-    same = only("An attacker who knows ξ", **evidence(first(5200, n), first(5000, n)))
-    others = only("An attacker who knows ξ", **evidence(first(5200, n), first(5000, n)[::-1]))
+    same = only("An attacker who knows ξ does", **evidence(first(5200, n), first(5000, n)))
+    others = only("An attacker who knows ξ does", **evidence(first(5200, n), first(5000, n)[::-1]))
     assert same["mean"] == others["mean"] == pytest.approx(0.02)
     assert same["high"] - same["low"] < 0.2 * (others["high"] - others["low"])
 
@@ -372,7 +393,7 @@ def test_accuracies_of_several_seeds_and_draws_are_averaged_image_by_image():
     records = [measured(4, knowledge="none", seed=s, correct_varying=np.array(fresh[s], bool)) for s in (0, 1)] + [
         measured(4, knowledge="all", seed=s, correct_fixed=np.array(fixed[s], bool)) for s in (0, 1)
     ]
-    assert_mean_of(only("An attacker who knows ξ", measured=records), [0.75 - 0, 1 - 0.5, 0.5 - 0, 1 - 1])
+    assert_mean_of(only("An attacker who knows ξ does", measured=records), [0.75 - 0, 1 - 0.5, 0.5 - 0, 1 - 1])
 
 
 # Means image by image, that lie somewhere: evidence of values (n,); values for which the claim holds, does not, and of
@@ -501,7 +522,7 @@ def test_a_claim_holds_though_the_normal_interval_goes_beyond_what_a_share_or_a_
 @pytest.mark.parametrize(
     ("start", "evidence"),
     [
-        ("An attacker who knows ξ", lambda: PAIRED["knowing"][2](first(2, 2), first(0, 2))),
+        ("An attacker who knows ξ does", lambda: PAIRED["knowing"][2](first(2, 2), first(0, 2))),
         ("The decision changes sharply", lambda: PLACED["slopes"][1](first(3, 3))),
         ("… and only once", lambda: PLACED["changes"][1](first(3, 3))),
         (
@@ -1023,11 +1044,21 @@ def every(seeds=(0, 1, 2), n=12) -> dict[str, list[Record]]:
         arrays = {"scale": np.array([0.0, 0.5, 1.0]), "epsilon": np.array([0, 0.05, 0.1]), "robust": falling}
         made["budgets"].append(Record({"attack": "pgd", "seed": seed}, arrays))
         made["caps"].append(cap(n, seed=seed, slope=12 * g.random(n), changes=g.integers(1, 3, n)))
+    attacks = (("pgd-20-eot", "none"), ("pgd-20", "all"))
+    for purifier, (attack, knowledge), seed in product(("ddpm", "reverse", "reverse-addt"), attacks, seeds):
+        arrays = {"correct_fixed": right(n), "correct_varying": right(2, n)}
+        record = measured(n, purifier, attack, knowledge, seed, **arrays)
+        if purifier == "reverse-addt":
+            tuned = {"vanilla": "reverse", "ablation": False}
+            made["hardened"].append(Record(record.keys | tuned, record.arrays))
+            continue
+        made["boxed"].append(record)
+        made["hardened"] += [record] if purifier == "reverse" else []
     return made
 
 
 KINDS = ("measured", "crafted", "subset", "balls", "jacobians", "outcomes", "spectra")
-KINDS += ("probes", "judgings", "margins", "budgets", "caps")
+KINDS += ("probes", "judgings", "margins", "budgets", "caps", "boxed", "hardened")
 
 
 @pytest.fixture(scope="module")
@@ -1078,6 +1109,8 @@ def needed(claim: module.Claim) -> set[str]:
         "judgings": ("fuzzy",),
         "caps": ("cap",),
         "margins": ("margins",),
+        "boxed": ("dw-box",),
+        "hardened": ("addt",),
     }
     return {kind for kind, tables in of_kind.items() if claim.id in tables}
 
@@ -1101,7 +1134,7 @@ def test_one_kind_of_evidence_alone_gives_the_claims_that_need_no_other(whole, k
     ("attack", "knowledge", "without"),
     [
         ("pgd-eot", "none", {"EOT is stronger", "EOT stays weaker", "EOT's perturbation"}),
-        ("pgd", "none", {"An attacker who knows", "EOT is stronger"}),
+        ("pgd", "none", {"An attacker who knows ξ does", "EOT is stronger"}),
         ("uniform-x4", "none", {"Noise much larger"}),
     ],
 )
