@@ -15,21 +15,21 @@ KNOWS = {
 
 
 def dw_box(table: pd.DataFrame) -> Figure:
-    """Accuracy with 95 % intervals by what the attacker knows of ξ; a panel for each attack."""
+    """Accuracy with 95 % intervals by what the attacker knows of ξ; a panel for each family of attacks."""
     table = all_seeds(table)
-    attacks = [attack for attack in dict.fromkeys(table["attack"]) if attack != "clean"]
-    figure, axes = plt.subplots(1, len(attacks), figsize=(PAGE, 2.6), sharey=True, squeeze=False)
-    for ax, attack in zip(axes[0], attacks, strict=True):
-        part = table[table["attack"] == attack]
+    families = [family for family in dict.fromkeys(table["family"]) if family != "clean"]
+    figure, axes = plt.subplots(1, len(families), figsize=(PAGE, 2.6), sharey=True, squeeze=False)
+    for ax, family in zip(axes[0], families, strict=True):
+        part = table[table["family"] == family]
         part = part.assign(knows=pd.Categorical(part["knowledge"].map(KNOWS), list(KNOWS.values())))
         place = {purifier: k for k, purifier in enumerate(dict.fromkeys(part["purifier"]))}
         part = part.assign(place=part["purifier"].map(place)).sort_values(["place", "knows"])
         bars_of(ax, part.assign(knows=part["knows"].astype(str)), "purifier", "knows", "low", "high")
-        clean = table[(table["attack"] == "clean") & (table["judged"] == "fresh")].set_index("purifier")["mean"]
+        clean = table[(table["family"] == "clean") & (table["judged"] == "fresh")].set_index("purifier")["mean"]
         for purifier, k in place.items():
             if purifier in clean:
                 ax.hlines(clean[purifier], k - 0.45, k + 0.45, color="0.4", lw=0.8, ls="--")
-        ax.set_title(attack)
+        ax.set_title(family)
         ax.set_ylim(0, 1)
     axes[0, 0].set_ylabel("accuracy (dashed: clean)")
     handles, labels = axes[0, 0].get_legend_handles_labels()

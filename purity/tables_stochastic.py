@@ -16,13 +16,11 @@ EOT = "-eot"
 def dw_box(measured: list[Record]) -> pd.DataFrame:
     """Accuracy by what the attacker knows of ξ: nothing, its forward or its reverse part, all (DW-box).
 
-    Columns as of `robustness`, but for attack, which is the name without -eot, and averaged: whether each step was
-    along the mean gradient under fresh ξ (EOT). Clean images are attack clean.
+    Columns as of `robustness`, and family: the attack's name without -eot, one for all that it is compared with.
     """
     table = robustness(measured)
-    averaged = table["attack"].str.endswith(EOT)
-    table.insert(table.columns.get_loc("knowledge") + 1, "averaged", averaged)
-    return table.assign(attack=table["attack"].str.removesuffix(EOT))
+    table.insert(table.columns.get_loc("attack") + 1, "family", table["attack"].str.removesuffix(EOT))
+    return table
 
 
 def addt(measured: list[Record]) -> pd.DataFrame:

@@ -11,7 +11,7 @@ import yaml
 from made_up import experiment, keys
 from scipy.stats import norm
 
-from purity import store, tables, tables_compression, tables_earlier
+from purity import store, tables, tables_compression, tables_earlier, tables_stochastic
 from purity.comparison import PLACE, compare
 from purity.config import same
 from purity.tables import Record
@@ -286,6 +286,9 @@ ATTACKED = {
     },
     "imagenet": {"identity": {"bpda": ["none"]}, "guided": {"bpda": ["none", "all"], "bpda-eot": ["none"]}},
 }
+# Of the stochastic perspective: fine-tuned purifiers are compared with vanilla ones.
+KNOWN = {"pgd-20": ["all"], "pgd-20-eot": ["none"]}
+VANILLA = {"dp-ddpm-addt": "dp-ddpm"}
 # Printed numbers that ours are no measurement of: (file, measure).
 NOT_OURS = {("distances", "fid"): "on Inception features, ours are the classifier's"}
 
@@ -320,6 +323,9 @@ def made_up() -> dict[str, dict[str, pd.DataFrame]]:
     for setting, attacked in ATTACKED.items():
         records = experiment(attacked, [0, 1]) | further(attacked, [0, 1])
         measured = [r for r in records["measured"] if r.keys["attack"] != "clean"]
+        boxed = experiment(dict.fromkeys(("dp-ddpm", "dp-ddpm-addt"), KNOWN), [0, 1])["measured"]
+        tuned = lambda keys: {"vanilla": VANILLA.get(keys["purifier"]), "ablation": False}  # noqa: E731
+        boxed = [Record(r.keys | tuned(r.keys), r.arrays) for r in boxed]
         made[setting] = {
             "trajectory": tables.trajectory([r for r in records["purified"] if r.keys["attack"] != "clean"]),
             "distances": tables.distances(measured),
@@ -332,6 +338,8 @@ def made_up() -> dict[str, dict[str, pd.DataFrame]]:
             "fuzzy": tables_earlier.fuzzy(records["judgings"]),
             "cap": tables_earlier.cap(records["caps"]),
             "margins": tables_earlier.margins(records["margins"]),
+            "dw-box": tables_stochastic.dw_box(boxed),
+            "addt": tables_stochastic.addt(boxed),
         }
     return made
 
@@ -381,7 +389,7 @@ def test_files_say_where_a_number_stands_and_what_it_is_of(name):
 
 @pytest.mark.parametrize("name", FILES)
 def test_sources_and_settings_are_those_that_there_are(name):
-    assert set(FILES[name]["source"]) <= {"newest", "earlier", "rebuttal"}
+    assert set(FILES[name]["source"]) <= {"newest", "earlier", "rebuttal", "stochastic"}
     assert set(FILES[name]["setting"]) <= set(SETTINGS)
 
 
@@ -468,7 +476,7 @@ def test_fuzzy_robustness_is_ordered_in_print():
 def test_budgets_are_whole_steps_of_256():
     budgets = [of["ball"]["epsilon"] for of in SETTINGS.values() if "ball" in of]
     budgets += [attack["epsilon"] for of in SETTINGS.values() for attack in of["attacks"].values()]
-    assert len(budgets) == 11
+    assert len(budgets) == 13
     for epsilon in budgets:
         assert epsilon * 255 == pytest.approx(round(epsilon * 255), rel=1e-12) and round(epsilon * 255) > 0
     for name, k in (("uniform", 8), ("uniform-32", 32), ("uniform-64", 64), ("uniform-128", 128), ("pgd-eot", 8)):

@@ -14,7 +14,8 @@ from workspace import Workspace
 from purity import inception, store
 
 TESTS = Path(__file__).parent
-PARTS = ("ball", "sweep", "budget", "jacobian", "pca", "fuzzy", "cap", "margins", "reference")
+PARTS = ("ball", "sweep", "budget", "jacobian", "pca", "fuzzy", "cap", "margins", "dw-box", "addt", "paths")
+PARTS += ("reference",)
 
 
 def brought(tmp_path, name, change) -> Workspace:
