@@ -73,7 +73,7 @@ def _fine_tuning(config: dict, name: str, chosen: dict) -> None:
     seen, start = {name}, chosen["of"]
     while start in config["diffusions"] and "fine_tuning" in config["diffusions"][start]:
         if start in seen:
-            _refuse(f"{key}.of", f"it would begin with itself, by way of '{chosen['of']}'")
+            _refuse(f"{key}.of", f"from '{chosen['of']}' on, fine-tunings go in a circle")
         seen.add(start)
         start = config["diffusions"][start]["fine_tuning"]["of"]
 

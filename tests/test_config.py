@@ -15,6 +15,7 @@ SHIPPED = yaml.safe_load((ROOT / "config/config.yaml").read_text(encoding="utf-8
 PROJECT = Project(ROOT)
 LEFT_OUT = "left out"
 E = "experiments/digits"
+T = "diffusions/digits-addt/fine_tuning"
 
 
 def changed(*edits: tuple[str, str]) -> dict:
@@ -85,6 +86,29 @@ def test_a_small_run_is_possible_and_shares_no_result_with_a_whole_one(config):
             assert {k: v for k, v in options.items() if k not in ("steps", "draws")} == {
                 k: v for k, v in before.items() if k not in ("steps", "draws")
             }
+
+
+@pytest.mark.parametrize("config", [SHIPPED, papers("cifar10")], ids=["digits", "cifar10"])
+def test_a_small_run_fine_tunes_networks_of_its_own(config):
+    """Those of the whole run took hours and lie at the path that their name gives."""
+    tuned = {name for name, preset in config["diffusions"].items() if "fine_tuning" in preset}
+    chained = copy.deepcopy(config)
+    name = min(tuned)
+    chained["diffusions"]["again"] = {"fine_tuning": chained["diffusions"][name]["fine_tuning"] | {"of": name}}
+    shrunk = small(chained)["diffusions"]
+    assert shrunk["again-small"]["fine_tuning"]["of"] == f"{name}-small"
+    assert not tuned & set(shrunk) and {f"{name}-small" for name in tuned} <= set(shrunk)
+    assert all(shrunk[f"{name}-small"]["fine_tuning"]["steps"] <= 2 for name in tuned)
+    used = {preset.get("diffusion") for preset in small(config)["purifiers"].values()}
+    assert {f"{name}-small" for name in tuned} <= used and not tuned & used
+
+
+def test_a_circle_of_fine_tunings_is_refused():
+    config = copy.deepcopy(SHIPPED)
+    fine_tuning = config["diffusions"]["digits-addt"]["fine_tuning"]
+    for name, of in (("a", "b"), ("b", "c"), ("c", "b")):
+        config["diffusions"][name] = {"fine_tuning": fine_tuning | {"of": of}}
+    assert re.search(r"^config: diffusions\.a\.fine_tuning\.of: .* in a circle$", verdict(config))
 
 
 def test_checking_changes_nothing():
@@ -175,6 +199,29 @@ MISTAKES = {
     ("attacks/uniform/options/epsilon", LEFT_OUT): "attacks.uniform.options.*epsilon",
     ("classifiers/digits-cnn/options/chanels", "1"): "classifiers.digits-cnn.options.chanels",
     ("diffusions/digits-unet/options/chanels", "1"): "diffusions.digits-unet.options.chanels",
+    # fine-tuning
+    (f"{T}/of", "digits-net"): "digits-addt.fine_tuning.of.*no diffusion model 'digits-net'",
+    (f"{T}/of", "digits-addt"): "digits-addt.fine_tuning.of.*in a circle",
+    (f"{T}/of", LEFT_OUT): "digits-addt.fine_tuning.*'of'",
+    (f"{T}/classifier", "resnet"): "digits-addt.fine_tuning.classifier.*no classifier 'resnet'",
+    (f"{T}/dataset", "mnist"): "digits-addt.fine_tuning.dataset.*no dataset 'mnist'",
+    (f"{T}/steps", "0"): "digits-addt.fine_tuning.steps",
+    (f"{T}/rate", "0"): "digits-addt.fine_tuning.rate",
+    (f"{T}/decay", "1"): "digits-addt.fine_tuning.decay",
+    (f"{T}/epochs", "3"): "digits-addt.fine_tuning.epochs",
+    (f"{T}/flip", "'no'"): "digits-addt.fine_tuning.flip",
+    (f"{T}/perturbation", "sorted"): "digits-addt.fine_tuning.perturbation",
+    (f"{T}/objective", "loss"): "digits-addt.fine_tuning.objective",
+    (f"{T}/options", "{epsilon: 0.1}"): "digits-addt.fine_tuning.options.epsilon",
+    (f"{T}/options", "{unit: -0.1}"): "digits-addt.fine_tuning.options.unit",
+    (f"{T}/options", "{most: 1.5}"): "digits-addt.fine_tuning.options.most",
+    (
+        "diffusions/digits-addt-no-rbgm/fine_tuning/options",
+        "{unit: 0.1}",
+    ): "digits-addt-no-rbgm.fine_tuning.options.unit",
+    ("diffusions/digits-addt/network", "purity.networks:unet"): "diffusions.digits-addt.network",
+    ("diffusions/digits-addt/weights", "a.pt"): "diffusions.digits-addt.weights",
+    ("classifiers/digits-cnn/fine_tuning", "{}"): "classifiers.digits-cnn.*fine_tuning",
     # numbers that cannot be
     ("attacks/pgd/options/epsilon", "-0.1"): "attacks.pgd.options.epsilon",
     ("attacks/pgd/options/epsilon", "0"): "attacks.pgd.options.epsilon",
@@ -360,7 +407,7 @@ def test_options_of_a_function_of_ones_own_are_checked_by_its_signature(tmp_path
 
 # The parts of an experiment.
 
-PART_NAMES = ("sweep", "budget", "jacobian", "pca", "fuzzy", "cap", "margins")
+PART_NAMES = ("sweep", "budget", "jacobian", "pca", "fuzzy", "cap", "margins", "dw-box", "addt", "paths")
 BLURRED = ("attacks/blur", "{run: 'scipy.ndimage:gaussian_filter', options: {sigma: 1}}")  # an attack without epsilon
 
 
@@ -396,6 +443,9 @@ def test_an_experiment_needs_no_parts():
         [(f"{E}/cap/purifier", "ddpm"), (f"{E}/cap/attack", "bpda")],
         [(f"{E}/cap/slices", "10"), (f"{E}/cap/points", "2"), (f"{E}/cap/radius", "1")],
         [(f"{E}/margins/purifiers", "[ddpm]"), (f"{E}/margins/attack", "bpda")],
+        [(f"{E}/dw-box/purifiers", "{one-step: [none]}"), (f"{E}/dw-box/attacks", "[pgd, bpda]")],
+        [(f"{E}/addt", "{attack: bpda, purifiers: {ddpm: ddim, ddpm-addt: ddpm}}")],
+        [(f"{E}/paths/purifiers", "[identity]"), (f"{E}/paths/attack", "bpda"), (f"{E}/paths/images", "100")],
     ],
     ids=str,
 )
@@ -405,6 +455,29 @@ def test_other_parts_that_are_possible_are_accepted(edits):
 
 # (key, what is written there): what the line must say. Keys are those of the experiment.
 MISTAKES_OF_PARTS = {
+    ("dw-box/attacks", "[uniform]"): "digits.dw-box.attacks.*is blind",
+    ("dw-box/attacks", "[pgd-20, nothing]"): "digits.dw-box.attacks.*no attack 'nothing'",
+    ("dw-box/attacks", "[pgd-20-eot]"): "digits.dw-box.attacks.*no attack 'pgd-20-eot-eot'",
+    ("dw-box/purifiers", "{ddpn: [none]}"): "digits.dw-box.purifiers.*no purifier 'ddpn'",
+    ("dw-box/purifiers", "{ddpm: [forward]}"): "digits.dw-box.purifiers.ddpm",
+    ("dw-box/purifiers", "{ddpm: [none, all]}"): "digits.dw-box.purifiers.ddpm",
+    ("dw-box/purifiers", "{}"): "digits.dw-box.purifiers",
+    ("dw-box/purifiers", "[ddpm]"): "digits.dw-box.purifiers",
+    ("dw-box/norm", "l2"): "digits.dw-box.norm",
+    ("addt/attack", "nothing"): "digits.addt.attack.*no attack 'nothing'",
+    ("addt/attack", "uniform"): "digits.addt.attack.*is blind",
+    ("addt/purifiers", "{ddpn: ddpm}"): "digits.addt.purifiers.ddpn.*no purifier 'ddpn'",
+    ("addt/purifiers", "{ddpm-addt: ddpn}"): "digits.addt.purifiers.ddpm-addt.*no purifier 'ddpn'",
+    ("addt/purifiers", "{ddpm: ddpm}"): "digits.addt.purifiers.ddpm.*with itself",
+    ("addt/ablations", "{ddpm-addt: ddpm}"): "digits.addt.ablations.ddpm-addt.*under `purifiers` too",
+    ("addt/vanilla", "ddpm"): "digits.addt.vanilla",
+    ("paths/attack", "nothing"): "digits.paths.attack.*no attack 'nothing'",
+    ("paths/attack", "uniform"): "digits.paths.attack.*is blind",
+    ("paths/purifiers", "[ddpn]"): "digits.paths.purifiers.*no purifier 'ddpn'",
+    ("paths/images", "101"): "digits.paths.images.*more than the 100",
+    ("paths/points", "1"): "digits.paths.points",
+    ("paths/repeats", "0"): "digits.paths.repeats",
+    ("paths/reach", "0"): "digits.paths.reach",
     # names that there are not
     ("sweep/attack", "nothing"): "digits.sweep.attack.*no attack 'nothing'",
     ("sweep/noise", "nothing"): "digits.sweep.noise.*no attack 'nothing'",

@@ -1,6 +1,6 @@
 """A job that is killed loses a batch at the most, and what it leaves when it ends is what it would have left at once.
 
-The scripts of two rules run as Snakemake runs them, in processes that are killed with SIGKILL.
+The scripts of three rules run as Snakemake runs them, in processes that are killed with SIGKILL.
 """
 
 import multiprocessing
@@ -30,7 +30,10 @@ DDPM = {"t": 30, "steps": 2, "sigma": "small", "clip": True, "forward": "one-ste
 PURIFIER = {"name": "ddpm", "make": "purity.purifiers:ddpm", "options": DDPM, "diffusion": DIFFUSION}
 COMMON = {"keys": KEYS, "classifier": CLASSIFIER, "purifier": PURIFIER, "noise": {"seed": 0, "seeding": "address"}}
 PGD = {"epsilon": 0.1, "steps": 1, "relative_step": 0.4}
+TUNING = {"steps": 170, "batch": 8, "rate": 1e-3, "decay": 0.99, "seed": 3, "flip": True}
+TUNED = {"classifier": CLASSIFIER, "dataset": {"load": "purity.data:digits", "options": {}}, "fine_tuning": TUNING}
 SPECS = {
+    "fine_tune": DIFFUSION | TUNED,
     "attack": COMMON | {"attack": {"run": "test_resuming:noted", "options": PGD}},
     "purify": COMMON | {"features": None, "fresh_draws": 4},
 }
@@ -63,6 +66,7 @@ class Job:
     def __init__(self, rule: str, given: dict, folder: Path, spec: dict | None = None, batch: int = BATCH):
         self.rule, self.given, self.spec, self.batch = rule, given, spec or SPECS[rule], batch
         self.output, self.log, self.notes = (folder / name for name in ("out.zarr.zip", "logs/job.log", "notes"))
+        self.loss = folder / "loss.csv"
         folder.mkdir(exist_ok=True)
 
     def work(self) -> None:
@@ -72,9 +76,11 @@ class Job:
         snakemake = SimpleNamespace(
             log=[str(self.log)],
             input=Files(**self.given),
-            output=[str(self.output)],
+            output=Files(weights=str(self.output), loss=str(self.loss))
+            if self.rule == "fine_tune"
+            else [str(self.output)],
             params=Named(spec=self.spec, code="a digest"),
-            wildcards=SimpleNamespace(purifier="ddpm", attack="slow", knowledge="all", seed="0"),
+            wildcards=SimpleNamespace(purifier="ddpm", attack="slow", knowledge="all", seed="0", name="tuned"),
             resources=SimpleNamespace(batch=self.batch, gpu=0),
             threads=1,
             rule=self.rule,
@@ -135,8 +141,10 @@ def given(tmp_path_factory, cnn, unet):
     store.save(adversarial, {}, axes={}, x=noisy, y=y, ids=ids)
     models.save(cnn, g)
     models.save(unet, e)
-    of_attack = {"subset": [subset], "classifier": [g], "diffusion": [e]}
-    return {"attack": of_attack, "purify": of_attack | {"adversarial": adversarial, "features": []}}
+    networks = {"classifier": [g], "diffusion": [e]}
+    of_attack = {"subset": [subset]} | networks
+    of_purify = of_attack | {"adversarial": adversarial, "features": []}
+    return {"attack": of_attack, "purify": of_purify, "fine_tune": networks}
 
 
 @pytest.fixture(scope="module")
@@ -197,3 +205,37 @@ def test_a_job_of_another_input_takes_nothing_from_one_that_was_killed(given, tm
     store.save(mine["subset"], {}, axes={}, x=x[::-1], y=y[::-1], ids=ids)
     assert job.finished() == Job("attack", mine, tmp_path / "b", batch=8).finished()
     assert "are there" not in job.log.read_text()
+
+
+def test_a_fine_tuning_killed_again_and_again_leaves_the_bytes_of_one_that_was_not(given, undisturbed, tmp_path):
+    """Network, moving average, optimiser and generator go on from the last snapshot, one of every 50 steps."""
+    chosen, job = random.Random(0), Job("fine_tune", given["fine_tune"], tmp_path)
+
+    def snapshots() -> set[tuple[str, int]]:
+        return {(str(p), p.stat().st_mtime_ns) for p in Path(f"{job.output}.progress").glob("*/training.pt")}
+
+    for _ in range(3):
+        before, process = snapshots(), job.forked()
+        while process.is_alive() and snapshots() == before:
+            time.sleep(0.002)
+        time.sleep(chosen.uniform(0, 0.3))
+        process.kill()
+        process.join()
+        assert process.exitcode == -signal.SIGKILL and not job.output.exists(), job.log.read_text()
+    assert job.finished() == undisturbed["fine_tune"]
+    assert "goes on from" in job.log.read_text() and "20/20" in job.log.read_text()  # from 150 on
+    assert len(job.loss.read_text().splitlines()) == 171  # of every step, and what the columns are
+    assert not Path(f"{job.output}.progress").exists()
+
+
+def test_a_damaged_snapshot_is_none(given, undisturbed, tmp_path):
+    job = Job("fine_tune", given["fine_tune"], tmp_path)
+    process = job.forked()
+    while process.is_alive() and not list(Path(f"{job.output}.progress").glob("*/training.pt")):
+        time.sleep(0.002)
+    process.kill()
+    process.join()
+    (state,) = Path(f"{job.output}.progress").glob("*/training.pt")
+    state.write_bytes(state.read_bytes()[:-1000])
+    assert job.finished() == undisturbed["fine_tune"]
+    assert "training begins anew" in job.log.read_text()
