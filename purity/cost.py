@@ -9,7 +9,8 @@ def table(jobs: list[dict], calibration: dict) -> pd.DataFrame:
     """Jobs, purifications, network evaluations and hours by stage, and of those the hours still to do.
 
     jobs: {stage, purifier (None for the bare classifier), done} and what it does: attack and images; or purifications;
-    or jacobians (images whose Jacobian is taken, a gradient for each pixel).
+    or jacobians (images whose Jacobian is taken, a gradient for each pixel); or updates (images of training) with a
+    gradient each and `looks` more for the perturbation, the classifier's too.
     """
     rows = []
     for job in jobs:
@@ -24,8 +25,11 @@ def table(jobs: list[dict], calibration: dict) -> pd.DataFrame:
         took = work["purify"] * f["forward"] + work["purify_gradient"] * f["gradient"]
         took += work["classify"] * calibration["classify"]["forward"]
         took += work["classify_gradient"] * calibration["classify"]["gradient"]
+        gradients = job.get("updates", 0) * (1 + job.get("looks", 0))
+        took += gradients * f["gradient"] / max(f["evaluations"], 1)
+        took += job.get("updates", 0) * job.get("looks", 0) * calibration["classify"]["gradient"]
         row = {"stage": job["stage"], "jobs": 1, "done": int(job["done"]), "purifications": total}
-        row |= {"evaluations": total * f["evaluations"], "hours": took / 3600}
+        row |= {"evaluations": total * f["evaluations"] + gradients, "hours": took / 3600}
         rows.append(row | {"hours left": 0.0 if job["done"] else took / 3600})
     by_stage = pd.DataFrame(rows).groupby("stage", sort=False).sum()
     by_stage.loc["all"] = by_stage.sum()

@@ -111,23 +111,33 @@ def test_hours_are_counts_times_seconds():
         {"stage": "purified", "purifications": 9},
         {"stage": "jacobian", "jacobians": 3},
         {"stage": "budget", "attack": "pgd", "images": 5, "purifier": None},
+        {"stage": "fine-tuning", "updates": 7, "looks": 5},
     )
     hours = {
         "adversarial": 2 * 2 * 40 * 303.0,
         "purified": 9 * 101.0,
         "jacobian": 3 * 64 * 300.0,
         "budget": 5 * 40 * 3.0,
+        "fine-tuning": 7 * (6 * 30.0 + 5 * 3.0),
     }
     assert found["hours"].drop("all").to_dict() == pytest.approx({k: v / 3600 for k, v in hours.items()})
     assert found.loc["all", "hours"] == pytest.approx(sum(hours.values()) / 3600)
     assert found.loc["adversarial", "hours left"] == pytest.approx(hours["adversarial"] / 7200)
-    assert found["jobs"].to_dict() == {"adversarial": 2, "purified": 1, "jacobian": 1, "budget": 1, "all": 5}
+    assert found["jobs"].to_dict() == {
+        "adversarial": 2,
+        "purified": 1,
+        "jacobian": 1,
+        "budget": 1,
+        "fine-tuning": 1,
+        "all": 6,
+    }
     assert found["evaluations"].to_dict() == {
         "adversarial": 1600,
         "purified": 90,
         "jacobian": 1920,
         "budget": 0,
-        "all": 3610,
+        "fine-tuning": 42,
+        "all": 3652,
     }
 
 

@@ -182,6 +182,9 @@ def test_gpu_jobs_ask_for_a_device_and_others_do_not(workspace):
         "judge",
         "adversarial_cap",
         "margins",
+        "fine_tune",
+        "attack_paths",
+        "landscape",
         "calibrate",
     }
     assert all(len(gpu) == 1 for gpu in asking.values())

@@ -70,7 +70,7 @@ EDITS = {
     "a measure of images": (
         ("purity/metrics.py", "c1, c2 = 0.01**2", "c1, c2 = 0.02**2"),
         {"measure", "table", "figure", *COMPARED},
-        JUDGED,
+        JUDGED | {"dw-box", "addt"},
     ),
     "a measure of balls": (
         ("purity/metrics.py", "mu_xi = f.mean(axis=1)", "mu_xi = 2 * f.mean(axis=1)"),
@@ -91,7 +91,7 @@ EDITS = {
         ("purity/stats.py", ".ravel()\n    values = values[np.isfinite(values)]", ".ravel()"),
         {"table", "figure", *COMPARED},
         {"trajectory", "centroids", "directions", "variance", "distances", "transfer", "compression"}
-        | {"jacobian", "jacobian-spectrum", "pca", "timesteps", "clean-t", "law", "cap", "margins"},
+        | {"jacobian", "jacobian-spectrum", "pca", "timesteps", "clean-t", "law", "cap", "margins", "landscape"},
     ),
     "the law": (
         ("purity/law.py", "starts[1], starts[2]]", "starts[0], starts[2]]"),
@@ -155,12 +155,32 @@ def test_editing_the_sampler_leaves_the_undefended_classifier_alone(workspace):
         "probe",
         "judge",
         "margins",
+        "attack_paths",
+        "landscape",
         "table",
         "figure",
         "gallery",
         *ASKED,
     }
     assert all("/ddpm" in output for output in outputs(jobs, "attack") | outputs(jobs, "purify"))
+
+
+@pytest.mark.parametrize("of", ["code", "config", "guide"])
+def test_another_fine_tuning_reruns_what_is_made_with_the_network_it_makes(workspace, of):
+    if of == "code":
+        workspace.edit("purity/addt.py", "(unit * gamma(abar)).clamp", "(1.0 * unit * gamma(abar)).clamp")
+    elif of == "config":
+        workspace.configure(lambda c: c["diffusions"]["tuned"]["fine_tuning"]["options"].update(unit=0.2))
+    else:  # the classifier that guides it, which judges nothing
+        workspace.configure(lambda c: c["classifiers"].update(guide=c["classifiers"]["small"] | {"options": {}}))
+        workspace.configure(lambda c: c["diffusions"]["tuned"]["fine_tuning"].update(classifier="guide"))
+    jobs = workspace.pending()
+    made = {"fine_tune", "loss_curve", "attack", "purify", "measure", "attack_paths", "landscape", "table", "figure"}
+    assert rules(jobs) == made | ASKED | ({"train_classifier"} if of == "guide" else set())
+    for rule in ("attack", "purify", "measure", "attack_paths", "landscape"):
+        assert outputs(jobs, rule) and all("/ddpm-addt/" in output for output in outputs(jobs, rule)), rule
+    shown = ("addt", "attack-paths", "landscape", "landscape-paths")
+    assert outputs(jobs, "table") == {f"tables/{table}.csv" for table in shown}
 
 
 def test_editing_training_reruns_what_is_made_with_the_network(workspace):

@@ -172,7 +172,9 @@ def functions(*specs):
     """The functions that specs name, as roots of a code digest."""
     for spec in filter(None, specs):
         yield from (spec[key] for key in ("load", "network", "make", "run") if key in spec)
-        yield from functions(*(spec[key] for key in ("diffusion", "dataset", "classifier") if isinstance(spec.get(key), dict)))
+        yield from functions(
+            *(spec[key] for key in ("diffusion", "dataset", "classifier") if isinstance(spec.get(key), dict))
+        )
 
 
 # Paths of stages. Those that take hours lie in blocks of images, whose paths are the same for any number of images.

@@ -324,9 +324,7 @@ def foundation():
     for name in config["run"]:
         chosen = config["experiments"][name]
         models = made_models(name)
-        wanted += [
-            f"results/models/{kind}/{model}-loss.png" for kind, model in models if made_here(kind, model)
-        ]
+        wanted += [f"results/models/{kind}/{model}-loss.png" for kind, model in models if made_here(kind, model)]
         wanted += [path for kind, model in models for path in weights(kind, model)]
         wanted += stage("purified", name) + stage("measures", name) + crafted(name)
         wanted += [

@@ -55,9 +55,16 @@ def planned(name):
         plan(judgings(name), purifications=part["judgings"])
     for part, attacks in (("dw-box", boxed), ("addt", hardened)):
         if chosen.get(part):
-            crafts = [(purifier, attack, knowledge) for purifier, attack, knowledge in attacks(name) if attack != "clean"]
+            crafts = [
+                (purifier, attack, knowledge) for purifier, attack, knowledge in attacks(name) if attack != "clean"
+            ]
             plan(of_attacks("adversarial", name, crafts), images=1)
             plan(of_attacks("purified", name, attacks(name)), purifications=1 + chosen["fresh_draws"])
+    for tuned in (model for kind, model in made_models(name) if kind == "diffusions" and model in FINE_TUNED):
+        (path,), part = weights("diffusions", tuned), config["diffusions"][tuned]["fine_tuning"]
+        user = next((f for f, preset in config["purifiers"].items() if preset.get("diffusion") == tuned), None)
+        updates = {"updates": part["steps"] * part["batch"], "looks": part["options"]["iterations"]}
+        jobs[path] = {"stage": "fine-tuning", "purifier": user, "done": Path(path).exists()} | updates
     if part := chosen.get("paths"):
         plan(shown_paths("paths", name), images=part["images"] * part["repeats"])
         plan(shown_paths("landscape", name), purifications=part["images"] * part["points"] ** 2)

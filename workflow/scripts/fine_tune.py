@@ -12,6 +12,7 @@ p, i = snakemake.params.spec, snakemake.input
 with running(f"fine-tuning {snakemake.wildcards.name}", snakemake) as job:
     x, y, _ = resolve(p["dataset"]["load"])("train", None, **p["dataset"]["options"])
     network = models.network(p, i.diffusion, job.device)
+    job.watch("diffusion", network)
     state = job.kept.place / "training.pt"
     loss = fine_tune(
         network,
