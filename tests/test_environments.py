@@ -55,6 +55,7 @@ def test_an_environment_holds_what_its_scripts_can_reach(name):
         ],
         "tables": [f"purity.tables:{n}" for n in ("robustness", "transfer")]
         + ["purity.tables_compression:law_fit", "purity.tables_earlier:cap", "purity.findings:findings"]
+        + ["purity.tables_stochastic:attack_paths", "purity.figures_stochastic:landscape"]
         + ["purity.figures:robustness", "purity.figures_compression:law", "purity.figures_earlier:cap"],
     }[name]
     distributions = {

@@ -39,7 +39,7 @@ def test_the_comparison_comes_first_and_every_figure_has_its_section(page, finis
 def test_every_result_has_a_caption_of_its_own(page):
     captions = {path: re.sub(r"<[^>]+>|\s+", " ", of["caption"]).strip() for path, of in data(page, "results").items()}
     figures = {path: text.partition("Made by")[0].strip() for path, text in captions.items() if "/figures/" in path}
-    assert len(figures) == 19
+    assert len(figures) == 23
     assert all(len(text) > 60 for text in figures.values()), min(figures, key=lambda path: len(figures[path]))
     assert len(set(figures.values())) == len(figures)
     assert not [path for path, text in captions.items() if "{" in text or "Undefined" in text]
