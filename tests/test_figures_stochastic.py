@@ -54,6 +54,9 @@ CASES = {
         "odd names": lambda: walked(["none", "NA", "007"]),
     },
 }
+# What is listed first is drawn first, yet what attackers know and do always stands in one order.
+for name, make in {"dw-box": boxed, "addt": hardened}.items():
+    CASES[name]["the other way round"] = lambda make=make: {"measured": make()["measured"][::-1]}
 EVERY = [(name, case) for name, cases in CASES.items() for case in cases]
 
 
@@ -190,10 +193,11 @@ def test_bars_are_the_accuracies_by_what_the_attacker_knows(case, drawn):
         part = table[table["attack"] == attack]
         wanted = {(row.purifier, figures_stochastic.KNOWS[row.knowledge]): row.mean for row in part.itertuples()}
         assert bars(ax, figure) == wanted and len(wanted) == 4 * table["purifier"].nunique()
+        assert [knows for _, knows in bars(ax, figure)] == table["purifier"].nunique() * list(named(figure))
         assert ax.get_ylim() == (0, 1)
 
 
-@pytest.mark.parametrize("case", ["all", "odd names", "one purifier, attack and seed"])
+@pytest.mark.parametrize("case", ["all", "odd names", "one purifier, attack and seed", "the other way round"])
 def test_error_bars_are_the_intervals_of_the_table(case, drawn):
     figure, tables, *_ = drawn("dw-box", case)
     for ax in figure.axes:
@@ -232,6 +236,7 @@ def test_bars_are_the_accuracies_of_vanilla_and_fine_tuned_purifiers(case, drawn
     assert list(named(figure)) == list(UNDERS.values())
     left = figure.axes[0]
     assert bars(left, figure) == wanted and len(wanted) == 3 * table["purifier"].nunique()
+    assert [under for _, under in bars(left, figure)] == table["purifier"].nunique() * list(UNDERS.values())
     assert [text.get_text() for text in left.get_xticklabels()] == list(table["purifier"].unique())
 
 
