@@ -77,7 +77,7 @@ LOOKS = {
 def attack_paths(table: pd.DataFrame) -> Figure:
     """Paths of three attackers from one image, the loss under the fixed ξ as height; a panel for each purifier.
 
-    Horizontal: the two principal components of all places of the paths shown, about x₀.
+    Of one seed. Horizontal: the two principal components of all places of the paths shown, about x₀.
     """
     purifiers = list(dict.fromkeys(table["purifier"]))
     colours = dict(zip(LOOKS, palette(3), strict=True))
@@ -88,7 +88,7 @@ def attack_paths(table: pd.DataFrame) -> Figure:
         part = first[first["purifier"] == purifier]
         for (kind, _), way in part.groupby(["kind", "repeat"], sort=False):
             ax.plot(way["u"], way["v"], way["loss"], "-o", color=colours[kind], label=kind, **LOOKS[kind])
-        ax.set_zlim(0, 1.02 * first["loss"].max())
+        ax.set_zlim(0, _top(first["loss"].max()))
         ax.set_title(f"{purifier}: {part['kept'].iloc[0]:.0%} of squared length in the plane")
         ax.set(xlabel="component 1, ℓ2", ylabel="component 2, ℓ2", zlabel="loss under the fixed ξ")
         _quiet(ax)
@@ -100,7 +100,7 @@ def attack_paths(table: pd.DataFrame) -> Figure:
 def landscape(table: pd.DataFrame, paths: pd.DataFrame) -> Figure:
     """Mean loss under the fixed ξ over the DW-box direction and the residual direction of the EOT perturbation.
 
-    With the mean paths of both attacks; a panel for each purifier, all on one scale.
+    With the mean paths of both attacks; a panel for each purifier, all on one scale. One seed.
     """
     purifiers = list(dict.fromkeys(table["purifier"]))
     top = max(table["mean"].max(), paths["loss"].max())
@@ -115,7 +115,7 @@ def landscape(table: pd.DataFrame, paths: pd.DataFrame) -> Figure:
         for kind, way in paths[paths["purifier"] == purifier].groupby("kind", sort=False):
             look = {"color": colours[kind], "label": kind, "lw": 1.3, "ms": 2, "zorder": 2}
             ax.plot(way["a"], way["b"], way["loss"], "-o", **look)
-        ax.set_zlim(0, 1.02 * top)
+        ax.set_zlim(0, _top(top))
         ax.set_title(purifier)
         ax.set(xlabel="DW-box direction", ylabel="residual of EOT", zlabel="loss under the fixed ξ")
         _quiet(ax)
@@ -126,8 +126,14 @@ def landscape(table: pd.DataFrame, paths: pd.DataFrame) -> Figure:
     return figure
 
 
+def _top(highest: float) -> float:
+    """Of the axis of losses; they may all be 0."""
+    return 1.02 * highest or 1.0
+
+
 def _quiet(ax) -> None:
-    """Room for the labels of a small 3-D panel."""
+    """Few ticks, and room for the labels of a small 3-D panel."""
+    ax.locator_params(nbins=5)
     ax.tick_params(labelsize=6, pad=-2)
     ax.xaxis.labelpad = ax.yaxis.labelpad = ax.zaxis.labelpad = -4
     ax.view_init(elev=24, azim=-58)

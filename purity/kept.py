@@ -1,5 +1,6 @@
 """What a long job has done so far, beside its output: a job that was killed loses a batch, not a night."""
 
+import copy
 import hashlib
 import json
 import logging
@@ -23,6 +24,12 @@ class Kept:
         self.folder = Path(f"{output}.progress")
         text = json.dumps(depends, sort_keys=True)
         self.place = self.folder / hashlib.sha256(text.encode()).hexdigest()[:16]
+
+    def of(self, part: str) -> "Kept":
+        """What is kept of one part of the work, apart from the others."""
+        kept = copy.copy(self)
+        kept.place = self.place / part
+        return kept
 
     def parts(self) -> Iterator[tuple[np.ndarray, dict[str, np.ndarray]]]:
         """(rows, part) of every batch kept; a damaged file is none."""

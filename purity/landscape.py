@@ -8,6 +8,7 @@ are linear, so that a place has one position and it can be found again.
 import numpy as np
 
 Array = np.ndarray
+ROUNDING = 1e-6  # of images in float32, relative
 
 
 def principal_plane(moved: Array, front: Array) -> tuple[Array, float]:
@@ -25,10 +26,12 @@ def principal_plane(moved: Array, front: Array) -> tuple[Array, float]:
 def directions(known: Array, expected: Array) -> tuple[Array, Array]:
     """DW-box direction, and the residual one: what the EOT perturbation has beside it. (…, d) both; orthogonal.
 
-    known, expected: perturbations of an attacker who knows ξ and of one who averages over it.
+    known, expected: perturbations of an attacker who knows ξ and of one who averages over it. A residual that is only
+    rounding is none.
     """
-    along = in_plane(expected, known, known)[..., :1]
-    return known, expected - along * known
+    residual = expected - in_plane(expected, known, known)[..., :1] * known
+    beside = np.linalg.norm(residual, axis=-1, keepdims=True)
+    return known, np.where(beside > ROUNDING * np.linalg.norm(expected, axis=-1, keepdims=True), residual, 0.0)
 
 
 def in_plane(moved: Array, first: Array, second: Array) -> Array:

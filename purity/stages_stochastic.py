@@ -44,10 +44,15 @@ class Path:
 
 
 def path(run: Callable, options: dict, defence: Defence, x0: Tensor, y: Tensor, noise: Noise) -> Tensor:
-    """Every place (B, S + 1, C, H, W) of an attack, from x₀ to the adversarial image."""
+    """Every place (B, S + 1, C, H, W) of an attack, from x₀ to the adversarial image.
+
+    ValueError for an attack that does not take the whole batch through each of its steps.
+    """
     watched = Path(defence.purify)
     seen = Defence(defence.classify, watched, defence.xi, defence.knowledge, defence.first)
     end = run(seen, x0, y, noise, watched.steps, **options).detach()
+    if any(place.shape != x0.shape for place in watched.places):
+        raise ValueError(f"{run.__name__} takes parts of a batch through its steps one by one; no paths can be drawn")
     return torch.stack([x0, *watched.places[1:], end], dim=1)
 
 
@@ -78,26 +83,32 @@ def attack_paths(
     eot_loss, dw_box_loss (n, R or 1, S + 1).
     """
     images, labels = torch.from_numpy(x0), torch.from_numpy(y)
-    kinds = {
-        "white_box": (single, "none", repeats),
-        "eot": (averaged, "none", repeats),
-        "dw_box": (single, "all", 1),
-    }
 
-    def walked(rows: Tensor) -> Part:
-        part = {}
-        for kind, ((run, options), knowledge, times) in kinds.items():
-            i = rows.repeat_interleave(times)
+    def ways(attack: tuple[Callable, dict], knowledge: str, times: int, kept: Kept | None) -> Arrays:
+        image, repeat = (grid.ravel() for grid in np.meshgrid(np.arange(len(x0)), np.arange(times), indexing="ij"))
+        image, repeat = torch.from_numpy(image), torch.from_numpy(repeat)
+
+        def walked(rows: Tensor) -> Part:
+            i = image[rows]
             xs, ys, noise = images[i].to(device), labels[i].to(device), xi.rows(i)
-            first = ATTACKER + SPAN * torch.arange(times).repeat(len(rows))
-            places = path(run, options, Defence(classify, purify, noise, knowledge, first), xs, ys, noise)
+            defence = Defence(classify, purify, noise, knowledge, ATTACKER + SPAN * repeat[rows])
+            places = path(*attack, defence, xs, ys, noise)
             with torch.no_grad():
-                losses = torch.stack([loss(p, ys, noise, classify, purify) for p in places.unbind(1)], dim=1)
-            part[kind] = places.unflatten(0, (len(rows), times))
-            part[f"{kind}_loss"] = losses.unflatten(0, (len(rows), times))
-        return part
+                losses = [loss(place, ys, noise, classify, purify) for place in places.unbind(1)]
+            return {"places": places, "loss": torch.stack(losses, dim=1)}
 
-    return in_batches(len(x0), max(1, batch // repeats), walked, kept, progress)
+        made = in_batches(len(image), batch, walked, kept, progress)
+        return {name: of.reshape(len(x0), times, *of.shape[1:]) for name, of in made.items()}
+
+    made = {}
+    for kind, attack, knowledge, times in (
+        ("white_box", single, "none", repeats),
+        ("eot", averaged, "none", repeats),
+        ("dw_box", single, "all", 1),
+    ):
+        found = ways(attack, knowledge, times, kept and kept.of(kind))
+        made |= {kind: found["places"], f"{kind}_loss": found["loss"]}
+    return made
 
 
 @torch.no_grad()

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from purity import attacks, purifiers, stages, stages_compression, stages_earlier
+from purity import attacks, purifiers, stages, stages_compression, stages_earlier, stages_stochastic
 from purity.batches import Size, blocks, in_batches
 from purity.kept import Kept
 from purity.noise import Noise
@@ -414,6 +414,8 @@ def stage(name: str, x, cnn, unet, batch: int, kept: Kept | None = None, **watch
     defended = given | {"purify": purify}
     judged = defended | {"name": "mine", "classify": classify}
     noisy, attacked = (np.clip(x + shift, 0, 1).astype(x.dtype) for shift in (0.05, -0.08))
+    single_and_averaged = {"single": (attacks.pgd, PGD), "averaged": (attacks.pgd, PGD | {"draws": 2})}
+    ways = (np.stack([some, end[:4]], axis=1) for end in (noisy, attacked))
     made = {
         "attack": lambda: stages.attack(
             x, y, DRAWS, run=attacks.pgd, options=PGD, classify=classify, purify=purify, knowledge="all", **given
@@ -431,6 +433,12 @@ def stage(name: str, x, cnn, unet, batch: int, kept: Kept | None = None, **watch
             x, y, DRAWS, run=attacks.pgd, options=PGD, scales=[0.5, 1.0], classify=classify, **given
         ),
         "judgings": lambda: stages_earlier.judgings(x, DRAWS, judgings=3, **judged),
+        "attack_paths": lambda: stages_stochastic.attack_paths(
+            some, y[:4], DRAWS, **single_and_averaged, repeats=2, classify=classify, **defended
+        ),
+        "loss_landscape": lambda: stages_stochastic.loss_landscape(
+            some, y[:4], DRAWS, *ways, points=3, reach=2.0, classify=classify, **defended
+        ),
     }[name]()
     return made if isinstance(made, dict) else {name: made}, counter
 
@@ -445,11 +453,14 @@ STAGES = {
     "probe": (2, 4),
     "budget": (2, 4),
     "judgings": (2, 4),
+    "loss_landscape": (9, 4),
+    "attack_paths": (2, 4),
 }
+ONE_BY_ONE = [name for name in STAGES if name != "attack_paths"]  # whose three parts are tested with its laws
 
 
 def test_these_are_all_the_stages_that_keep_what_they_have_done():
-    modules = (stages, stages_compression, stages_earlier)
+    modules = (stages, stages_compression, stages_earlier, stages_stochastic)
     functions = {f for m in modules for f in vars(m).values() if inspect.isfunction(f) and f.__module__ == m.__name__}
     assert {f.__name__ for f in functions if "kept" in inspect.signature(f).parameters} == set(STAGES)
 
@@ -475,7 +486,7 @@ def test_a_stage_for_which_one_image_is_too_much_says_so(name, images, cnn64, un
         stage(name, images[:IMAGES].double().numpy(), cnn64, unet64, batch=4, room=0)
 
 
-@pytest.mark.parametrize("name", STAGES)
+@pytest.mark.parametrize("name", ONE_BY_ONE)
 def test_a_stage_that_was_interrupted_goes_on_to_the_same_bytes(name, images, cnn, unet, tmp_path):
     """Interrupted in any call of a network. In float32, as the pipeline has it: batches are the same, so sums are."""
     batch, parts = STAGES[name]
@@ -494,7 +505,7 @@ def test_a_stage_that_was_interrupted_goes_on_to_the_same_bytes(name, images, cn
         assert len(seen) == calls - done * (calls // parts)
 
 
-@pytest.mark.parametrize("name", STAGES)
+@pytest.mark.parametrize("name", ONE_BY_ONE)
 def test_a_stage_that_was_interrupted_again_and_again_ends_all_the_same(name, images, cnn, unet, tmp_path):
     """Each time one part further: to stop in the second part of those that are left is to have done the first."""
     batch, parts = STAGES[name]

@@ -397,6 +397,7 @@ def test_a_figure_leaves_its_tables_as_they_were(name, drawn):
 
 def test_all_figures_of_parts_are_here():
     others = {"trajectory", "distances", "robustness", "transfer", "compression", "directions", "centroids", "variance"}
+    others |= {"dw-box", "addt", "attack-paths", "landscape"}  # tests/test_figures_stochastic.py
     assert set(CASES) == set(SHOWN) - others
 
 

@@ -185,12 +185,12 @@ def whiskers(ax) -> np.ndarray:
 def test_bars_are_the_accuracies_by_what_the_attacker_knows(case, drawn):
     figure, tables, *_ = drawn("dw-box", case)
     table = together(tables["dw-box"])
-    attacks = [attack for attack in table["attack"].unique() if attack != "clean"]
+    attacks = [family for family in table["family"].unique() if family != "clean"]
     axes = figure.axes
     assert [ax.get_title() for ax in axes] == attacks and len(attacks) in (1, 2)
     assert list(named(figure)) == [figures_stochastic.KNOWS[k] for k in ("none", "forward", "reverse", "all")]
     for ax, attack in zip(axes, attacks, strict=True):
-        part = table[table["attack"] == attack]
+        part = table[table["family"] == attack]
         wanted = {(row.purifier, figures_stochastic.KNOWS[row.knowledge]): row.mean for row in part.itertuples()}
         assert bars(ax, figure) == wanted and len(wanted) == 4 * table["purifier"].nunique()
         assert [knows for _, knows in bars(ax, figure)] == table["purifier"].nunique() * list(named(figure))
@@ -201,7 +201,7 @@ def test_bars_are_the_accuracies_by_what_the_attacker_knows(case, drawn):
 def test_error_bars_are_the_intervals_of_the_table(case, drawn):
     figure, tables, *_ = drawn("dw-box", case)
     for ax in figure.axes:
-        part = together(tables["dw-box"], attack=ax.get_title())
+        part = together(tables["dw-box"], family=ax.get_title())
         order = part["knowledge"].map(list(figures_stochastic.KNOWS).index) + 4 * part["purifier"].map(
             list(part["purifier"].unique()).index
         )

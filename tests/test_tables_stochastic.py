@@ -97,26 +97,21 @@ EIGHT = [
 ]
 
 
-def test_an_attack_is_called_the_same_whether_it_averages_or_not_and_a_column_says_which():
+def test_an_attack_and_the_one_that_averages_are_of_one_family():
     made = stochastic.dw_box(EIGHT)
     of_all = made[(made["seed"] == "all") & (made["attack"] != "clean")]
-    assert set(of_all["attack"]) == {"pgd"}
-    assert dict(zip(of_all["knowledge"], of_all["averaged"], strict=True)) == {
-        "none": True,
-        "forward": True,
-        "reverse": False,
-        "all": False,
+    assert set(of_all["family"]) == {"pgd"}
+    assert dict(zip(of_all["knowledge"], of_all["attack"], strict=True)) == {
+        "none": "pgd-eot",
+        "forward": "pgd-eot",
+        "reverse": "pgd",
+        "all": "pgd",
     }
-    assert made["averaged"].dtype == bool
 
 
 def test_only_the_end_of_a_name_says_that_an_attack_averages():
     made = stochastic.dw_box([outcomes(attack=name) for name in ("pgd-eot-20", "eot", "pgd-eot-eot")])
-    assert made[made["seed"] == "all"][["attack", "averaged"]].to_numpy().tolist() == [
-        ["pgd-eot-20", False],
-        ["eot", False],
-        ["pgd-eot", True],
-    ]
+    assert made[made["seed"] == "all"]["family"].tolist() == ["pgd-eot-20", "eot", "pgd-eot"]
 
 
 def test_who_knows_a_part_is_judged_with_the_rest_fresh_and_others_as_ever():
@@ -124,7 +119,7 @@ def test_who_knows_a_part_is_judged_with_the_rest_fresh_and_others_as_ever():
     found = {
         knowledge: (row["judged"], row["mean"])
         for knowledge in ("none", "forward", "reverse", "all")
-        for row in [only(made, attack="pgd", knowledge=knowledge, seed="all")]
+        for row in [only(made, family="pgd", knowledge=knowledge, seed="all")]
     }
     assert found == {
         "none": ("fresh", 7 / 8),
@@ -134,18 +129,17 @@ def test_who_knows_a_part_is_judged_with_the_rest_fresh_and_others_as_ever():
     }
 
 
-def test_clean_images_are_judged_under_both_and_nobody_averages_there():
+def test_clean_images_are_judged_under_both_and_are_a_family_of_their_own():
     clean = stochastic.dw_box(EIGHT).query("attack == 'clean' and seed == 'all'")
     assert dict(zip(clean["judged"], clean["mean"], strict=True)) == {"fresh": 3 / 8, "fixed": 3 / 4}
-    assert not clean["averaged"].any()
+    assert set(clean["family"]) == {"clean"}
 
 
-def test_but_for_names_it_is_the_table_of_robustness():
+def test_but_for_families_it_is_the_table_of_robustness():
     measured = boxed()["measured"]
     made, wanted = stochastic.dw_box(measured), tables.robustness(measured)
-    assert list(made) == ["purifier", "attack", "knowledge", "averaged", *list(wanted)[3:]]
-    name = made["attack"] + made["averaged"].map({True: "-eot", False: ""})
-    pd.testing.assert_frame_equal(made.assign(attack=name).drop(columns="averaged"), wanted)
+    assert list(made) == ["purifier", "attack", "family", *list(wanted)[2:]]
+    pd.testing.assert_frame_equal(made.drop(columns="family"), wanted)
     assert len(made) == 2 * (2 + 8) * 3
 
 
@@ -401,7 +395,7 @@ TABLES = {
     "landscape": lambda: stochastic.landscape(walked()["landscapes"]),
     "landscape_paths": lambda: stochastic.landscape_paths(walked()["landscapes"], walked()["paths"]),
 }
-SAID = {"purifier", "attack", "knowledge", "judged", "seed", "measure", "vanilla", "kind"}  # in words
+SAID = {"purifier", "attack", "family", "knowledge", "judged", "seed", "measure", "vanilla", "kind"}  # in words
 
 
 def same_as_read_back(table: pd.DataFrame, path) -> pd.DataFrame:
