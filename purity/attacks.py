@@ -6,6 +6,9 @@ y (B,) labels; the same shape and range comes back, every row within its ball an
 this kind in the config to bring your own. A blind attack (one that looks at no defence) gets None for the defence.
 """
 
+from collections.abc import Iterable
+
+import torch
 from torch import Tensor
 
 from purity.defence import Defence
@@ -53,8 +56,22 @@ def bpda(defence: Defence, x: Tensor, y: Tensor, noise: Noise, progress=iter, **
 
 
 def expected_gradient(defence: Defence, x: Tensor, y: Tensor, k: int, draws: int) -> Tensor:
-    """E_ξ ∇ₓ L (eq. 9): the mean of the gradients of `draws` draws, not the gradient of mean logits."""
-    total = defence.gradient(x, y, k * draws)
-    for e in range(1, draws):
-        total = total + defence.gradient(x, y, k * draws + e)
+    """E_ξ ∇ₓ L (eq. 9): the mean of the gradients of `draws` draws, not the gradient of mean logits.
+
+    As many draws at a time as the defence has room for.
+    """
+    total, end = torch.zeros_like(x), (k + 1) * draws
+    together = max(1, defence.at_once // len(x))
+    for first in range(k * draws, end, together):
+        for gradient in gradients(defence, x, y, range(first, min(first + together, end))):
+            total = total + gradient
     return total / draws
+
+
+def gradients(defence: Defence, x: Tensor, y: Tensor, draws: range) -> Iterable[Tensor]:
+    """∇ₓ L at each of these draws, all in one batch."""
+    if len(draws) == 1:
+        return [defence.gradient(x, y, draws[0])]
+    rows, of = torch.arange(len(x)).repeat(len(draws)), torch.tensor(draws).repeat_interleave(len(x))
+    repeated = (len(draws), *[1] * (x.ndim - 1))
+    return defence.rows(rows).gradient(x.repeat(repeated), y.repeat(len(draws)), of).split(len(x))

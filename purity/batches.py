@@ -59,14 +59,15 @@ def _line(error: Exception) -> str:
 
 def in_batches(
     n: int,
-    batch: int,
+    batch: "int | Size",
     compute: Callable[[Tensor], Part],
     kept: Kept | None = None,
     progress: Callable[[Iterable], Iterable] = iter,
 ) -> dict[str, np.ndarray]:
     """compute(rows) of rows 0 … n−1, `batch` at a time, as whole arrays with a row for each.
 
-    rows (B,) int64. kept: what an earlier job of the same kind has done, which is not done again.
+    rows (B,) int64. kept: what an earlier job of the same kind has done, which is not done again. Who wants to know in
+    `compute` what is left of the batch on a device that had no room for it gives a Size.
     """
     out: dict[str, np.ndarray] = {}
     left = torch.ones(n, dtype=torch.bool)
@@ -82,8 +83,8 @@ def in_batches(
         place(rows, part)
     if not left.all():
         logging.info("%d of %d images are there from a job that was stopped", n - int(left.sum()), n)
-    size = Size(batch)
-    todo = [rows for block in blocks(n, batch) if len(rows := block[left[block]])]
+    size = batch if isinstance(batch, Size) else Size(batch)
+    todo = [rows for block in blocks(n, size.batch) if len(rows := block[left[block]])]
     for block in progress(todo):
         for rows, made in size.fitting(block, compute):
             part = {name: value.cpu().numpy() for name, value in made.items()}

@@ -34,7 +34,8 @@ PARTLY = ("forward", "reverse")  # neither nothing nor all
 class Defence:
     """classify: images in [0, 1] (B, C, H, W) → logits (B, K). purify: f(x, ξ). xi: ξ of these rows at draw 0.
 
-    first: the attacker's draws begin there, for all rows or (B,) for each.
+    first: the attacker's draws begin there, for all rows or (B,) for each. at_once: how many rows may be asked
+    together; an attack that averages shows several draws of each image where there is room.
     """
 
     classify: Classifier
@@ -42,12 +43,13 @@ class Defence:
     xi: Noise
     knowledge: str = "all"
     first: Draw = ATTACKER
+    at_once: int = 0
 
-    def __call__(self, x: Tensor, k: int = 0) -> Tensor:
+    def __call__(self, x: Tensor, k: Draw = 0) -> Tensor:
         """Logits (B, K) as the attacker computes them at his k-th draw."""
         return self.classify(self.purify(x, self.xi.at(*KNOWLEDGE[self.knowledge](self.first + k))))
 
-    def gradient(self, x: Tensor, y: Tensor, k: int = 0) -> Tensor:
+    def gradient(self, x: Tensor, y: Tensor, k: Draw = 0) -> Tensor:
         """∇ₓ L[g(f_ξ(x)), y] at draw k (eq. 8), L = cross-entropy summed over the batch: rows stay independent."""
         x = x.detach().requires_grad_()
         loss = F.cross_entropy(self(x, k), y, reduction="sum")

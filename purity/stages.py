@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from purity import purifiers
-from purity.batches import Kept, Part, in_batches
+from purity.batches import Kept, Part, Size, in_batches
 from purity.defence import FIXED, KNOWLEDGE, PARTLY, Classifier, Defence
 from purity.geometry import BALLS, l2_norm, linf_norm
 from purity.noise import Noise
@@ -45,7 +45,7 @@ def attack(
 
     ValueError if the attack or the purifier, called `name`, returns what is no image.
     """
-    images, labels = torch.from_numpy(x), torch.from_numpy(y)
+    images, labels, size = torch.from_numpy(x), torch.from_numpy(y), Size(batch)
 
     def crafted(rows: Tensor) -> Part:
         logging.info("images %d to %d of %d", rows[0] + 1, rows[-1] + 1, len(x))
@@ -54,11 +54,11 @@ def attack(
         if classify is not None:
             with torch.no_grad():  # a purifier that cannot work should say so before an attack of hours
                 purifiers.check(purify(xs, noise), xs, f"purifier '{name}'")
-            defence = Defence(classify, purify, noise, knowledge)
+            defence = Defence(classify, purify, noise, knowledge, at_once=size.batch)
         made = run(defence, xs, ys, noise, progress, **options).detach()
         return {"x": purifiers.check(made, xs, f"attack {run.__name__}")}
 
-    return in_batches(len(x), batch, crafted, kept)["x"]
+    return in_batches(len(x), size, crafted, kept)["x"]
 
 
 PURIFY_AXES = {"varying": 1, "varying_logits": 1, "partly_logits": 1, "path_l2": 1, "path_linf": 1, "path_time": None}

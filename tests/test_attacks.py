@@ -121,6 +121,11 @@ def test_eot_is_the_mean_of_gradients_of_its_own_draws_and_not_the_gradient_of_m
     found = attacks.expected_gradient(Defence(classify, purify, XI, "none"), x, y, k, draws)
     torch.testing.assert_close(found, mean, atol=1e-12, rtol=1e-9)
 
+    for at_once in (1, 2 * len(x), 10 * len(x)):  # some draws at a time, the last ones fewer; or all
+        together = Defence(classify, purify, XI, "none", at_once=at_once)
+        found = attacks.expected_gradient(together, x, y, k, draws)
+        torch.testing.assert_close(found, mean, atol=1e-12, rtol=1e-9)
+
     of_mean_logits = gradient(lambda images: sum(classify(purify(images, xi)) for xi in seen) / draws, x, y)
     assert (found - of_mean_logits).norm() > 0.1 * found.norm()
 

@@ -480,6 +480,24 @@ def test_a_stage_whose_batches_are_halved_says_what_it_says_undisturbed(name, ro
         assert found[key] == pytest.approx(value, rel=1e-9, abs=1e-10), key
 
 
+@pytest.mark.parametrize(("batch", "room"), [(1, 1), (16, 16), (100, 24), (100, 3)])
+def test_draws_that_an_attack_averages_are_shown_together_where_there_is_room(batch, room, images, cnn64, unet64):
+    """8 images, 3 draws: one at a time, two and one, all three; and two images at a time, one draw, after halving."""
+    x, y = images[:8].double().numpy(), np.arange(8)
+
+    def run(batch, **watching):
+        counter = []
+        classify, network = (Watched(made, counter, **watching) for made in (cnn64, unet64))
+        purify = purifiers.ddpm(network, t=30, steps=2, sigma="small", clip=True, forward="one-step")
+        given = {"run": attacks.pgd, "options": PGD | {"draws": 3}, "classify": classify, "purify": purify}
+        return stages.attack(x, y, DRAWS, **given, batch=batch), counter
+
+    wanted, _ = run(8)
+    found, seen = run(batch, room=room)
+    assert found == pytest.approx(wanted, rel=1e-9, abs=1e-10)
+    assert max(seen) == {1: 1, 16: 16, 24: 24, 3: 2}[room]
+
+
 @pytest.mark.parametrize("name", STAGES)
 def test_a_stage_for_which_one_image_is_too_much_says_so(name, images, cnn64, unet64):
     with pytest.raises(torch.OutOfMemoryError, match="no room for 1"):
