@@ -2,9 +2,10 @@
 
     uv run python benchmarks/attack.py [--batch 100] [--steps 10] [--device cpu] [--system-malloc]
 
-Both are ratios of times measured in turns within this one run, medians of several rounds; the embedded networks with
+All are ratios of times measured in turns within this one run, medians of several rounds; the embedded networks with
 random weights. `overhead` is one PGD step on DDPM purification over its bare evaluations (forward and backward) at the
-same batch: noise, checkpoints and the update are the rest. `batch 1` is the papers' protocol.
+same batch: noise, checkpoints and the update are the rest. `batch 1` is the papers' protocol. `EOT` averages five
+draws, shown one after the other or all in one batch.
 """
 
 import argparse
@@ -64,11 +65,11 @@ def main() -> None:
         x = torch.rand(batch, 1, 8, 8, generator=torch.Generator().manual_seed(0)).to(a.device)
         return x, torch.zeros(batch, dtype=torch.int64, device=a.device)
 
-    def attack(batch, recompute):
+    def attack(batch, recompute=False, draws=1, at_once=0):
         x, y = images(batch)
         purify = purifiers.ddpm(unet, **options, recompute=recompute)
-        defence = Defence(cnn, purify, Noise(0, torch.arange(batch)), "none")
-        return lambda: attacks.pgd(defence, x, y, defence.xi, epsilon=0.15, steps=1, relative_step=1 / 30)
+        defence = Defence(cnn, purify, Noise(0, torch.arange(batch)), "none", at_once=at_once)
+        return lambda: attacks.pgd(defence, x, y, defence.xi, epsilon=0.15, steps=1, relative_step=1 / 30, draws=draws)
 
     def bare(batch):
         x, _ = images(batch)
@@ -82,9 +83,11 @@ def main() -> None:
 
     runs = {
         "bare": bare(a.batch),
-        "attack": attack(a.batch, recompute=False),
+        "attack": attack(a.batch),
         "recomputing": attack(a.batch, recompute=True),
-        "single": attack(1, recompute=False),
+        "single": attack(1),
+        "EOT": attack(a.batch, draws=5),
+        "EOT, together": attack(a.batch, draws=5, at_once=5 * a.batch),
     }
     s = rounds(runs, a.device)
     print(f"PGD step on ddpm, {a.steps} evaluations, {a.device}, {torch.get_num_threads()} thread")
@@ -96,6 +99,7 @@ def main() -> None:
     print(f"overhead: attack / bare                    {s['attack'] / s['bare']:>11.2f}")
     print(f"overhead: recomputing / bare               {s['recomputing'] / s['bare']:>11.2f}")
     print(f"batch 1 / batch {a.batch}, an image           {s['single'] / (s['attack'] / a.batch):>14.1f}")
+    print(f"EOT of 5 draws, one by one / together      {s['EOT'] / s['EOT, together']:>11.2f}")
 
 
 if __name__ == "__main__":

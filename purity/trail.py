@@ -153,7 +153,7 @@ def _commit(said: dict) -> str:
 
 
 def _seed(spec: dict | None) -> int | None:
-    for part in ("keys", "noise", "training"):
+    for part in ("keys", "noise", "training", "fine_tuning"):
         if spec and "seed" in spec.get(part, {}):
             return spec[part]["seed"]
     return None

@@ -219,6 +219,48 @@ def test_without_modulation_it_is_plain_training_of_a_diffusion_model():
     assert losses == pytest.approx(expected, rel=1e-5)
 
 
+@pytest.mark.parametrize("objective", addt.OBJECTIVES)
+@pytest.mark.parametrize("perturbation", addt.PERTURBATIONS)
+def test_a_step_finds_a_perturbation_and_trains_on_the_noise_that_holds_it(perturbation, objective):
+    """δ first, of draws of its own; then ε_θ is to predict ε′ of a new ε."""
+    network, classify = network_and_classifier()
+    start = copy.deepcopy(network)
+    given = SETTING | {"perturbation": perturbation, "objective": objective}
+    losses = addt.fine_tune(network, classify, IMAGES, LABELS, steps=1, **given)
+
+    generator, kind = torch.Generator().manual_seed(SETTING["seed"]), addt.PERTURBATIONS[perturbation]()
+    rows = torch.randint(12, (4,), generator=generator)
+    index = torch.randint(schedules.T, (4,), generator=generator)
+    draw = lambda: torch.randn(4, 1, 4, 4, generator=generator)  # noqa: E731
+    at = addt.Point(2 * IMAGES[rows] - 1, index, ABAR[index].float()[:, None, None, None])
+    delta = kind.find(start, at, addt.OBJECTIVES[objective](classify, LABELS[rows]), draw)
+    assert delta.abs().max() > 0
+    mixed = kind.mix(draw(), delta, at.abar)
+    with torch.no_grad():
+        predicted = start(at.abar.sqrt() * at.x0 + (1 - at.abar).sqrt() * mixed, index)
+    assert losses == pytest.approx([(predicted - mixed).square().mean().item()], rel=1e-6)
+
+
+def test_the_network_ends_with_the_moving_average_of_its_weights():
+    """average ← average + (1 − d)(weights − average), d = min(decay, 1 − (1+i)^(−3/4)), from the first weights on."""
+    network, classify = network_and_classifier()
+    path = [weights(network).clone()]
+
+    def watched(steps):
+        for i in steps:
+            yield i
+            path.append(weights(network).clone())
+
+    addt.fine_tune(network, classify, IMAGES, LABELS, watched, steps=8, **SETTING | {"decay": 0.6})
+    average = path[0]
+    for i, reached in enumerate(path[1:]):
+        average = average + (1 - min(0.6, 1 - (1 + i) ** -0.75)) * (reached - average)
+    torch.testing.assert_close(
+        weights(network), average, atol=1e-6, rtol=0
+    )  # float32, eight updates of numbers below 1
+    assert (weights(network) - path[-1]).abs().max() > 1e-4  # and not with the last ones
+
+
 @pytest.mark.parametrize("perturbation", addt.PERTURBATIONS)
 def test_training_goes_on_from_a_snapshot_as_if_it_had_not_stopped(perturbation):
     network, classify = network_and_classifier()
