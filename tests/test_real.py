@@ -11,7 +11,7 @@ import torch
 import yaml
 from workspace import Workspace
 
-from purity import inception, store
+from purity import inception, models, store
 
 TESTS = Path(__file__).parent
 PARTS = ("ball", "sweep", "budget", "jacobian", "pca", "fuzzy", "cap", "margins", "dw-box", "addt", "paths")
@@ -28,6 +28,13 @@ def brought(tmp_path, name, change) -> Workspace:
     for preset in (*config["purifiers"].values(), *config["attacks"].values()):
         if "steps" in preset.get("options", {}):
             preset["options"]["steps"] = 2
+    for preset in config["diffusions"].values():
+        if "fine_tuning" in preset:
+            preset["fine_tuning"] |= {
+                "steps": 1,
+                "batch": 2,
+                "options": preset["fine_tuning"]["options"] | {"iterations": 1},
+            }
     experiment = config["experiments"][name]
     experiment.update(images=20, seeds=[0])
     for part in PARTS:
@@ -93,6 +100,14 @@ def test_cifar10_with_the_networks_of_the_papers(tmp_path, checkpoints):
     assert {"l2", "linf", "ssim", "fid"} == set(distances["measure"]) and distances["mean"].notna().all()
     assert set(table(workspace, "cifar10", "robustness")["n"]) == {20}
     assert "Nothing to be done" in workspace.run(*given, **environment)
+
+    # the published network, fine-tuned: a checkpoint like any other
+    target = "results/models/diffusions/ddpm-cifar10-addt.safetensors"
+    workspace.run(target, *given, **environment)
+    published = torch.load(checkpoints / "ema_diffusion_cifar10.ckpt", weights_only=True)["temb.dense.0.weight"]
+    tuned = models.load("purity.unets:pesser", {}, str(workspace.path / target)).unet.time_embedding.linear_1.weight
+    moved = (tuned - published).abs().max()
+    assert 0 < moved < 1e-3  # one step of AdamW moves a weight by its rate, 2e-4
 
     # other weights under the same name: their digest is in the receipt, and all that they made is made again
     (workspace.path / "results/models/diffusions/ddpm-cifar10.json").unlink()

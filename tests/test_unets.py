@@ -145,3 +145,44 @@ def test_a_row_does_not_depend_on_the_batch(network):
     x = torch.rand(5, 3, 8, 8, dtype=torch.float64)
     together = network(x, torch.tensor([7]))
     assert torch.allclose(together, torch.cat([network(r[None], torch.tensor([7])) for r in x]), atol=1e-12)
+
+
+def test_what_is_saved_of_a_published_network_is_loaded_again(tmp_path):
+    """As a fine-tuned one is, under the module's own names."""
+    path = str(tmp_path / "tuned.safetensors")
+    for network, options in (
+        ("purity.unets:pesser", SMALL),
+        (
+            "purity.unets:guided",
+            {"num_channels": 32, "channel_mult": (1, 1), "num_res_blocks": 1, "num_head_channels": 16},
+        ),
+    ):
+        module = models.untrained(network, options, seed=3)
+        models.save(module, path)
+        again = models.load(network, options, path).state_dict()
+        assert all(torch.equal(value, again[name]) for name, value in module.state_dict().items())
+
+
+def test_a_network_of_a_folder_is_saved_with_the_options_that_the_folder_gave(tmp_path):
+    """A fine-tuned one has no config.json beside it."""
+    folder, path = tmp_path / "model", str(tmp_path / "tuned.safetensors")
+    blocks = {"down_block_types": ["DownBlock2D", "AttnDownBlock2D"], "up_block_types": ["AttnUpBlock2D", "UpBlock2D"]}
+    config = {
+        "_class_name": "UNet2DModel",
+        "sample_size": 8,
+        "block_out_channels": [32, 64],
+        "layers_per_block": 1,
+        **blocks,
+    }
+    folder.mkdir()
+    (folder / "config.json").write_text(json.dumps(config))
+    made = unets.diffusers(**config)
+    torch.save(made.unet.state_dict(), folder / "diffusion_pytorch_model.bin")
+
+    network = models.load("purity.unets:diffusers", {}, str(folder))
+    models.save(network, path, models.all_options({}, str(folder)))
+    again = models.load("purity.unets:diffusers", {}, path)
+    x, index = torch.rand(2, 3, 8, 8, generator=torch.Generator().manual_seed(0)), torch.tensor([5])
+    assert torch.equal(again(x, index), network(x, index))
+    with pytest.raises(ValueError, match="does not fit"):
+        models.load("purity.unets:diffusers", {"layers_per_block": 2}, path)  # what is set counts
