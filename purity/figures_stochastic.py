@@ -77,24 +77,34 @@ LOOKS = {
 def attack_paths(table: pd.DataFrame) -> Figure:
     """Paths of three attackers from one image, the loss under the fixed ξ as height; a panel for each purifier.
 
-    Of one seed. Horizontal: the two principal components of all places of the paths shown, about x₀.
+    Of one seed, and of the image that DW-box does middling harm to. Horizontal: the two principal components of all
+    places of the paths shown, about x₀.
     """
     purifiers = list(dict.fromkeys(table["purifier"]))
     colours = dict(zip(LOOKS, palette(3), strict=True))
-    size = (PAGE / 2 * len(purifiers), 3.6)
+    size = (PAGE / 2 * len(purifiers), 3.3)
     figure, axes = plt.subplots(1, len(purifiers), figsize=size, squeeze=False, subplot_kw={"projection": "3d"})
-    first = table[table["image"] == table["image"].iloc[0]]
+    of_image, image = _middle(table)
     for ax, purifier in zip(axes[0], purifiers, strict=True):
-        part = first[first["purifier"] == purifier]
+        part = of_image[of_image["purifier"] == purifier]
         for (kind, _), way in part.groupby(["kind", "repeat"], sort=False):
             ax.plot(way["u"], way["v"], way["loss"], "-o", color=colours[kind], label=kind, **LOOKS[kind])
-        ax.set_zlim(0, _top(first["loss"].max()))
+        ax.set_zlim(0, _top(of_image["loss"].max()))
         ax.set_title(f"{purifier}: {part['kept'].iloc[0]:.0%} of squared length in the plane")
         ax.set(xlabel="component 1, ℓ2", ylabel="component 2, ℓ2", zlabel="loss under the fixed ξ")
         _quiet(ax)
     handles = {h.get_label(): h for ax in axes[0] for h in ax.get_legend_handles_labels()[0]}
+    figure.suptitle(f"image {image}", fontsize=8)
     figure.legend(handles.values(), handles.keys(), loc="outside lower center", ncols=3)
     return figure
+
+
+def _middle(table: pd.DataFrame) -> tuple[pd.DataFrame, int]:
+    """Paths from one image, and which: that of the middle loss at the end of DW-box on the first purifier."""
+    known = table[(table["kind"] == "DW-box") & (table["purifier"] == table["purifier"].iloc[0])]
+    last = known[known["step"] == known["step"].max()].sort_values("loss", kind="stable")
+    image = last["image"].iloc[(len(last) - 1) // 2]
+    return table[table["image"] == image], image
 
 
 def landscape(table: pd.DataFrame, paths: pd.DataFrame) -> Figure:
@@ -104,7 +114,7 @@ def landscape(table: pd.DataFrame, paths: pd.DataFrame) -> Figure:
     """
     purifiers = list(dict.fromkeys(table["purifier"]))
     top = max(table["mean"].max(), paths["loss"].max())
-    size = (PAGE / 2 * len(purifiers), 3.6)
+    size = (PAGE / 2 * len(purifiers), 3.3)
     figure, axes = plt.subplots(1, len(purifiers), figsize=size, squeeze=False, subplot_kw={"projection": "3d"})
     colours = dict(zip(LOOKS, palette(3), strict=True))
     for ax, purifier in zip(axes[0], purifiers, strict=True):
@@ -137,4 +147,4 @@ def _quiet(ax) -> None:
     ax.tick_params(labelsize=6, pad=-2)
     ax.xaxis.labelpad = ax.yaxis.labelpad = ax.zaxis.labelpad = -4
     ax.view_init(elev=24, azim=-58)
-    ax.set_box_aspect(None, zoom=0.9)
+    ax.set_box_aspect((1, 1, 0.8), zoom=0.97)

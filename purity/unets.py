@@ -33,8 +33,10 @@ class Predictor(nn.Module):
         return self.unet(x, index).sample
 
     def adapted(self, state: dict) -> State:
-        """A checkpoint under its publisher's names, or diffusers' new or old ones, under this module's; such a one itself
-        stays as it is."""
+        """A checkpoint under its publisher's names, or diffusers' new or old ones, under this module's.
+
+        One that is under these already stays as it is.
+        """
         if state.keys() == self.state_dict().keys():
             return state
         state = _bare(state)
