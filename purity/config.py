@@ -266,6 +266,9 @@ def small(config: dict) -> dict:
         experiment.pop("reference", None)
         for part, counts in _SMALL_PARTS.items():
             _shrink(experiment.get(part) or {}, counts)
+        for part in ("dw-box", "addt"):
+            if "seeds" in (experiment.get(part) or {}):
+                experiment[part]["seeds"] = experiment[part]["seeds"][:1]
         if experiment.get("sweep"):
             experiment["sweep"]["attacked"] = experiment["sweep"]["attacked"][:3]
             experiment["sweep"]["clean"] = experiment["sweep"]["clean"][:1]

@@ -255,6 +255,17 @@ def test_adding_a_seed_computes_only_what_is_new(workspace):
     assert all("/seed-2" in output for output in computed)
 
 
+def test_a_part_may_have_seeds_of_its_own(workspace):
+    workspace.configure(lambda c: c["experiments"]["tiny"]["dw-box"].update(seeds=[0, 1, 5]))
+    jobs = workspace.pending()
+    assert rules(jobs) == {"attack", "purify", "measure", "table", "figure"} | ASKED
+    assert outputs(jobs, "table") == {"tables/dw-box.csv"}
+    for rule in ("attack", "purify", "measure"):
+        assert all("/ddpm/" in output and "/seed-5" in output for output in outputs(jobs, rule))
+    workspace.configure(lambda c: c["experiments"]["tiny"]["dw-box"].update(seeds=[1]))
+    assert rules(workspace.pending()) == {"table", "figure"} | ASKED
+
+
 def test_more_images_compute_only_the_new_blocks(workspace):
     workspace.configure(lambda c: c["experiments"]["tiny"].update(images=9))
     jobs = workspace.pending()

@@ -265,11 +265,13 @@ def attacked(name, clean=True):
             yield from ((purifier, attack, knowledge) for knowledge in knowledges)
 
 
-def of_attacks(kind, name, attacks):
-    """Stores of one kind about these (purifier, attack, knowledge)."""
+def of_attacks(kind, name, attacks, part=None):
+    """Stores of one kind about these (purifier, attack, knowledge). part: of the config; it may have seeds of its own."""
+    chosen = config["experiments"][name]
+    seeds = chosen.get(part, {}).get("seeds", chosen["seeds"])
     return [
         path
-        for (purifier, attack, knowledge), seed in product(attacks, config["experiments"][name]["seeds"])
+        for (purifier, attack, knowledge), seed in product(attacks, seeds)
         for path in laid(name, kind, purifier, attack, knowledge, f"seed-{seed}")
     ]
 

@@ -35,8 +35,8 @@ TABLES = {
     "margins": lambda name: {"margins": margins(name)},
     "margins-images": lambda name: {"margins": margins(name)},
     "margins-roc": lambda name: {"margins": margins(name)},
-    "dw-box": lambda name: {"measured": of_attacks("measures", name, boxed(name))},
-    "addt": lambda name: {"measured": of_attacks("measures", name, hardened(name))},
+    "dw-box": lambda name: {"measured": of_attacks("measures", name, boxed(name), "dw-box")},
+    "addt": lambda name: {"measured": of_attacks("measures", name, hardened(name), "addt")},
     "attack-paths": lambda name: {"paths": shown_paths("paths", name)},
     "landscape": lambda name: {"landscapes": shown_paths("landscape", name)},
     "landscape-paths": lambda name: {
@@ -195,12 +195,12 @@ def swept(name):
     return attacks + probes(name)
 
 
-def crafted_and_judged(name, attacks):
+def crafted_and_judged(name, attacks, part):
     """What (purifier, attack, knowledge) leave: adversarial images, purified ones, measures."""
     attacks = list(attacks)
     sighted = [(purifier, attack, knowledge) for purifier, attack, knowledge in attacks if attack != "clean"]
-    stages = [path for kind in ("purified", "measures") for path in of_attacks(kind, name, attacks)]
-    return of_attacks("adversarial", name, sighted) + stages
+    stages = [path for kind in ("purified", "measures") for path in of_attacks(kind, name, attacks, part)]
+    return of_attacks("adversarial", name, sighted, part) + stages
 
 
 def walked(name):
@@ -215,8 +215,8 @@ PARTS = {
     "fuzzy": judgings,
     "cap": caps,
     "margins": margins,
-    "dw-box": lambda name: crafted_and_judged(name, boxed(name)),
-    "addt": lambda name: crafted_and_judged(name, hardened(name)),
+    "dw-box": lambda name: crafted_and_judged(name, boxed(name), "dw-box"),
+    "addt": lambda name: crafted_and_judged(name, hardened(name), "addt"),
     "paths": walked,
 }
 
@@ -244,8 +244,8 @@ def evidence(name):
             ("spectra", "pca", spectra),
             ("judgings", "fuzzy", judgings),
             ("margins", "margins", margins),
-            ("boxed", "dw-box", lambda name: of_attacks("measures", name, boxed(name))),
-            ("hardened", "addt", lambda name: of_attacks("measures", name, hardened(name))),
+            ("boxed", "dw-box", lambda name: of_attacks("measures", name, boxed(name), "dw-box")),
+            ("hardened", "addt", lambda name: of_attacks("measures", name, hardened(name), "addt")),
         )
     }
     # <kind>/<purifier>[@t=<t>]/…

@@ -58,8 +58,8 @@ def planned(name):
             crafts = [
                 (purifier, attack, knowledge) for purifier, attack, knowledge in attacks(name) if attack != "clean"
             ]
-            plan(of_attacks("adversarial", name, crafts), images=1)
-            plan(of_attacks("purified", name, attacks(name)), purifications=1 + chosen["fresh_draws"])
+            plan(of_attacks("adversarial", name, crafts, part), images=1)
+            plan(of_attacks("purified", name, attacks(name), part), purifications=1 + chosen["fresh_draws"])
     for tuned in (model for kind, model in made_models(name) if kind == "diffusions" and model in FINE_TUNED):
         (path,), part = weights("diffusions", tuned), config["diffusions"][tuned]["fine_tuning"]
         user = next((f for f, preset in config["purifiers"].items() if preset.get("diffusion") == tuned), None)
