@@ -388,9 +388,9 @@ def test_a_stage_that_comes_out_the_same_runs_nothing_after_it(workspace):
     workspace.edit(
         "purity/metrics.py", "a, b = _rows(a), _rows(b)\n    a, b = a -", "b, a = _rows(b), _rows(a)\n    a, b = a -"
     )
-    workspace.edit("purity/attacks.py", "total = total + defence", "total = defence")  # for draws > 1 only
-    stages = [output for rule, output in workspace.pending() if rule in ("attack", "budget")]
-    assert len(stages) == 14
+    workspace.edit("purity/attacks.py", "total = total + gradient", "total = gradient + total")
+    stages = [output for rule, output in workspace.pending() if rule in ("attack", "budget", "attack_paths")]
+    assert len(stages) == 28
     workspace.run(*stages)
     # of the transfer, whose code changed
     assert {rule for rule, _ in workspace.pending()} == {"table", "figure"} | COMPARED
