@@ -210,6 +210,7 @@ SHOWN = {
     "… and only once": None,
     "The critical threshold tells robust from fooled images": None,
     "The length of the purified attack does, less well": None,
+    "… and under DW-box": None,
 }
 # Claims that do not: an honest negative is a result.
 NOT_SHOWN = (
