@@ -13,9 +13,9 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from purity import fuzzy, stats, tables_compression, tables_earlier, tables_stochastic
+from purity import fuzzy, stats, tables_compression, tables_earlier
 from purity.metrics import correlation
-from purity.tables import ATTACKED, JUDGED, Record, grouped
+from purity.tables import ATTACKED, JUDGED, Record, grouped, per_image
 
 # Records by kind of stage, as workflow/rules/targets.smk names them (a kind may be missing); `law`: the fit to probes.
 Evidence = Mapping[str, list[Record] | pd.DataFrame]
@@ -67,11 +67,6 @@ def findings(**evidence: list[Record]) -> pd.DataFrame:
 # Evidence. Each yields what it finds, case by case.
 
 
-def _per_image(members: list[Record], name: str) -> np.ndarray:
-    """(n,) mean over seeds (and fresh draws)."""
-    return np.mean([np.atleast_2d(r.arrays[name]).mean(axis=0) for r in members], axis=0)
-
-
 def _attacks(evidence: Evidence, kind: str = "measured", blind: bool = False) -> dict[tuple, list[Record]]:
     """Records by (purifier, attack, knowledge) of attacks that looked at a defence, or of blind ones."""
     chosen = [r for r in evidence.get(kind, []) if r.keys["attack"] != "clean" and bool(r.keys["blind"]) == blind]
@@ -91,7 +86,7 @@ def _change(measure: str) -> Callable[[Evidence], Iterator[Found]]:
     def evidence(e: Evidence) -> Iterator[Found]:
         for (purifier, attack, knowledge), members in _attacks(e).items():
             if knowledge == "all" and f"{measure}_after" in members[0].arrays:
-                after, before = (_per_image(members, f"{measure}_{when}") for when in ("after", "before"))
+                after, before = (per_image(members, f"{measure}_{when}") for when in ("after", "before"))
                 yield _mean(f"{purifier}, {attack}", after - before)
 
     return evidence
@@ -113,11 +108,11 @@ def _noise_moves(largest: bool) -> Callable[[Evidence], Iterator[Found]]:
         for (purifier, attack, _), members in _attacks(e, blind=True).items():
             by_purifier.setdefault(purifier, {})[attack] = members
         for purifier, noises in by_purifier.items():
-            ordered = sorted(noises, key=lambda a: _per_image(noises[a], "l2_before").mean())
+            ordered = sorted(noises, key=lambda a: per_image(noises[a], "l2_before").mean())
             if largest and len(ordered) < 2:
                 continue
             attack = ordered[-1 if largest else 0]
-            change = _per_image(noises[attack], "l2_after") - _per_image(noises[attack], "l2_before")
+            change = per_image(noises[attack], "l2_after") - per_image(noises[attack], "l2_before")
             yield _mean(f"{purifier}, {attack}", change)
 
     return evidence
@@ -147,14 +142,14 @@ def _knowing(e: Evidence) -> Iterator[Found]:
     for (purifier, attack, knowledge), known in attacks.items():
         unknown = attacks.get((purifier, attack, "none"))
         if knowledge == "all" and unknown:
-            gap = _per_image(unknown, "correct_varying") - _per_image(known, "correct_fixed")
+            gap = per_image(unknown, "correct_varying") - per_image(known, "correct_fixed")
             yield _mean(f"{purifier}, {attack}", gap)
 
 
 def _clean_gap(e: Evidence) -> Iterator[Found]:
     for keys, members in grouped(e.get("measured", []), ATTACKED):
         if keys["attack"] == "clean":
-            gap = _per_image(members, "correct_varying") - _per_image(members, "correct_fixed")
+            gap = per_image(members, "correct_varying") - per_image(members, "correct_fixed")
             yield _mean(keys["purifier"], gap)
 
 
@@ -167,7 +162,7 @@ def _against_eot(knowledge: str) -> Callable[[Evidence], Iterator[Found]]:
         for (purifier, attack, of), members in attacks.items():
             eot = attacks.get((purifier, f"{attack}-eot", "none"))
             if of == knowledge and eot:
-                gap = _per_image(members, name) - _per_image(eot, "correct_varying")
+                gap = per_image(members, name) - per_image(eot, "correct_varying")
                 yield _mean(f"{purifier}, {attack}", gap)
 
     return evidence
@@ -180,13 +175,13 @@ def _bpda(e: Evidence) -> Iterator[Found]:
         if attack.startswith("bpda") and full:
             _, name = JUDGED[knowledge]
             case = f"{purifier}, {attack}, knows {knowledge}"
-            yield _mean(case, _per_image(members, name) - _per_image(full, name))
+            yield _mean(case, per_image(members, name) - per_image(full, name))
 
 
 def _transfer(e: Evidence) -> Iterator[Found]:
     for (purifier, attack, knowledge), members in _attacks(e).items():
         if knowledge == "all":
-            gap = _per_image(members, "correct_varying") - _per_image(members, "correct_fixed")
+            gap = per_image(members, "correct_varying") - per_image(members, "correct_fixed")
             yield _mean(f"{purifier}, {attack}", gap)
 
 
@@ -218,7 +213,7 @@ def _eot_correlated(e: Evidence) -> Iterator[Found]:
 
 def _noise_alpha(e: Evidence) -> Iterator[Found]:
     for (purifier, attack, _), members in _attacks(e, blind=True).items():
-        yield _mean(f"{purifier}, {attack}", _per_image(members, "alpha"))
+        yield _mean(f"{purifier}, {attack}", per_image(members, "alpha"))
 
 
 def _attack_alpha(e: Evidence) -> Iterator[Found]:
@@ -226,8 +221,8 @@ def _attack_alpha(e: Evidence) -> Iterator[Found]:
     for (purifier, attack, knowledge), members in _attacks(e).items():
         small = [m for (p, _, _), m in noises.items() if p == purifier]
         if knowledge == "all" and small:
-            noise = min(small, key=lambda m: _per_image(m, "l2_before").mean())
-            yield _mean(f"{purifier}, {attack}", _per_image(members, "alpha") - _per_image(noise, "alpha"))
+            noise = min(small, key=lambda m: per_image(m, "l2_before").mean())
+            yield _mean(f"{purifier}, {attack}", per_image(members, "alpha") - per_image(noise, "alpha"))
 
 
 def _fooled_alpha(e: Evidence) -> Iterator[Found]:
@@ -277,7 +272,7 @@ def _strengths(e: Evidence, name: str) -> dict[str, list[tuple[int, np.ndarray]]
     found: dict[str, list[tuple[int, np.ndarray]]] = {}
     probes = [r for r in e.get("probes", []) if name in r.arrays and r.keys["t"] is not None]
     for keys, members in grouped(probes, tables_compression.SWEPT):
-        found.setdefault(keys["purifier"], []).append((keys["t"], _per_image(members, name)))
+        found.setdefault(keys["purifier"], []).append((keys["t"], per_image(members, name)))
     return {p: sorted(values, key=lambda v: v[0]) for p, values in found.items() if len(values) > 1}
 
 
@@ -326,9 +321,9 @@ def _budget(e: Evidence) -> Iterator[Found]:
         order = np.argsort(members[0].arrays["scale"])
         scale = members[0].arrays["scale"][order]
         alone = np.mean([r.arrays["robust"][order] for r in members], axis=0)  # (S, n)
-        alpha = [np.nanmean(_per_image(of_point, "alpha")) for of_point in points]
+        alpha = [np.nanmean(per_image(of_point, "alpha")) for of_point in points]
         at_alpha = np.stack([np.interp(alpha, scale, of_image) for of_image in alone.T], axis=1)  # (points, n)
-        purified = np.stack([_per_image(of_point, "robust") for of_point in points])
+        purified = np.stack([per_image(of_point, "robust") for of_point in points])
         yield _mean(f"{keys['attack']}, ε·α", (at_alpha - purified).mean(axis=0))
 
 
@@ -391,7 +386,7 @@ def _boxed(e: Evidence) -> Iterator[Found]:
     for (purifier, attack, knowledge), known in attacks.items():
         eot = attacks.get((purifier, f"{attack}-eot", "none"))
         if knowledge == "all" and eot:
-            gap = _per_image(eot, "correct_varying") - _per_image(known, "correct_fixed")
+            gap = per_image(eot, "correct_varying") - per_image(known, "correct_fixed")
             yield _mean(f"{purifier}, {attack}", gap)
 
 
@@ -404,7 +399,7 @@ def _gained(knowledge: str) -> Callable[[Evidence], Iterator[Found]]:
         for (purifier, attack, of), members in attacks.items():
             vanilla = members[0].keys.get("vanilla")
             if of == knowledge and (vanilla, attack, of) in attacks and not members[0].keys["ablation"]:
-                gained = tables_stochastic.gain(members, attacks[(vanilla, attack, of)], name)
+                gained = per_image(members, name) - per_image(attacks[(vanilla, attack, of)], name)
                 yield _mean(f"{purifier}, {attack}", gained)
 
     return evidence

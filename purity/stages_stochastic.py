@@ -6,6 +6,7 @@ and xi: ξ of all images (n rows) at draw 0.
 """
 
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -49,8 +50,7 @@ def path(run: Callable, options: dict, defence: Defence, x0: Tensor, y: Tensor, 
     ValueError for an attack that does not take the whole batch through each of its steps.
     """
     watched = Path(defence.purify)
-    seen = Defence(defence.classify, watched, defence.xi, defence.knowledge, defence.first)
-    end = run(seen, x0, y, noise, watched.steps, **options).detach()
+    end = run(replace(defence, purify=watched), x0, y, noise, watched.steps, **options).detach()
     if any(place.shape != x0.shape for place in watched.places):
         raise ValueError(f"{run.__name__} takes parts of a batch through its steps one by one; no paths can be drawn")
     return torch.stack([x0, *watched.places[1:], end], dim=1)
@@ -85,8 +85,8 @@ def attack_paths(
     images, labels = torch.from_numpy(x0), torch.from_numpy(y)
 
     def ways(attack: tuple[Callable, dict], knowledge: str, times: int, kept: Kept | None) -> Arrays:
-        image, repeat = (grid.ravel() for grid in np.meshgrid(np.arange(len(x0)), np.arange(times), indexing="ij"))
-        image, repeat = torch.from_numpy(image), torch.from_numpy(repeat)
+        grid = torch.meshgrid(torch.arange(len(x0)), torch.arange(times), indexing="ij")
+        image, repeat = (rows.flatten() for rows in grid)
 
         def walked(rows: Tensor) -> Part:
             i = image[rows]

@@ -57,6 +57,11 @@ def accuracy_rows(keys: dict, members: list[Record], name: str) -> list[dict]:
     return [*rows, keys | {"seed": "all", "seeds": len(members)} | summary]
 
 
+def per_image(members: list[Record], name: str) -> np.ndarray:
+    """(n,) mean over seeds (and fresh draws)."""
+    return np.mean([np.atleast_2d(r.arrays[name]).mean(axis=0) for r in members], axis=0)
+
+
 ATTACKED = ("purifier", "attack", "knowledge")
 
 # What an attacker knows → under which ξ his attack is judged, and the array that says whether it failed: a fresh ξ, the

@@ -8,7 +8,7 @@ import pandas as pd
 
 from purity import stats
 from purity.landscape import principal_plane
-from purity.tables import ATTACKED, JUDGED, Record, accuracy_rows, grouped, robustness
+from purity.tables import ATTACKED, JUDGED, Record, accuracy_rows, grouped, per_image, robustness
 
 EOT = "-eot"
 
@@ -39,16 +39,10 @@ def addt(measured: list[Record]) -> pd.DataFrame:
         rows += accuracy_rows({"measure": "accuracy"} | keys, members, name)
         vanilla = by.get((said["vanilla"], attack, knowledge))
         if vanilla:
-            mean, low, high = stats.mean_interval(gain(members, vanilla, name))
+            mean, low, high = stats.mean_interval(per_image(members, name) - per_image(vanilla, name))
             of_all = {"seed": "all", "seeds": len(members), "n": members[0].arrays[name].shape[-1]}
             rows.append({"measure": "gain"} | keys | of_all | {"mean": mean, "low": low, "high": high})
     return pd.DataFrame(rows)
-
-
-def gain(members: list[Record], vanilla: list[Record], name: str) -> np.ndarray:
-    """(n,) share of right answers less that of the vanilla purifier, image by image, over seeds and draws."""
-    right = [np.mean([np.atleast_2d(r.arrays[name]).mean(axis=0) for r in of], axis=0) for of in (members, vanilla)]
-    return right[0] - right[1]
 
 
 KINDS = {"white_box": "white-box", "eot": "white-box EOT", "dw_box": "DW-box"}

@@ -346,6 +346,11 @@ def judgings(name):
     return of_attacks("judgings", name, judged(name))
 
 
+def no_clean(attacks):
+    """Those of (purifier, attack, knowledge) that are attacks."""
+    return [judged for judged in attacks if judged[1] != "clean"]
+
+
 def averaged(attack):
     """The EOT variant of an attack, by its name."""
     return f"{attack}-eot"

@@ -198,9 +198,8 @@ def swept(name):
 def crafted_and_judged(name, attacks, part):
     """What (purifier, attack, knowledge) leave: adversarial images, purified ones, measures."""
     attacks = list(attacks)
-    sighted = [(purifier, attack, knowledge) for purifier, attack, knowledge in attacks if attack != "clean"]
     stages = [path for kind in ("purified", "measures") for path in of_attacks(kind, name, attacks, part)]
-    return of_attacks("adversarial", name, sighted, part) + stages
+    return of_attacks("adversarial", name, no_clean(attacks), part) + stages
 
 
 def walked(name):

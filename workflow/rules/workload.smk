@@ -55,10 +55,7 @@ def planned(name):
         plan(judgings(name), purifications=part["judgings"])
     for part, attacks in (("dw-box", boxed), ("addt", hardened)):
         if chosen.get(part):
-            crafts = [
-                (purifier, attack, knowledge) for purifier, attack, knowledge in attacks(name) if attack != "clean"
-            ]
-            plan(of_attacks("adversarial", name, crafts, part), images=1)
+            plan(of_attacks("adversarial", name, no_clean(attacks(name)), part), images=1)
             plan(of_attacks("purified", name, attacks(name), part), purifications=1 + chosen["fresh_draws"])
     for tuned in (model for kind, model in made_models(name) if kind == "diffusions" and model in FINE_TUNED):
         (path,), part = weights("diffusions", tuned), config["diffusions"][tuned]["fine_tuning"]
