@@ -29,7 +29,7 @@ report: all
 	@echo "Unpack report.zip and open report/report.html."
 
 provenance: install
-	@$(RUN) python -m purity.trail $(OF)
+	@$(RUN) python -m purity.run.lineage $(OF)
 
 install: .venv/installed
 

@@ -19,10 +19,11 @@ import torch
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from purity import attacks, models, purifiers
+from purity import attacks, purifiers
 from purity.defence import Defence
 from purity.noise import Noise
-from purity.running import prepare_torch
+from purity.run import checkpoints
+from purity.run.job import prepare_torch
 
 UNET = ("purity.networks:unet", {"channels": 1, "width": 16, "embedding": 64})
 CNN = ("purity.networks:cnn", {"channels": 1, "classes": 10, "width": 32, "features": 32})
@@ -57,7 +58,7 @@ def main() -> None:
     if not a.system_malloc:
         prepare_torch(threads=1)  # as a job of the pipeline
     torch.set_num_threads(1)
-    unet, cnn = models.load(*UNET, None, a.device), models.load(*CNN, None, a.device)
+    unet, cnn = checkpoints.load(*UNET, None, a.device), checkpoints.load(*CNN, None, a.device)
     options = {"t": 100, "steps": a.steps, "sigma": "large", "clip": True, "forward": "iterated"}
     index = torch.tensor([50], device=a.device)
 

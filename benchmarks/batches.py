@@ -16,10 +16,11 @@ import yaml
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from purity import attacks, data, models, stages
-from purity.naming import resolve
+from purity import attacks, data, stages
 from purity.noise import Noise
-from purity.running import prepare_torch
+from purity.run import checkpoints
+from purity.run.job import prepare_torch
+from purity.run.naming import resolve
 
 ROOT = Path(__file__).parents[1]
 MODELS = {"classifiers": "digits-cnn", "diffusions": "digits-unet"}
@@ -42,8 +43,8 @@ def main() -> None:
 
     def made(device: str, batch: int, dtype: torch.dtype) -> tuple[torch.Tensor, torch.Tensor]:
         """Adversarial images, and whether they are classified right once purified under the ξ that was known."""
-        classify = models.classifier(presets["classifiers"], [str(weights["classifiers"])], device).to(dtype)
-        network = models.network(presets["diffusions"], [str(weights["diffusions"])], device).to(dtype)
+        classify = checkpoints.classifier(presets["classifiers"], [str(weights["classifiers"])], device).to(dtype)
+        network = checkpoints.network(presets["diffusions"], [str(weights["diffusions"])], device).to(dtype)
         purify = resolve(purifier["make"])(network, **purifier["options"])
         images, xi = x.astype("float64" if dtype == torch.float64 else "float32"), Noise(0, torch.from_numpy(ids))
         given = {"classify": classify, "purify": purify, "name": "ddpm", "batch": batch, "device": device}

@@ -16,10 +16,11 @@ from attack import rounds
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from purity import models, purifiers
+from purity import purifiers
 from purity.jacobian import MODES, basis
 from purity.noise import Noise
-from purity.running import prepare_torch
+from purity.run import checkpoints
+from purity.run.job import prepare_torch
 
 
 def main() -> None:
@@ -31,7 +32,7 @@ def main() -> None:
     parser.add_argument("--device", default="cpu")
     a = parser.parse_args()
     prepare_torch(threads=1)
-    unet = models.load("purity.networks:unet", {"channels": 1, "width": a.width, "embedding": 64}, None, a.device)
+    unet = checkpoints.load("purity.networks:unet", {"channels": 1, "width": a.width, "embedding": 64}, None, a.device)
     with torch.no_grad():  # the last layer of an untrained network is zero
         unet.leave.weight.normal_(std=0.05, generator=torch.Generator(a.device).manual_seed(0))
     purify = purifiers.ddpm(unet, t=100, steps=a.steps, sigma="large", clip=True, forward="iterated", recompute=False)

@@ -15,9 +15,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from purity import schedules
 from purity.defence import Classifier
-from purity.denoiser import Network
+from purity.diffusion import schedules
+from purity.diffusion.denoiser import Network
 from purity.training import Point, denoising_loss, noisy
 
 Draw = Callable[[], Tensor]  # N(0, 1) in the shape of the batch, new at every call

@@ -13,12 +13,12 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from purity import samplers, schedules
-from purity.denoiser import Network, denoiser, recomputed
+from purity.diffusion import samplers, schedules
+from purity.diffusion.denoiser import Network, denoiser, recomputed
+from purity.diffusion.resizing import resized
+from purity.diffusion.samplers import State
+from purity.diffusion.schedules import Schedule
 from purity.noise import Noise
-from purity.resizing import resized
-from purity.samplers import State
-from purity.schedules import Schedule
 
 Purifier = Callable[[Tensor, Noise], Tensor]
 
@@ -37,7 +37,7 @@ def gaussian(sigma: float) -> Purifier:
 class Diffusion:
     """A forward process, then a reverse process, on the same schedule.
 
-    forward(x, s, xi), reverse(x, s, xi): generators of (t, x_t) in [-1, 1], as in purity.samplers.
+    forward(x, s, xi), reverse(x, s, xi): generators of (t, x_t) in [-1, 1], as in purity.diffusion.samplers.
     side: images are resized to side × side before and back after, bilinearly; None: they have the network's size.
     """
 

@@ -3,7 +3,7 @@
 `batch` changes how fast a result comes, not which: every row meets its own noise. All of them take
 classify, purify: the classifier and purifier on `device`;
 xi: ξ of all images (n rows) at draw 0, see purity.noise.SEEDINGS;
-kept: where those that take hours keep the batches that are done (purity.kept).
+kept: where those that take hours keep the batches that are done (purity.run.progress).
 Those that come in blocks say on which axis of an array the images are, if not the first: <STAGE>_AXES.
 """
 
@@ -15,11 +15,11 @@ import torch
 from torch import Tensor
 
 from purity import purifiers
-from purity.batches import Kept, Part, Size, in_batches
 from purity.defence import FIXED, KNOWLEDGE, PARTLY, Classifier, Defence
 from purity.geometry import BALLS, l2_norm, linf_norm
 from purity.noise import Noise
 from purity.purifiers import Purifier
+from purity.run.batches import Kept, Part, Size, in_batches
 
 Arrays = dict[str, np.ndarray]
 Features = Callable[[Tensor], Tensor]  # images in [0, 1] (B, C, H, W) → (B, F), the space of a Fréchet distance

@@ -10,12 +10,12 @@ import torch
 from torch import Tensor
 
 from purity import metrics, purifiers
-from purity.batches import Kept, Part, Size, in_batches
 from purity.defence import FIXED, Classifier
 from purity.jacobian import MODES, basis, singular_values
 from purity.noise import Noise
 from purity.pca import Moments
 from purity.purifiers import Purifier
+from purity.run.batches import Kept, Part, Size, in_batches
 from purity.stages import Arrays, Features, attack, perturbed
 
 

@@ -5,12 +5,12 @@ import torch
 from torch import Tensor
 
 from purity import cap, metrics, purifiers
-from purity.batches import Kept, Part, blocks, in_batches
 from purity.boundary import critical_threshold, orthogonal, unit
 from purity.defence import FIXED, Classifier
 from purity.geometry import l2_norm
 from purity.noise import Noise
 from purity.purifiers import Purifier
+from purity.run.batches import Kept, Part, blocks, in_batches
 from purity.stages import Arrays
 
 JUDGINGS_AXES = {"predictions": 1}

@@ -14,10 +14,10 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from purity import landscape
-from purity.batches import Kept, Part, in_batches
 from purity.defence import FIXED, Classifier, Defence
 from purity.noise import ATTACKER, Noise
 from purity.purifiers import Purifier
+from purity.run.batches import Kept, Part, in_batches
 from purity.stages import Arrays
 
 SPAN = 2**20  # draws of one repeat of an attack; the next one's follow

@@ -7,8 +7,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from purity import schedules
-from purity.denoiser import Network
+from purity.diffusion import schedules
+from purity.diffusion.denoiser import Network
 
 
 @dataclass(frozen=True)

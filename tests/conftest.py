@@ -9,7 +9,7 @@ from torch.nn import functional as F
 from workspace import Workspace
 
 from purity.geometry import BALLS
-from purity.models import untrained
+from purity.run.checkpoints import untrained
 
 torch.set_num_threads(1)
 

@@ -5,7 +5,7 @@ from itertools import pairwise
 
 from workspace import Workspace
 
-# Put after purity/devices.py of a workspace. An attack notes the device it was given, works on the CPU, and holds the
+# Put after purity/run/devices.py of a workspace. An attack notes the device it was given, works on the CPU, and holds the
 # device until four of them have been seen at work: else a short one is over before another has begun. One whose name
 # is among faults/ fails, or hangs at its first attempt.
 FAKE = """
@@ -54,7 +54,7 @@ def _fault(file: Path) -> None:
 
 def fake(workspace: Workspace) -> Workspace:
     """The same, computing on a CPU what it believes to be on a device."""
-    with open(workspace.path / "purity/devices.py", "a", encoding="utf-8") as module:
+    with open(workspace.path / "purity/run/devices.py", "a", encoding="utf-8") as module:
         module.write(FAKE)
     workspace.configure(lambda c: c.update(device="cuda"))
     for part in ("sweep", "budget"):  # attacks like the others, only more of them

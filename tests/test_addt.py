@@ -9,7 +9,8 @@ import pytest
 import torch
 from torch import nn
 
-from purity import addt, schedules
+from purity import addt
+from purity.diffusion import schedules
 
 ABAR = schedules.linear().abar[1:]
 

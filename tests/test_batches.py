@@ -11,9 +11,9 @@ import pytest
 import torch
 
 from purity import attacks, purifiers, stages, stages_compression, stages_earlier, stages_stochastic
-from purity.batches import Size, blocks, in_batches
-from purity.kept import Kept
 from purity.noise import Noise
+from purity.run.batches import Size, blocks, in_batches
+from purity.run.progress import Kept
 
 N = 23
 KINDS = {"f4": (3, 4), "f8": (), "i2": (2,), "?": (), "i8": (1, 2, 2)}

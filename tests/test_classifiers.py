@@ -12,7 +12,8 @@ import pytest
 import torch
 import torchvision
 
-from purity import classifiers, models, repairs
+from purity import classifiers, repairs
+from purity.run import checkpoints
 
 ROBUSTBENCH, TORCHVISION = "purity.classifiers:robustbench", "purity.classifiers:torchvision_model"
 KEYS = Path(__file__).parent / "data" / "keys"
@@ -86,7 +87,7 @@ def assert_as_robustbench(path, given, folder, x):
     """Logits equal load_model's and tell the images apart. Gives the loaded network."""
     name, dataset, threat = given.values()
     wanted = repairs.robustbench().utils.load_model(name, folder, dataset, threat)(x)
-    network = models.load(ROBUSTBENCH, given, str(path))
+    network = checkpoints.load(ROBUSTBENCH, given, str(path))
     assert torch.equal(network(x), wanted)
     assert wanted.isfinite().all() and not torch.equal(wanted[0], wanted[1])
     return network
@@ -97,7 +98,7 @@ def assert_as_torchvision(path, given):
     """1e-5 of the largest logit: pixels that are normalised in another order are rounded otherwise."""
     made = torchvision.models.get_model(given["name"], weights="DEFAULT").eval()
     wanted = made(torchvision.transforms.functional.normalize(X64, classifiers.MEAN, classifiers.STD))
-    found = models.load(TORCHVISION, given, str(path))(X64)
+    found = checkpoints.load(TORCHVISION, given, str(path))(X64)
     torch.testing.assert_close(found, wanted, rtol=0, atol=1e-5 * wanted.abs().max().item())
     assert not torch.allclose(wanted[0], wanted[1])
 
@@ -110,7 +111,7 @@ def refusal(network, given, checkpoint, folder):
     path = folder / "other.pt"
     torch.save(checkpoint, path)
     with pytest.raises(ValueError) as error:
-        models.load(network, given, str(path))
+        checkpoints.load(network, given, str(path))
     assert str(path) in str(error.value) and "\n" not in str(error.value)
     return str(error.value)
 
@@ -158,7 +159,7 @@ def test_a_published_file_of_a_parallel_network_is_loaded_to_the_last_weight(tmp
     given, published = options("Carmon2019Unlabeled"), drawn(listed("robustbench_standard_wrn28_10"))
     published |= {f"sub_{key}": value for key, value in published.items() if key.startswith("block1.")}
     path = in_zoo(LAYOUTS["parallel"](published), given, tmp_path)
-    assert same(models.load(ROBUSTBENCH, given, str(path)).network.state_dict(), published)
+    assert same(checkpoints.load(ROBUSTBENCH, given, str(path)).network.state_dict(), published)
 
 
 @pytest.mark.parametrize("layout", ["inside", "in parallel with another"])
@@ -235,7 +236,7 @@ def test_the_standard_resnet_is_torchvisions_file_in_either_library(downloads, t
     published = {key.removeprefix("model."): value for key, value in behind.items()}
     torch.save(published, path)
     network = assert_as_robustbench(path, given, tmp_path, X64)
-    torchvisions = models.load(TORCHVISION, {"name": "resnet50"}, str(path))
+    torchvisions = checkpoints.load(TORCHVISION, {"name": "resnet50"}, str(path))
     assert torch.equal(torchvisions(X64), network(X64))
     for module in (network, torchvisions):
         used = {id(value) for value in module.adapted(published).values()}
@@ -327,7 +328,9 @@ def test_a_file_from_before_batches_were_counted_is_read(tmp_path):
     assert len(older) < len(published)
     torch.save(published, tmp_path / "new.pth")
     torch.save(older, tmp_path / "old.pth")
-    new, old = (models.load(TORCHVISION, {"name": "resnet18"}, str(tmp_path / f"{age}.pth")) for age in ("new", "old"))
+    new, old = (
+        checkpoints.load(TORCHVISION, {"name": "resnet18"}, str(tmp_path / f"{age}.pth")) for age in ("new", "old")
+    )
     assert torch.equal(new(X64), old(X64))
 
 
@@ -367,7 +370,7 @@ def test_googlenet_behind_halves_is_torchvisions_behind_imagenets(downloads):
     ],
 )
 def test_weights_that_were_loaded_load_again(network, given, tmp_path):
-    module = models.untrained(network, given, seed=3).eval()
-    models.save(module, str(tmp_path / "g.safetensors"))
-    again = models.load(network, given, str(tmp_path / "g.safetensors"))
+    module = checkpoints.untrained(network, given, seed=3).eval()
+    checkpoints.save(module, str(tmp_path / "g.safetensors"))
+    again = checkpoints.load(network, given, str(tmp_path / "g.safetensors"))
     assert torch.equal(again(X), module(X)) and same(again.state_dict(), module.state_dict())

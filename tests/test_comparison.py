@@ -11,9 +11,10 @@ import yaml
 from made_up import experiment, keys
 from scipy.stats import norm
 
-from purity import store, tables, tables_compression, tables_earlier, tables_stochastic
-from purity.comparison import PLACE, compare
-from purity.config import same
+from purity import tables, tables_compression, tables_earlier, tables_stochastic
+from purity.report.comparison import PLACE, compare
+from purity.run import store
+from purity.run.config import same
 from purity.tables import Record
 
 REFERENCE = Path(__file__).parents[1] / "config/reference"

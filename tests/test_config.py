@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from purity.config import agrees, check, same, small
-from purity.provenance import Project
+from purity.run.codehash import Project
+from purity.run.config import agrees, check, same, small
 
 ROOT = Path(__file__).parents[1]
 # By way of JSON, so that no two presets share what YAML's anchors gave both: a test changes one of them.

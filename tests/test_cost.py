@@ -4,10 +4,11 @@ import numpy as np
 import pytest
 import torch
 
-from purity import attacks, cost, measuring, purifiers
+from purity import attacks, calibration, purifiers
 from purity.autoattack import autoattack
 from purity.defence import Defence
 from purity.noise import Noise
+from purity.run import cost
 
 X = torch.rand(1, 1, 8, 8, generator=torch.Generator().manual_seed(0))
 OPTIONS = {"sigma": "large", "clip": True}
@@ -30,7 +31,7 @@ def test_evaluations_of_a_purification_are_counted(make, options, evaluations, s
         asked.append(z)
         return unet(z, index)
 
-    n, z = measuring.evaluations(make, options, network, X)
+    n, z = calibration.evaluations(make, options, network, X)
     assert (n, z.shape) == (evaluations, (1, 1, side, side))
     assert len(asked) == 1  # the rest is a stand-in: counting takes no time
 
@@ -38,11 +39,11 @@ def test_evaluations_of_a_purification_are_counted(make, options, evaluations, s
 def test_a_network_that_gives_the_variance_too_is_counted(unet):
     both = lambda z, index: torch.cat([unet(z, index)] * 2, dim=1)  # noqa: E731
     options = {"t": 5, "steps": 5, "sigma": "learned", "clip": True, "forward": "one-step"}
-    assert measuring.evaluations(purifiers.ddpm, options, both, X)[0] == 5
+    assert calibration.evaluations(purifiers.ddpm, options, both, X)[0] == 5
 
 
 def test_a_purifier_without_a_network_evaluates_none():
-    assert measuring.evaluations(purifiers.gaussian, {"sigma": 0.1}, None, X)[0] == 0
+    assert calibration.evaluations(purifiers.gaussian, {"sigma": 0.1}, None, X)[0] == 0
 
 
 PGD = {"epsilon": 0.1, "steps": 6, "relative_step": 0.1}
@@ -53,8 +54,8 @@ def test_calls_of_pgd_and_bpda_are_steps_times_draws(draws):
     options = PGD | {"draws": draws}
     n = 6 * draws
     zero = {"purify": 0, "purify_gradient": 0, "classify": 0, "classify_gradient": 0}
-    assert measuring.calls(attacks.pgd, options, X, 10) == zero | {"purify_gradient": n, "classify_gradient": n}
-    assert measuring.calls(attacks.bpda, options, X, 10) == zero | {"purify": n, "classify_gradient": n}
+    assert calibration.calls(attacks.pgd, options, X, 10) == zero | {"purify_gradient": n, "classify_gradient": n}
+    assert calibration.calls(attacks.bpda, options, X, 10) == zero | {"purify": n, "classify_gradient": n}
 
 
 def test_calls_of_any_attack_are_those_it_makes_on_an_image_that_resists():
@@ -70,7 +71,7 @@ def test_calls_of_any_attack_are_those_it_makes_on_an_image_that_resists():
     xi = Noise(0, torch.arange(1))
     defence = Defence(lambda z: right + 0 * z.flatten(1).sum(1, keepdim=True), purify, xi, "all")
     autoattack(defence, X, torch.zeros(1, dtype=torch.long), xi, **options)
-    found = measuring.calls(autoattack, options, X, 10)
+    found = calibration.calls(autoattack, options, X, 10)
     assert {kind: found[kind] for kind in seen} == seen and found["purify_gradient"] > 0
 
 
@@ -84,10 +85,10 @@ def test_batches_grow_to_the_most_or_until_one_takes_long(gradient, most):
         assert x.requires_grad == gradient
         return x * 2
 
-    took = measuring.seconds(f, X, gradient, most, enough=60)
+    took = calibration.seconds(f, X, gradient, most, enough=60)
     assert took > 0 and max(sizes) == most and sizes == sorted(sizes)
     sizes.clear()
-    measuring.seconds(f, X, gradient, most, enough=0)
+    calibration.seconds(f, X, gradient, most, enough=0)
     assert set(sizes) == {1}
 
 
@@ -149,7 +150,7 @@ def test_what_is_said_names_the_experiment_the_device_and_every_stage():
 
 def test_a_calibration_measures_every_purifier_and_counts_every_attack(unet, cnn):
     options = {"t": 10, "steps": 2, "forward": "iterated", **OPTIONS}
-    found = measuring.calibrated(
+    found = calibration.calibrated(
         X.numpy().astype(np.float32),
         classify=cnn,
         purifiers={

@@ -12,14 +12,14 @@ from pathlib import Path
 import fake_gpus
 import pytest
 
-from purity import devices
+from purity.run import devices
 
 ROOT = Path(__file__).parents[1]
 
 # A job: when told, claims a device by a lock in argv[1], notes (device, from, to) as one line in argv[2], holding it for argv[3] seconds.
 JOB = """
 import json, os, sys, time
-from purity.devices import claimed
+from purity.run.devices import claimed
 print("ready", flush=True)
 sys.stdin.readline()
 with claimed(1, folder=sys.argv[1], wait=0.01) as device:

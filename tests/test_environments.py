@@ -8,7 +8,7 @@ import pytest
 import yaml
 from packaging.markers import Marker
 
-from purity.provenance import Project, installed_version
+from purity.run.codehash import Project, installed_version
 
 ROOT = Path(__file__).parents[1]
 PYTHON = {"python_full_version": "3.11.9", "python_version": "3.11", "sys_platform": "linux"}
@@ -54,7 +54,7 @@ def test_an_environment_holds_what_its_scripts_can_reach(name):
             *("purity.purifiers:ddpm", "purity.attacks:bpda", "purity.autoattack:autoattack"),
         ],
         "tables": [f"purity.tables:{n}" for n in ("robustness", "transfer")]
-        + ["purity.tables_compression:law_fit", "purity.tables_earlier:cap", "purity.findings:findings"]
+        + ["purity.tables_compression:law_fit", "purity.tables_earlier:cap", "purity.report.findings:findings"]
         + ["purity.tables_stochastic:attack_paths", "purity.figures_stochastic:landscape"]
         + ["purity.figures:robustness", "purity.figures_compression:law", "purity.figures_earlier:cap"],
     }[name]

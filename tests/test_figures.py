@@ -12,7 +12,8 @@ import pytest
 from made_up import experiment
 from matplotlib.figure import Figure
 
-from purity import figures, store, tables
+from purity import figures, tables
+from purity.run import store
 
 FULL = {
     "identity": {"pgd": ["none"]},

@@ -29,8 +29,9 @@ from test_tables_compression import outcomes, probe, record
 from test_tables_earlier import cap_record, margin_record
 from test_tables_earlier import record as of_attack
 
-from purity import figures, figures_compression, figures_earlier, store, tables_compression, tables_earlier
+from purity import figures, figures_compression, figures_earlier, tables_compression, tables_earlier
 from purity.law import images_drawn
+from purity.run import store
 from purity.tables import Record
 
 inf, nan = np.inf, np.nan
@@ -696,8 +697,9 @@ def test_margins_are_those_of_the_tables(case, drawn):
 SAVE = """
 import sys
 from matplotlib.pyplot import close, rc_context
-from purity import figures, store
-from purity.naming import resolve
+from purity import figures
+from purity.run import store
+from purity.run.naming import resolve
 
 out, *drawings = sys.argv[1:]
 with figures.style(), rc_context({"savefig.dpi": 50}):

@@ -18,7 +18,8 @@ from test_figures import data_axes, legends
 from test_figures_of_parts import SHOWN, colours, together
 from test_tables_stochastic import boxed, hardened, walked
 
-from purity import figures, figures_stochastic, store, tables_stochastic
+from purity import figures, figures_stochastic, tables_stochastic
+from purity.run import store
 
 ODD = {"none": ["none"], "NA": ["none"], "007": ["none", "forward"]}  # names that other tables would not keep
 TUNED = {"NA": ("none", False), "007": ("none", True)}

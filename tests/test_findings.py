@@ -13,7 +13,7 @@ import pandas as pd
 import pytest
 
 from purity import metrics
-from purity.store import Stored
+from purity.run.store import Stored
 
 ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "results/digits"

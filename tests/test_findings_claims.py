@@ -12,9 +12,9 @@ from made_up import features_apart, keys
 from scipy.stats import norm
 from scipy.stats import t as student
 
-from purity import findings as module
 from purity import law, stats
-from purity.findings import ABOVE_ZERO, BELOW_ZERO, CLAIMS, findings, verdict
+from purity.report import findings as module
+from purity.report.findings import ABOVE_ZERO, BELOW_ZERO, CLAIMS, findings, verdict
 from purity.tables import Record
 
 ROOT = Path(__file__).parents[1]

@@ -7,8 +7,8 @@ import torch
 from PIL import Image
 from pytorch_fid.fid_score import get_activations
 
-from purity import models
 from purity.inception import LAST
+from purity.run import checkpoints
 
 INCEPTION = "purity.inception:inception"
 GENERATOR = torch.Generator().manual_seed(0)
@@ -65,7 +65,7 @@ def checkpoint(published, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def features(checkpoint):
-    return models.load(INCEPTION, {}, checkpoint)
+    return checkpoints.load(INCEPTION, {}, checkpoint)
 
 
 @pytest.fixture
@@ -106,7 +106,7 @@ def test_features_are_those_of_pytorch_fid(x, features, oracle):
 @pytest.mark.parametrize("dims", sorted(set(LAST) - {768}))
 def test_features_of_each_width_are_those_of_pytorch_fid(dims, checkpoint, oracle):
     (block,) = oracle(dims)(SMALL)
-    found = models.load(INCEPTION, {"dims": dims}, checkpoint)(SMALL)
+    found = checkpoints.load(INCEPTION, {"dims": dims}, checkpoint)(SMALL)
     assert found.shape == (2, dims)
     assert_same(found, block.mean((2, 3)))
 
@@ -139,14 +139,14 @@ def test_a_grey_image_is_the_same_in_three_channels(features):
 
 def test_every_weight_is_used_or_lies_after_the_features(published, checkpoint):
     _, state = published
-    found = models.load(INCEPTION, {}, checkpoint).state_dict()
+    found = checkpoints.load(INCEPTION, {}, checkpoint).state_dict()
     assert all(torch.equal(found[name], state[name]) for name in found)
     assert {name.split(".")[0] for name in state.keys() - found.keys()} == {"Mixed_7a", "Mixed_7b", "Mixed_7c", "fc"}
 
 
 def test_weights_that_were_loaded_load_again(features, tmp_path):
-    models.save(features, str(tmp_path / "f.safetensors"))
-    again = models.load(INCEPTION, {}, str(tmp_path / "f.safetensors")).state_dict()
+    checkpoints.save(features, str(tmp_path / "f.safetensors"))
+    again = checkpoints.load(INCEPTION, {}, str(tmp_path / "f.safetensors")).state_dict()
     assert all(torch.equal(again[name], value) for name, value in features.state_dict().items())
 
 
@@ -159,12 +159,12 @@ def test_a_file_of_another_network_is_refused_by_name(change, published, tmp_pat
         state["AuxLogits.fc.weight"] = torch.zeros(1)  # torchvision's own inception_v3 has it
     torch.save(state, tmp_path / "other.pth")
     with pytest.raises(ValueError) as error:
-        models.load(INCEPTION, {}, str(tmp_path / "other.pth"))
+        checkpoints.load(INCEPTION, {}, str(tmp_path / "other.pth"))
     named = "Mixed_6e.branch_pool.conv.weight" if change == "missing" else "AuxLogits.fc.weight"
     assert named in str(error.value) and "other.pth" in str(error.value)
 
 
 def test_another_width_is_refused():
     with pytest.raises(ValueError, match="100") as error:
-        models.untrained(INCEPTION, {"dims": 100})
+        checkpoints.untrained(INCEPTION, {"dims": 100})
     assert "768" in str(error.value) and "\n" not in str(error.value)

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 import torch
 
-from purity import models
-from purity.naming import resolve
+from purity.run import checkpoints
+from purity.run.naming import resolve
 
 CNN, UNET = "purity.networks:cnn", "purity.networks:unet"
 SMALL = {"channels": 1, "classes": 10, "width": 8, "features": 8}
@@ -18,19 +18,19 @@ X = torch.rand(3, 1, 8, 8, generator=torch.Generator().manual_seed(0))
 
 @pytest.fixture
 def network():
-    return models.untrained(CNN, SMALL, seed=1)
+    return checkpoints.untrained(CNN, SMALL, seed=1)
 
 
 @pytest.fixture(params=["safetensors", "pt"])
 def checkpoint(request, network, tmp_path) -> Path:
     path = tmp_path / f"g.{request.param}"
-    models.save(network, str(path)) if request.param == "safetensors" else torch.save(network.state_dict(), path)
+    checkpoints.save(network, str(path)) if request.param == "safetensors" else torch.save(network.state_dict(), path)
     return path
 
 
 def refusal(path, network=CNN, options=SMALL) -> str:
     with pytest.raises(ValueError) as error:
-        models.load(network, options, str(path))
+        checkpoints.load(network, options, str(path))
     assert str(path) in str(error.value) and "\n" not in str(error.value)
     return str(error.value)
 
@@ -39,7 +39,7 @@ def refusal(path, network=CNN, options=SMALL) -> str:
 
 
 def test_weights_come_back_bit_by_bit(checkpoint, network):
-    loaded = models.load(CNN, SMALL, str(checkpoint))
+    loaded = checkpoints.load(CNN, SMALL, str(checkpoint))
     wanted = network.state_dict()
     assert loaded.state_dict().keys() == wanted.keys()
     assert all(torch.equal(value, wanted[name]) for name, value in loaded.state_dict().items())
@@ -47,23 +47,23 @@ def test_weights_come_back_bit_by_bit(checkpoint, network):
 
 
 def test_a_loaded_network_is_frozen_and_in_eval_mode(checkpoint):
-    for loaded in (models.load(CNN, SMALL, str(checkpoint)), models.load(CNN, SMALL, None)):
+    for loaded in (checkpoints.load(CNN, SMALL, str(checkpoint)), checkpoints.load(CNN, SMALL, None)):
         assert not any(parameter.requires_grad for parameter in loaded.parameters())
         assert not any(module.training for module in loaded.modules())
 
 
 def test_equal_weights_give_equal_bytes(network, tmp_path):
     for name in ("a", "b"):
-        models.save(network, str(tmp_path / f"{name}.safetensors"))
+        checkpoints.save(network, str(tmp_path / f"{name}.safetensors"))
     assert (tmp_path / "a.safetensors").read_bytes() == (tmp_path / "b.safetensors").read_bytes()
 
 
 def test_weights_that_do_not_lie_in_order_in_memory_can_be_saved(tmp_path):
     network = torch.nn.Linear(3, 4)
     network.weight = torch.nn.Parameter(torch.arange(12.0).view(3, 4).T)
-    models.save(network, str(tmp_path / "a.safetensors"))
+    checkpoints.save(network, str(tmp_path / "a.safetensors"))
     again = torch.nn.Linear(3, 4)
-    again.load_state_dict(models._state(str(tmp_path / "a.safetensors")))
+    again.load_state_dict(checkpoints._state(str(tmp_path / "a.safetensors")))
     assert torch.equal(again.weight, network.weight)
 
 
@@ -78,7 +78,7 @@ def test_a_save_that_fails_leaves_the_old_checkpoint(network, tmp_path, monkeypa
 
     monkeypatch.setattr(Path, "write_bytes", full)
     with pytest.raises(OSError, match="space"):
-        models.save(network, str(path))
+        checkpoints.save(network, str(path))
     assert path.read_text() == "old" and os.listdir(tmp_path) == ["g.safetensors"]
 
 
@@ -150,17 +150,17 @@ def test_a_missing_or_surplus_weight_is_refused_and_named(change, network, tmp_p
 
 def test_making_and_loading_leaves_every_global_generator_as_it_was(checkpoint):
     before = torch.get_rng_state(), str(np.random.get_state()), random.getstate()
-    models.untrained(CNN, SMALL, seed=3)
-    models.load(CNN, SMALL, str(checkpoint))
+    checkpoints.untrained(CNN, SMALL, seed=3)
+    checkpoints.load(CNN, SMALL, str(checkpoint))
     assert torch.equal(torch.get_rng_state(), before[0])
     assert (str(np.random.get_state()), random.getstate()) == before[1:]
 
 
 def test_untrained_weights_are_those_of_the_seed_whatever_was_drawn_before():
-    one = models.untrained(CNN, SMALL, seed=4)(X)
+    one = checkpoints.untrained(CNN, SMALL, seed=4)(X)
     torch.rand(17)
-    assert torch.equal(models.untrained(CNN, SMALL, seed=4)(X), one)
-    assert not torch.equal(models.untrained(CNN, SMALL, seed=5)(X), one)
+    assert torch.equal(checkpoints.untrained(CNN, SMALL, seed=4)(X), one)
+    assert not torch.equal(checkpoints.untrained(CNN, SMALL, seed=5)(X), one)
 
 
 # Presets.
@@ -168,22 +168,22 @@ def test_untrained_weights_are_those_of_the_seed_whatever_was_drawn_before():
 
 def test_a_classifier_is_made_as_its_preset_says(checkpoint, network):
     preset = {"network": CNN, "options": SMALL}
-    assert torch.equal(models.classifier(preset, [str(checkpoint)], "cpu")(X), network.eval()(X))
-    untrained = models.untrained(CNN, SMALL).eval()
-    assert torch.equal(models.classifier(preset, [], "cpu")(X), untrained(X))
+    assert torch.equal(checkpoints.classifier(preset, [str(checkpoint)], "cpu")(X), network.eval()(X))
+    untrained = checkpoints.untrained(CNN, SMALL).eval()
+    assert torch.equal(checkpoints.classifier(preset, [], "cpu")(X), untrained(X))
 
 
 def test_a_purifier_is_made_as_its_preset_says(tmp_path):
-    plain = models.purifier({"make": "purity.purifiers:identity", "options": {}, "diffusion": None}, [], "cpu")
+    plain = checkpoints.purifier({"make": "purity.purifiers:identity", "options": {}, "diffusion": None}, [], "cpu")
     assert plain(X, None) is X
     options = {"channels": 1, "width": 8, "embedding": 8}
-    models.save(models.untrained(UNET, options, seed=1), str(tmp_path / "d.safetensors"))
+    checkpoints.save(checkpoints.untrained(UNET, options, seed=1), str(tmp_path / "d.safetensors"))
     preset = {
         "make": "purity.purifiers:one_step",
         "options": {"t": 10, "clip": True},
         "diffusion": {"network": UNET, "options": options},
     }
-    made = models.purifier(preset, [str(tmp_path / "d.safetensors")], "cpu")
+    made = checkpoints.purifier(preset, [str(tmp_path / "d.safetensors")], "cpu")
     assert made.schedule.steps == 10
 
 
@@ -195,7 +195,7 @@ def test_a_name_is_the_function_of_that_name():
 
 
 @pytest.mark.parametrize(
-    "name", ["purity.nothing:f", "purity.data:nothing", "purity.data", "nowhere:f", "purity.schedules:T"]
+    "name", ["purity.nothing:f", "purity.data:nothing", "purity.data", "nowhere:f", "purity.diffusion.schedules:T"]
 )
 def test_a_name_of_nothing_is_refused_in_one_line(name):
     with pytest.raises(ValueError) as error:

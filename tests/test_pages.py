@@ -8,8 +8,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from purity import pages, store
-from purity.findings import findings as found_in
+from purity.report import pages
+from purity.report.findings import findings as found_in
+from purity.run import store
 
 nan, inf = np.nan, np.inf
 VOID = {"meta"}

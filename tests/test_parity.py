@@ -15,11 +15,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from purity import attacks, purifiers, samplers, unets
+from purity import attacks, purifiers, unets
 from purity.defence import Defence
-from purity.denoiser import denoiser
+from purity.diffusion import samplers
+from purity.diffusion.denoiser import denoiser
+from purity.diffusion.schedules import linear, strength
 from purity.noise import Noise
-from purity.schedules import linear, strength
 
 DATA = Path(__file__).parent / "data" / "parity"
 TOLERANCE = 1e-5

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from purity import provenance
-from purity.provenance import Project
+from purity.run import codehash
+from purity.run.codehash import Project
 
 ROOT = Path(__file__).parents[1]
 
@@ -568,15 +568,15 @@ VERSIONED = {
 def test_a_version_counts_only_where_its_package_is_reached(package, counts, tmp_path, monkeypatch):
     write(tmp_path, VERSIONED)
     before = digest(tmp_path)
-    installed = provenance.installed_version
-    monkeypatch.setattr(provenance, "installed_version", lambda name: "0.0" if name == package else installed(name))
+    installed = codehash.installed_version
+    monkeypatch.setattr(codehash, "installed_version", lambda name: "0.0" if name == package else installed(name))
     assert (digest(tmp_path) != before) == counts
 
 
 def test_versions_are_found_by_the_name_that_is_imported():
-    assert provenance.installed_version("sklearn") == provenance.installed_version("scikit-learn") != ""
-    assert provenance.installed_version("yaml") == provenance.installed_version("PyYAML") != ""
-    assert provenance.installed_version("pathlib") == ""
+    assert codehash.installed_version("sklearn") == codehash.installed_version("scikit-learn") != ""
+    assert codehash.installed_version("yaml") == codehash.installed_version("PyYAML") != ""
+    assert codehash.installed_version("pathlib") == ""
 
 
 # The project itself.
@@ -696,7 +696,7 @@ def test_an_edit_of_what_many_share_runs_them_all_again_and_nothing_else(functio
 
 
 def test_tables_and_measures_do_not_depend_on_torch(original, before, monkeypatch):
-    installed = provenance.installed_version
-    monkeypatch.setattr(provenance, "installed_version", lambda name: "0.0" if name == "torch" else installed(name))
+    installed = codehash.installed_version
+    monkeypatch.setattr(codehash, "installed_version", lambda name: "0.0" if name == "torch" else installed(name))
     again = {name for name, value in digests(original).items() if value != before[name]}
     assert again == {n for n in before if n.split()[0] in ("attack", "perturb", "purify", "ball", "walk", "train")}

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from purity.store import load
+from purity.run.store import load
 
 README = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
 R = "results/tiny"

@@ -11,7 +11,8 @@ import torch
 import yaml
 from workspace import Workspace
 
-from purity import inception, models, store
+from purity import inception
+from purity.run import checkpoints, store
 
 TESTS = Path(__file__).parent
 PARTS = ("ball", "sweep", "budget", "jacobian", "pca", "fuzzy", "cap", "margins", "dw-box", "addt", "paths")
@@ -59,7 +60,7 @@ def published(name, generator) -> dict[str, torch.Tensor]:
 
 
 @pytest.fixture(scope="module")
-def checkpoints(tmp_path_factory):
+def cache(tmp_path_factory):
     """A cache with checkpoints that have the published keys, and shapes, and random numbers."""
     folder, generator = tmp_path_factory.mktemp("cache"), torch.Generator().manual_seed(0)
     torch.save(published("pesser_cifar10", generator), folder / "ema_diffusion_cifar10.ckpt")
@@ -73,13 +74,13 @@ def table(workspace, name, identifier) -> pd.DataFrame:
     return pd.read_csv(workspace.path / f"results/{name}/tables/{identifier}.csv")
 
 
-def test_cifar10_with_the_networks_of_the_papers(tmp_path, checkpoints):
+def test_cifar10_with_the_networks_of_the_papers(tmp_path, cache):
     def change(config, experiment):
         unanswered = "http://127.0.0.1:9/"  # the discard port: nobody listens
         for group, name in (("classifiers", "standard"), ("diffusions", "ddpm-cifar10")):
             file = config[group][name]["weights"]["file"]
             config[group][name]["weights"] = {"file": file, "url": unanswered + file}
-        config["features"]["fid"]["weights"] = str(checkpoints / "inception.pth")
+        config["features"]["fid"]["weights"] = str(cache / "inception.pth")
         experiment["attacked"] = {"ddpm": {"uniform": ["none"], "pgd": ["all"]}}
 
     workspace = brought(tmp_path, "cifar10", change)
@@ -92,7 +93,7 @@ def test_cifar10_with_the_networks_of_the_papers(tmp_path, checkpoints):
         assert str(tmp_path / "empty" / file) in line
     assert "Traceback" not in said and not workspace.done(said) and not workspace.files()
 
-    environment = {"PURITY_CACHE": str(checkpoints)}
+    environment = {"PURITY_CACHE": str(cache)}
     workspace.run(*given, **environment)
     receipt = json.loads((workspace.path / "results/models/diffusions/ddpm-cifar10.json").read_text())
     assert receipt["file"] == "ema_diffusion_cifar10.ckpt" and len(receipt["sha256"]) == 64
@@ -104,9 +105,11 @@ def test_cifar10_with_the_networks_of_the_papers(tmp_path, checkpoints):
     # the published network, fine-tuned: a checkpoint like any other
     target = "results/models/diffusions/ddpm-cifar10-addt.safetensors"
     workspace.run(target, *given, **environment)
-    published = torch.load(checkpoints / "ema_diffusion_cifar10.ckpt", weights_only=True)["temb.dense.0.weight"]
-    tuned = models.load("purity.unets:pesser", {}, str(workspace.path / target)).unet.time_embedding.linear_1.weight
-    moved = (tuned - published).abs().max()
+    original = torch.load(cache / "ema_diffusion_cifar10.ckpt", weights_only=True)["temb.dense.0.weight"]
+    tuned = checkpoints.load(
+        "purity.unets:pesser", {}, str(workspace.path / target)
+    ).unet.time_embedding.linear_1.weight
+    moved = (tuned - original).abs().max()
     assert 0 < moved < 1e-3  # one step of AdamW moves a weight by its rate, 2e-4
 
     # other weights under the same name: their digest is in the receipt, and all that they made is made again
@@ -115,7 +118,7 @@ def test_cifar10_with_the_networks_of_the_papers(tmp_path, checkpoints):
     assert {"fetch", "attack", "purify"} <= pending and "perturb" not in pending
 
 
-def test_imagenet_with_a_pretrained_classifier(tmp_path, checkpoints):
+def test_imagenet_with_a_pretrained_classifier(tmp_path, cache):
     """foolbox's 20 images at 224, purified at 256 by a network shaped like guided diffusion's, but small."""
 
     def change(config, experiment):
@@ -127,7 +130,7 @@ def test_imagenet_with_a_pretrained_classifier(tmp_path, checkpoints):
             "network": "purity.unets:guided",
             "options": small | {"attention_resolutions": [16], "num_head_channels": 16},
         }
-        config["features"]["fid"]["weights"] = str(checkpoints / "inception.pth")
+        config["features"]["fid"]["weights"] = str(cache / "inception.pth")
         experiment["attacked"] = {"identity": {"bpda": ["none"]}, "guided": {"uniform": ["none"], "bpda": ["all"]}}
 
     workspace = brought(tmp_path, "imagenet", change)

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 from workspace import Workspace
 
-from purity.store import load
+from purity.run.store import load
 
 R = "results/tiny"
 BLOCK = "images-00000-00005.zarr.zip"
@@ -37,7 +37,7 @@ def test_a_second_run_does_nothing_and_says_so(finished):
         ("workflow/scripts/attack.py", "p, w = snakemake", "# a remark\np, w = snakemake"),
         ("workflow/scripts/attack.py", '"""Adversarial images for', '"""Images that are adversarial, for'),
         ("purity/attacks.py", "    ball = BALLS[norm]\n", "\n    ball = (\n        BALLS[norm]  # the ball\n    )\n"),
-        ("purity/samplers.py", "Ancestral chain", "The ancestral chain"),
+        ("purity/diffusion/samplers.py", "Ancestral chain", "The ancestral chain"),
         ("purity/metrics.py", "def l2(a: np.ndarray,", "def l2(a: 'anything',"),
         ("config/config.yaml", "run: [tiny]", "# a remark\nrun: [tiny] # another"),
         ("config/config.yaml", "batch: 6\n", "batch: 4\n"),
@@ -99,7 +99,7 @@ EDITS = {
         {"law-fit"},
     ),
     "one claim": (
-        ("purity/findings.py", '(-0.05, 0.05),\n        "86.0 %', '(-0.04, 0.04),\n        "86.0 %'),
+        ("purity/report/findings.py", '(-0.05, 0.05),\n        "86.0 %', '(-0.04, 0.04),\n        "86.0 %'),
         COMPARED,
         set(),
     ),
@@ -141,7 +141,7 @@ def test_editing_one_attack_leaves_the_others_alone(workspace):
 
 
 def test_editing_the_sampler_leaves_the_undefended_classifier_alone(workspace):
-    workspace.edit("purity/samplers.py", "x = (a * x0 + b * x)", "x = (b * x + a * x0)")
+    workspace.edit("purity/diffusion/samplers.py", "x = (a * x0 + b * x)", "x = (b * x + a * x0)")
     jobs = workspace.pending()
     assert rules(jobs) == {
         "attack",

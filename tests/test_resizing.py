@@ -5,8 +5,8 @@ import torch
 from torch.nn import functional as F
 
 from purity import purifiers
+from purity.diffusion.resizing import bilinear, resized
 from purity.noise import Noise
-from purity.resizing import bilinear, resized
 
 SIZES = [(224, 256), (256, 224), (8, 16), (16, 8), (7, 5), (5, 7), (1, 4), (4, 1), (6, 6)]
 

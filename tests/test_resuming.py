@@ -19,7 +19,8 @@ import numpy as np
 import pytest
 import torch
 
-from purity import attacks, data, models, noise, stages, store  # noqa: F401  a forked process has them at once
+from purity import attacks, data, noise, stages, store  # noqa: F401  a forked process has them at once
+from purity.run import checkpoints
 
 ROOT = Path(__file__).parents[1]
 N, BATCH = 96, 2
@@ -139,8 +140,8 @@ def given(tmp_path_factory, cnn, unet):
     subset, adversarial, g, e = paths.values()
     store.save(subset, {}, axes={}, x=x, y=y, ids=ids)
     store.save(adversarial, {}, axes={}, x=noisy, y=y, ids=ids)
-    models.save(cnn, g)
-    models.save(unet, e)
+    checkpoints.save(cnn, g)
+    checkpoints.save(unet, e)
     networks = {"classifier": [g], "diffusion": [e]}
     of_attack = {"subset": [subset]} | networks
     of_purify = of_attack | {"adversarial": adversarial, "features": []}

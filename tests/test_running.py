@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from purity.running import reporting
+from purity.run.job import reporting
 
 ROOT = Path(__file__).parents[1]
 
@@ -24,7 +24,7 @@ def job(
     """Exit status, stderr and log of a script with this body."""
     log = tmp_path / "logs/deep/job.log"
     given = GIVEN.format(log=str(log), gpus=gpus, output=output)
-    code = "from types import SimpleNamespace as S; from purity.running import running\n"
+    code = "from types import SimpleNamespace as S; from purity.run.job import running\n"
     code += f"with running('the job', {given}) as job:\n    {body}\n"
     environment = {k: v for k, v in os.environ.items() if k != "SLURM_JOB_ID"} | environment
     done = subprocess.run(

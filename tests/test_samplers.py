@@ -10,10 +10,10 @@ import pytest
 import torch
 from scipy import stats
 
-from purity import samplers
-from purity.denoiser import denoiser
+from purity.diffusion import samplers
+from purity.diffusion.denoiser import denoiser
+from purity.diffusion.schedules import linear, strength
 from purity.noise import Noise
-from purity.schedules import linear, strength
 
 M, V0 = 0.3, 0.25
 X = torch.linspace(-2, 2, 12, dtype=torch.float64).view(1, 3, 2, 2)

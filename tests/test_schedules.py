@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from purity.schedules import T, from_abar, linear, strength
+from purity.diffusion.schedules import T, from_abar, linear, strength
 
 PARITY = Path(__file__).parent / "data" / "parity"
 

@@ -10,8 +10,8 @@ import yaml
 
 from purity import attacks, purifiers, stages
 from purity.defence import KNOWLEDGE, Defence
-from purity.kept import Kept
 from purity.noise import ATTACKER, Noise
+from purity.run.progress import Kept
 from purity.stages_stochastic import SPAN, attack_paths, loss_landscape
 
 N, R, STEPS, EPSILON = 5, 2, 3, 0.15

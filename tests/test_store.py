@@ -16,7 +16,7 @@ import pandas as pd
 import pytest
 from matplotlib.figure import Figure
 
-from purity import store
+from purity.run import store
 
 ROOT = Path(__file__).parents[1]
 SPEC = {"keys": {"purifier": "ddpm", "seed": 3}, "options": {"t": 100, "clip": True, "sigma": None}}
@@ -25,7 +25,7 @@ SPEC = {"keys": {"purifier": "ddpm", "seed": 3}, "options": {"t": 100, "clip": T
 WRITE = """
 import os, sys, resource, signal, time
 import numpy as np
-from purity import store
+from purity.run import store
 path = sys.argv[1]
 spec = {"keys": {"purifier": "ddpm", "seed": 3}, "options": {"t": 100, "clip": True, "sigma": None}}
 arrays = {"x": np.random.default_rng(0).random((50, 3, 8, 8), np.float32), "ids": np.arange(50)}

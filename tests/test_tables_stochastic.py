@@ -6,8 +6,9 @@ import pytest
 from made_up import keys
 from test_tables import only
 
-from purity import stats, store, tables
+from purity import stats, tables
 from purity import tables_stochastic as stochastic
+from purity.run import store
 from purity.tables import Record
 
 nan = np.nan

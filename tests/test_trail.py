@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from purity import trail
+from purity.run import lineage
 
 FIGURE, TABLE = "results/e/figures/a.png", "results/e/tables/a.csv"
 MEASURES = [f"results/e/measures/p/seed-{s}.zarr.zip" for s in (0, 1)]
@@ -24,8 +24,8 @@ def project(tmp_path, monkeypatch):
             Path(path).write_text(f"{path}, by {rule}")
         log = Path("results/e/logs", Path(outputs[0]).relative_to("results/e")).with_suffix(".json")
         said = {"what": rule, "rule": rule, "spec": spec, "code": f"code of {rule}", "device": "CPU", "versions": {}}
-        said |= {"outputs": trail.digests(outputs), "inputs": trail.digests(inputs), "batch": 2, "seconds": 3.0}
-        trail.record(log, **said, evaluations={"diffusion": 6, "classifier": 2}, host_mib=100.0)
+        said |= {"outputs": lineage.digests(outputs), "inputs": lineage.digests(inputs), "batch": 2, "seconds": 3.0}
+        lineage.record(log, **said, evaluations={"diffusion": 6, "classifier": 2}, host_mib=100.0)
 
     Path("mine.pt").write_text("weights")
     made("subset", [DATA])
@@ -40,7 +40,7 @@ def paragraphs(path=FIGURE) -> dict[str, list[str]]:
     """rule → what is said of it, in the order printed."""
     found: dict[str, list[str]] = {}
     rule = ""
-    for line in trail.trail(path, trail.records()):
+    for line in lineage.trail(path, lineage.records()):
         if line.startswith("    "):
             found[rule].append(line.strip())
         else:
@@ -89,23 +89,23 @@ def test_a_source_that_was_made_again_is_named_until_all_after_it_is_made_again(
 
 def test_what_nobody_recorded_is_refused_by_name():
     with pytest.raises(ValueError, match=r"results/e/tables/b\.csv: no record"):
-        list(trail.trail("results/e/tables/b.csv", trail.records()))
+        list(lineage.trail("results/e/tables/b.csv", lineage.records()))
 
 
 def test_a_digest_is_of_a_file_or_of_all_a_folder_holds(tmp_path):
     folder = tmp_path / "model"
     (folder / "unet").mkdir(parents=True)
     (folder / "unet/a").write_text("1")
-    first = trail.sha256(folder)
-    assert trail.sha256(folder / "unet/a") == "6b86b273ff34fce19d6b804eff5a3f5747ada4eaa22f1d49c01e52ddb7875b4b"
+    first = lineage.sha256(folder)
+    assert lineage.sha256(folder / "unet/a") == "6b86b273ff34fce19d6b804eff5a3f5747ada4eaa22f1d49c01e52ddb7875b4b"
     (folder / "unet/a").rename(folder / "unet/b")
-    assert trail.sha256(folder) != first
-    assert trail.sha256(tmp_path / "nothing") is None
+    assert lineage.sha256(folder) != first
+    assert lineage.sha256(tmp_path / "nothing") is None
 
 
 def test_the_commit_is_that_of_the_project_and_says_whether_files_were_edited(tmp_path, monkeypatch):
-    monkeypatch.setattr(trail, "ROOT", tmp_path)
-    assert trail.commit() == {}
+    monkeypatch.setattr(lineage, "ROOT", tmp_path)
+    assert lineage.commit() == {}
 
     def git(*arguments):
         who = ["-c", "user.name=a", "-c", "user.email=a@b"]
@@ -116,21 +116,21 @@ def test_the_commit_is_that_of_the_project_and_says_whether_files_were_edited(tm
     git("add", "a")
     git("commit", "-m", "a")
     head = git("rev-parse", "HEAD").stdout.strip()
-    assert trail.commit() == {"commit": head, "edited": False}
+    assert lineage.commit() == {"commit": head, "edited": False}
     (tmp_path / "results/b").write_text("what is not the project's does not count")
-    assert trail.commit() == {"commit": head, "edited": False}
+    assert lineage.commit() == {"commit": head, "edited": False}
     (tmp_path / "a").write_text("2")
-    assert trail.commit() == {"commit": head, "edited": True}
+    assert lineage.commit() == {"commit": head, "edited": True}
 
 
 def test_usage_has_a_row_for_each_job_and_no_time_for_evaluations_that_were_not():
-    known = trail.records()
+    known = lineage.records()
     alone = known[DATA] | {"evaluations": {}}
-    row, other = trail.usage([known[MEASURES[0]], alone])
+    row, other = lineage.usage([known[MEASURES[0]], alone])
     assert row["output"] == MEASURES[0] and row["ms_per_evaluation"] == 500 and row["classifications"] == 2
     assert other["evaluations"] == 0 and other["ms_per_evaluation"] is None and other["device_mib"] is None
 
 
 def test_records_are_readable_without_us():
     said = json.loads(Path("results/e/logs/tables/a.json").read_text(encoding="utf-8"))
-    assert said["outputs"] == {TABLE: trail.sha256(TABLE)} and set(said["inputs"]) == set(MEASURES)
+    assert said["outputs"] == {TABLE: lineage.sha256(TABLE)} and set(said["inputs"]) == set(MEASURES)

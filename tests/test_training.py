@@ -4,7 +4,8 @@ import pytest
 import torch
 from torch import nn
 
-from purity import models, schedules
+from purity.diffusion import schedules
+from purity.run import checkpoints
 from purity.training import train_classifier, train_diffusion
 
 CLASSIFIER = {"epochs": 4, "batch": 25, "rate": 1e-2}
@@ -20,8 +21,8 @@ def labels(images):
 def fresh(seed=0):
     """The two networks of the project, as their stages start with them."""
     return (
-        models.untrained("purity.networks:cnn", {"classes": 2, "width": 8, "features": 8}, seed),
-        models.untrained("purity.networks:unet", {"width": 8, "embedding": 16}, seed),
+        checkpoints.untrained("purity.networks:cnn", {"classes": 2, "width": 8, "features": 8}, seed),
+        checkpoints.untrained("purity.networks:unet", {"width": 8, "embedding": 16}, seed),
     )
 
 
@@ -93,7 +94,7 @@ def test_training_on_gaussian_data_finds_the_known_epsilon():
     generator = torch.Generator().manual_seed(0)
     m, v = 0.4, 0.25
     z = m + v**0.5 * torch.randn(2000, 1, 4, 4, generator=generator)
-    network = models.untrained(f"{__name__}:Affine", {})
+    network = checkpoints.untrained(f"{__name__}:Affine", {})
     losses = train_diffusion(network, (z + 1) / 2, steps=1500, batch=64, rate=1e-2, decay=0.99, seed=1)
 
     t = torch.randint(schedules.T, (2000,), generator=generator)
@@ -109,7 +110,7 @@ def test_training_on_gaussian_data_finds_the_known_epsilon():
 
 def test_the_diffusion_network_ends_with_the_moving_average_of_its_weights(images):
     """average ← average + (1 − d)(weights − average), d = min(decay, (1+i)/(10+i)), from the first weights on."""
-    network = models.untrained(f"{__name__}:Affine", {})
+    network = checkpoints.untrained(f"{__name__}:Affine", {})
     path = []
 
     def watched(steps):

@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from purity import models, unets
+from purity import unets
 from purity.jacobian import MODES, basis
+from purity.run import checkpoints
 
 KEYS = Path(__file__).parent / "data" / "keys"
 SMALL = {"resolution": 8, "ch": 32, "ch_mult": (1, 2), "num_res_blocks": 1, "attn_resolutions": (4,)}
@@ -88,7 +89,7 @@ def test_a_checkpoint_of_something_else_is_refused_with_its_keys(tmp_path):
     state["extra.weight"] = state.pop("conv_out.weight")
     torch.save(state, tmp_path / "a.pt")
     with pytest.raises(ValueError, match=r"a\.pt does not fit purity\.unets:pesser.*conv_out") as refused:
-        models.load("purity.unets:pesser", {}, str(tmp_path / "a.pt"))
+        checkpoints.load("purity.unets:pesser", {}, str(tmp_path / "a.pt"))
     assert "\n" not in str(refused.value)
 
 
@@ -103,12 +104,12 @@ def test_a_folder_in_diffusers_format_is_a_checkpoint(tmp_path):
     x, index = torch.rand(2, 3, 8, 8), torch.tensor([3])
     for folder, safe in ((tmp_path / "safe", True), (tmp_path / "bin", False)):
         made.unet.save_pretrained(folder, safe_serialization=safe)
-        found = models.load("purity.unets:diffusers", {}, str(folder))
+        found = checkpoints.load("purity.unets:diffusers", {}, str(folder))
         assert torch.equal(found(x, index), made.eval()(x, index))
         assert not any(p.requires_grad for p in found.parameters())
     (tmp_path / "bin/config.json").unlink()
     with pytest.raises(ValueError, match=r"bin.*config\.json"):
-        models.load("purity.unets:diffusers", {}, str(tmp_path / "bin"))
+        checkpoints.load("purity.unets:diffusers", {}, str(tmp_path / "bin"))
 
 
 @pytest.fixture(scope="module")
@@ -157,9 +158,9 @@ def test_what_is_saved_of_a_published_network_is_loaded_again(tmp_path):
             {"num_channels": 32, "channel_mult": (1, 1), "num_res_blocks": 1, "num_head_channels": 16},
         ),
     ):
-        module = models.untrained(network, options, seed=3)
-        models.save(module, path)
-        again = models.load(network, options, path).state_dict()
+        module = checkpoints.untrained(network, options, seed=3)
+        checkpoints.save(module, path)
+        again = checkpoints.load(network, options, path).state_dict()
         assert all(torch.equal(value, again[name]) for name, value in module.state_dict().items())
 
 
@@ -179,10 +180,10 @@ def test_a_network_of_a_folder_is_saved_with_the_options_that_the_folder_gave(tm
     made = unets.diffusers(**config)
     torch.save(made.unet.state_dict(), folder / "diffusion_pytorch_model.bin")
 
-    network = models.load("purity.unets:diffusers", {}, str(folder))
-    models.save(network, path, models.all_options({}, str(folder)))
-    again = models.load("purity.unets:diffusers", {}, path)
+    network = checkpoints.load("purity.unets:diffusers", {}, str(folder))
+    checkpoints.save(network, path, checkpoints.all_options({}, str(folder)))
+    again = checkpoints.load("purity.unets:diffusers", {}, path)
     x, index = torch.rand(2, 3, 8, 8, generator=torch.Generator().manual_seed(0)), torch.tensor([5])
     assert torch.equal(again(x, index), network(x, index))
     with pytest.raises(ValueError, match="does not fit"):
-        models.load("purity.unets:diffusers", {"layers_per_block": 2}, path)  # what is set counts
+        checkpoints.load("purity.unets:diffusers", {"layers_per_block": 2}, path)  # what is set counts

@@ -19,8 +19,8 @@ import pytest
 import torch
 from safetensors.torch import save as to_safetensors
 
-from purity import store, weights
-from purity.running import reporting
+from purity.run import store, weights
+from purity.run.job import reporting
 
 ROOT = Path(__file__).parents[1]
 STATE = {"weight": torch.arange(300.0).view(20, 15), "bias": torch.arange(7)}
@@ -382,9 +382,7 @@ def test_a_full_disk_is_not_blamed_on_the_network(site, cache, monkeypatch):
     assert os.listdir(cache) == []
 
 
-FETCH = (
-    "import sys\nfrom purity import weights\nweights.CHUNK = 1000\nweights.fetch(eval(sys.argv[1]), sys.argv[2], {})"
-)
+FETCH = "import sys\nfrom purity.run import weights\nweights.CHUNK = 1000\nweights.fetch(eval(sys.argv[1]), sys.argv[2], {})"
 SAY = "lambda items: (print('chunk', flush=True) or i for i in items)"
 
 
@@ -606,8 +604,6 @@ def test_a_damaged_receipt_is_named(text, tmp_path):
 
 
 def test_the_room_does_not_load_torch():
-    code = (
-        "import sys, purity.weights\nprint(sorted({'torch', 'requests', 'huggingface_hub', 'zarr'} & set(sys.modules)))"
-    )
+    code = "import sys, purity.run.weights\nprint(sorted({'torch', 'requests', 'huggingface_hub', 'zarr'} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     assert done.stdout == "[]\n"

@@ -12,9 +12,9 @@ if str(ROOT) not in sys.path:
 
 import yaml
 
-from purity.config import agrees, check, same, small
-from purity.provenance import Project
-from purity.weights import cache, missing, unreachable
+from purity.run.config import agrees, check, same, small
+from purity.run.codehash import Project
+from purity.run.weights import cache, missing, unreachable
 
 PROJECT = Project(ROOT, Path.cwd())
 

@@ -18,8 +18,8 @@ rule findings:
     conda:
         CONDA_TABLES
     params:
-        spec={"table": "purity.findings:findings"},
-        code=code("table", "purity.findings:findings"),
+        spec={"table": "purity.report.findings:findings"},
+        code=code("table", "purity.report.findings:findings"),
     script:
         "../scripts/table.py"
 

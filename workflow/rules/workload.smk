@@ -8,7 +8,7 @@ def held(path):
 
 
 def workload(name):
-    """Jobs of an experiment, each with what it does, as purity.cost.table takes them."""
+    """Jobs of an experiment, each with what it does, as purity.run.cost.table takes them."""
     return list(planned(name).values())
 
 

@@ -1,7 +1,8 @@
 """A classifier's decisions around clean images, along the directions of an attack."""
 
-from purity import models, noise, stages_earlier, store
-from purity.running import running
+from purity import noise, stages_earlier
+from purity.run import checkpoints, store
+from purity.run.job import running
 
 p, w, i = snakemake.params.spec, snakemake.wildcards, snakemake.input
 with running(f"caps of {w.attack}, seed {w.seed}", snakemake) as job:
@@ -12,7 +13,7 @@ with running(f"caps of {w.attack}, seed {w.seed}", snakemake) as job:
         store.load(i.adversarial, "x")[0],
         store.load(i.other, "x")[0],
         noise.of(p["noise"], ids),
-        classify=models.classifier(p["classifier"], i.classifier, job.device),
+        classify=checkpoints.classifier(p["classifier"], i.classifier, job.device),
         **p["cap"],
         batch=snakemake.resources.batch,
         device=job.device,

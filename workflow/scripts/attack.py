@@ -1,8 +1,9 @@
 """Adversarial images for one purifier, attack, knowledge and seed."""
 
-from purity import models, noise, stages, store
-from purity.naming import resolve
-from purity.running import running
+from purity import noise, stages
+from purity.run import checkpoints, store
+from purity.run.job import running
+from purity.run.naming import resolve
 
 p, w = snakemake.params.spec, snakemake.wildcards
 with running(f"{w.attack} on {w.purifier}, seed {w.seed}", snakemake) as job:
@@ -13,8 +14,8 @@ with running(f"{w.attack} on {w.purifier}, seed {w.seed}", snakemake) as job:
         noise.of(p["noise"], ids),
         run=resolve(p["attack"]["run"]),
         options=p["attack"]["options"],
-        classify=models.classifier(p["classifier"], snakemake.input.classifier, job.device, job.watch),
-        purify=models.purifier(p["purifier"], snakemake.input.diffusion, job.device, job.watch),
+        classify=checkpoints.classifier(p["classifier"], snakemake.input.classifier, job.device, job.watch),
+        purify=checkpoints.purifier(p["purifier"], snakemake.input.diffusion, job.device, job.watch),
         knowledge=w.knowledge,
         name=w.purifier,
         batch=snakemake.resources.batch,

@@ -1,8 +1,9 @@
 """The ways of three attackers from a few images, and the loss along them."""
 
-from purity import models, noise, stages_stochastic, store
-from purity.naming import resolve
-from purity.running import running
+from purity import noise, stages_stochastic
+from purity.run import checkpoints, store
+from purity.run.job import running
+from purity.run.naming import resolve
 
 p, w = snakemake.params.spec, snakemake.wildcards
 with running(f"paths of {w.attack} on {w.purifier}, seed {w.seed}", snakemake) as job:
@@ -15,8 +16,8 @@ with running(f"paths of {w.attack} on {w.purifier}, seed {w.seed}", snakemake) a
         single=(resolve(p["attack"]["run"]), p["attack"]["options"]),
         averaged=(resolve(p["averaged"]["run"]), p["averaged"]["options"]),
         repeats=p["repeats"],
-        classify=models.classifier(p["classifier"], snakemake.input.classifier, job.device, job.watch),
-        purify=models.purifier(p["purifier"], snakemake.input.diffusion, job.device, job.watch),
+        classify=checkpoints.classifier(p["classifier"], snakemake.input.classifier, job.device, job.watch),
+        purify=checkpoints.purifier(p["purifier"], snakemake.input.diffusion, job.device, job.watch),
         batch=snakemake.resources.batch,
         device=job.device,
         progress=job.progress,

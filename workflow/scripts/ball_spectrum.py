@@ -1,7 +1,8 @@
 """Principal variances of many points of the ball around clean images, before and after purification."""
 
-from purity import models, noise, stages_compression, store
-from purity.running import running
+from purity import noise, stages_compression
+from purity.run import checkpoints, store
+from purity.run.job import running
 
 p, w = snakemake.params.spec, snakemake.wildcards
 with running(f"spectrum of the ball, {w.purifier}, seed {w.seed}", snakemake) as job:
@@ -10,7 +11,7 @@ with running(f"spectrum of the ball, {w.purifier}, seed {w.seed}", snakemake) as
     arrays = stages_compression.ball_spectrum(
         x[:n],
         noise.of(p["noise"], ids[:n]),
-        purify=models.purifier(p["purifier"], snakemake.input.diffusion, job.device, job.watch),
+        purify=checkpoints.purifier(p["purifier"], snakemake.input.diffusion, job.device, job.watch),
         name=w.purifier,
         epsilon=p["ball"]["epsilon"],
         points=p["ball"]["points"],

@@ -1,8 +1,9 @@
 """The undefended classifier under one attack with smaller and smaller budgets."""
 
-from purity import models, noise, stages_compression, store
-from purity.naming import resolve
-from purity.running import running
+from purity import noise, stages_compression
+from purity.run import checkpoints, store
+from purity.run.job import running
+from purity.run.naming import resolve
 
 p, w = snakemake.params.spec, snakemake.wildcards
 with running(f"budgets of {w.attack}, seed {w.seed}", snakemake) as job:
@@ -14,7 +15,7 @@ with running(f"budgets of {w.attack}, seed {w.seed}", snakemake) as job:
         run=resolve(p["attack"]["run"]),
         options=p["attack"]["options"],
         scales=p["scales"],
-        classify=models.classifier(p["classifier"], snakemake.input.classifier, job.device, job.watch),
+        classify=checkpoints.classifier(p["classifier"], snakemake.input.classifier, job.device, job.watch),
         batch=snakemake.resources.batch,
         device=job.device,
         progress=job.progress,

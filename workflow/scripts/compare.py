@@ -1,7 +1,8 @@
 """The papers' printed numbers of one table beside ours."""
 
-from purity import comparison, store
-from purity.running import running
+from purity.report import comparison
+from purity.run import store
+from purity.run.job import running
 
 p, i = snakemake.params.spec, snakemake.input
 with running(f"comparison of {snakemake.wildcards.table}", snakemake):

@@ -2,8 +2,9 @@
 
 from pathlib import Path
 
-from purity import pages, store
-from purity.running import running
+from purity.report import pages
+from purity.run import store
+from purity.run.job import running
 
 i = snakemake.input
 with running("comparison", snakemake):

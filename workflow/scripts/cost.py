@@ -3,8 +3,8 @@
 import json
 from pathlib import Path
 
-from purity import cost
-from purity.running import running
+from purity.run import cost
+from purity.run.job import running
 
 with running("cost", snakemake):
     for path, (name, jobs) in zip(snakemake.input, snakemake.params.spec.items(), strict=True):

@@ -2,8 +2,8 @@
 
 import json
 
-from purity import store, weights
-from purity.running import running
+from purity.run import store, weights
+from purity.run.job import running
 
 p = snakemake.params.spec
 with running(f"fetching {snakemake.wildcards.name}", snakemake) as job:

@@ -3,27 +3,29 @@
 import pandas as pd
 import torch
 
-from purity import models, store
 from purity.addt import fine_tune
-from purity.naming import resolve
-from purity.running import running
+from purity.run import checkpoints, store
+from purity.run.job import running
+from purity.run.naming import resolve
 
 p, i = snakemake.params.spec, snakemake.input
 with running(f"fine-tuning {snakemake.wildcards.name}", snakemake) as job:
     x, y, _ = resolve(p["dataset"]["load"])("train", None, **p["dataset"]["options"])
-    network = models.network(p, i.diffusion, job.device)
+    network = checkpoints.network(p, i.diffusion, job.device)
     job.watch("diffusion", network)
     state = job.kept.place / "training.pt"
     loss = fine_tune(
         network,
-        models.classifier(p["classifier"], i.classifier, job.device, job.watch),
+        checkpoints.classifier(p["classifier"], i.classifier, job.device, job.watch),
         torch.from_numpy(x),
         torch.from_numpy(y),
         job.progress,
         **p["fine_tuning"],
         at_once=snakemake.resources.batch,
-        state=models.saved_state(state),
-        snapshot=lambda reached: models.save_state(state, reached),
+        state=checkpoints.saved_state(state),
+        snapshot=lambda reached: checkpoints.save_state(state, reached),
     )
     store.save_table(snakemake.output.loss, pd.DataFrame({"step": range(1, len(loss) + 1), "loss": loss}))
-    models.save(network, snakemake.output.weights, models.all_options(p["options"], next(iter(i.diffusion), None)))
+    checkpoints.save(
+        network, snakemake.output.weights, checkpoints.all_options(p["options"], next(iter(i.diffusion), None))
+    )

@@ -1,7 +1,8 @@
 """The gallery: images as they are, and one on its way through a purifier."""
 
-from purity import figures, store
-from purity.running import running
+from purity import figures
+from purity.run import store
+from purity.run.job import running
 
 p, i = snakemake.params.spec, snakemake.input
 with running("gallery", snakemake), figures.style():

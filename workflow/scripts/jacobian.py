@@ -1,7 +1,8 @@
 """Exact singular values of J_f at clean images, under the fixed ξ."""
 
-from purity import models, noise, stages_compression, store
-from purity.running import running
+from purity import noise, stages_compression
+from purity.run import checkpoints, store
+from purity.run.job import running
 
 p, w = snakemake.params.spec, snakemake.wildcards
 with running(f"Jacobian of {w.purifier}, seed {w.seed}", snakemake) as job:
@@ -10,7 +11,7 @@ with running(f"Jacobian of {w.purifier}, seed {w.seed}", snakemake) as job:
     values = stages_compression.jacobian(
         x[:n],
         noise.of(p["noise"], ids[:n]),
-        purify=models.purifier(p["purifier"], snakemake.input.diffusion, job.device, job.watch),
+        purify=checkpoints.purifier(p["purifier"], snakemake.input.diffusion, job.device, job.watch),
         mode=p["mode"],
         batch=snakemake.resources.batch,
         device=job.device,

@@ -1,7 +1,8 @@
 """Images of one attack judged many times, each time under another ξ."""
 
-from purity import models, noise, stages_earlier, store
-from purity.running import running
+from purity import noise, stages_earlier
+from purity.run import checkpoints, store
+from purity.run.job import running
 
 p, w, i = snakemake.params.spec, snakemake.wildcards, snakemake.input
 with running(f"judging {w.attack} on {w.purifier}, seed {w.seed}", snakemake) as job:
@@ -9,8 +10,8 @@ with running(f"judging {w.attack} on {w.purifier}, seed {w.seed}", snakemake) as
     predictions = stages_earlier.judgings(
         store.load(i.adversarial, "x")[0],
         noise.of(p["noise"], ids),
-        classify=models.classifier(p["classifier"], i.classifier, job.device, job.watch),
-        purify=models.purifier(p["purifier"], i.diffusion, job.device, job.watch),
+        classify=checkpoints.classifier(p["classifier"], i.classifier, job.device, job.watch),
+        purify=checkpoints.purifier(p["purifier"], i.diffusion, job.device, job.watch),
         name=w.purifier,
         judgings=p["judgings"],
         batch=snakemake.resources.batch,

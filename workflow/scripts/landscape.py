@@ -1,7 +1,8 @@
 """Loss around a few images, in the plane of what two attackers did to them."""
 
-from purity import models, noise, stages_stochastic, store
-from purity.running import running
+from purity import noise, stages_stochastic
+from purity.run import checkpoints, store
+from purity.run.job import running
 
 p, w = snakemake.params.spec, snakemake.wildcards
 with running(f"landscape of {w.attack} on {w.purifier}, seed {w.seed}", snakemake) as job:
@@ -14,8 +15,8 @@ with running(f"landscape of {w.attack} on {w.purifier}, seed {w.seed}", snakemak
         expected[:, 0],
         points=p["points"],
         reach=p["reach"],
-        classify=models.classifier(p["classifier"], snakemake.input.classifier, job.device, job.watch),
-        purify=models.purifier(p["purifier"], snakemake.input.diffusion, job.device, job.watch),
+        classify=checkpoints.classifier(p["classifier"], snakemake.input.classifier, job.device, job.watch),
+        purify=checkpoints.purifier(p["purifier"], snakemake.input.diffusion, job.device, job.watch),
         batch=snakemake.resources.batch,
         device=job.device,
         progress=job.progress,

@@ -1,7 +1,8 @@
 """How far an attack moves purified images, and how far it would have to."""
 
-from purity import models, stages_earlier, store
-from purity.running import running
+from purity import stages_earlier
+from purity.run import checkpoints, store
+from purity.run.job import running
 
 p, w, i = snakemake.params.spec, snakemake.wildcards, snakemake.input
 with running(f"margins of {w.attack} on {w.purifier}, seed {w.seed}", snakemake) as job:
@@ -12,7 +13,7 @@ with running(f"margins of {w.attack} on {w.purifier}, seed {w.seed}", snakemake)
         store.load(i.adversarial, "x")[0],
         store.load(i.anchor, "fixed")[0],
         store.load(i.purified, "fixed")[0],
-        classify=models.classifier(p["classifier"], i.classifier, job.device),
+        classify=checkpoints.classifier(p["classifier"], i.classifier, job.device),
         reach=p["reach"],
         batch=snakemake.resources.batch,
         device=job.device,

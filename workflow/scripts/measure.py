@@ -1,7 +1,8 @@
 """Per-image measures of one attack on one purifier."""
 
-from purity import metrics, store
-from purity.running import running
+from purity import metrics
+from purity.run import store
+from purity.run.job import running
 
 i = snakemake.input
 with running("measures", snakemake):

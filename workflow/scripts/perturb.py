@@ -1,8 +1,9 @@
 """Perturbed images of one blind attack and seed."""
 
-from purity import noise, stages, store
-from purity.naming import resolve
-from purity.running import running
+from purity import noise, stages
+from purity.run import store
+from purity.run.job import running
+from purity.run.naming import resolve
 
 p = snakemake.params.spec
 with running(snakemake.wildcards.attack, snakemake) as job:

@@ -1,7 +1,8 @@
 """Images of one attack purified and classified, under the fixed ξ and under fresh ones."""
 
-from purity import models, noise, stages, store
-from purity.running import running
+from purity import noise, stages
+from purity.run import checkpoints, store
+from purity.run.job import running
 
 p, w = snakemake.params.spec, snakemake.wildcards
 with running(f"purifying {w.attack} by {w.purifier}, seed {w.seed}", snakemake) as job:
@@ -11,13 +12,13 @@ with running(f"purifying {w.attack} by {w.purifier}, seed {w.seed}", snakemake) 
         x0,
         x,
         noise.of(p["noise"], ids),
-        classify=models.classifier(p["classifier"], snakemake.input.classifier, job.device, job.watch),
-        purify=models.purifier(p["purifier"], snakemake.input.diffusion, job.device, job.watch),
+        classify=checkpoints.classifier(p["classifier"], snakemake.input.classifier, job.device, job.watch),
+        purify=checkpoints.purifier(p["purifier"], snakemake.input.diffusion, job.device, job.watch),
         name=w.purifier,
         fresh_draws=p["fresh_draws"],
         knowledge=w.knowledge,
         batch=snakemake.resources.batch,
-        features=models.features(p["features"], snakemake.input.features, job.device),
+        features=checkpoints.features(p["features"], snakemake.input.features, job.device),
         device=job.device,
         progress=job.progress,
         kept=job.kept,

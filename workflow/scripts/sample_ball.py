@@ -1,7 +1,8 @@
 """Points of the ball around clean images, each purified under the same draws of ξ."""
 
-from purity import models, noise, stages, store
-from purity.running import running
+from purity import noise, stages
+from purity.run import checkpoints, store
+from purity.run.job import running
 
 p, w = snakemake.params.spec, snakemake.wildcards
 with running(f"ball of {w.purifier}, seed {w.seed}", snakemake) as job:
@@ -10,7 +11,7 @@ with running(f"ball of {w.purifier}, seed {w.seed}", snakemake) as job:
     arrays = stages.sample_ball(
         x[:n],
         noise.of(p["noise"], ids[:n]),
-        purify=models.purifier(p["purifier"], snakemake.input.diffusion, job.device, job.watch),
+        purify=checkpoints.purifier(p["purifier"], snakemake.input.diffusion, job.device, job.watch),
         name=w.purifier,
         epsilon=p["ball"]["epsilon"],
         points=p["ball"]["points"],

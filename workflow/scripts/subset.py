@@ -1,8 +1,9 @@
 """A block of an experiment's images, which are the first of the test split, each with its id."""
 
-from purity import data, store
-from purity.naming import resolve
-from purity.running import running
+from purity import data
+from purity.run import store
+from purity.run.job import running
+from purity.run.naming import resolve
 
 p = snakemake.params.spec
 with running("images", snakemake):

@@ -1,8 +1,8 @@
 """One table, from the stores of a stage."""
 
-from purity import store
-from purity.naming import resolve
-from purity.running import running
+from purity.run import store
+from purity.run.job import running
+from purity.run.naming import resolve
 from purity.tables import Record
 
 p = snakemake.params.spec

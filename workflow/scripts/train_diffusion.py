@@ -3,16 +3,16 @@
 import pandas as pd
 import torch
 
-from purity import models, store
-from purity.naming import resolve
-from purity.running import running
+from purity.run import checkpoints, store
+from purity.run.job import running
+from purity.run.naming import resolve
 from purity.training import train_diffusion
 
 p = snakemake.params.spec
 with running(f"training {snakemake.wildcards.name}", snakemake) as job:
     x, _, _ = resolve(p["dataset"]["load"])("train", None, **p["dataset"]["options"])
-    network = models.untrained(p["network"], p["options"], p["training"]["seed"]).to(job.device)
+    network = checkpoints.untrained(p["network"], p["options"], p["training"]["seed"]).to(job.device)
     options = {key: value for key, value in p["training"].items() if key != "dataset"}
     loss = train_diffusion(network, torch.from_numpy(x), job.progress, **options)
     store.save_table(snakemake.output.loss, pd.DataFrame({"step": range(1, len(loss) + 1), "loss": loss}))
-    models.save(network, snakemake.output.weights)
+    checkpoints.save(network, snakemake.output.weights)

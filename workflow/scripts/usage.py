@@ -2,10 +2,10 @@
 
 import pandas as pd
 
-from purity import store, trail
-from purity.running import running
+from purity.run import lineage, store
+from purity.run.job import running
 
 with running("usage", snakemake):
-    known = trail.records()
+    known = lineage.records()
     made = [known[path] for path in snakemake.input if path in known]
-    store.save_table(snakemake.output[0], pd.DataFrame(trail.usage(made)).convert_dtypes())
+    store.save_table(snakemake.output[0], pd.DataFrame(lineage.usage(made)).convert_dtypes())

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from purity import store
+from purity.run import store
 
 
 class Kept:

@@ -6,8 +6,8 @@ import torch
 from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
-from purity.samplers import Denoise, Estimate
-from purity.schedules import Schedule
+from purity.diffusion.samplers import Denoise, Estimate
+from purity.diffusion.schedules import Schedule
 
 Network = Callable[[Tensor, Tensor], Tensor]
 Sigma = Callable[[Tensor, int], Tensor]

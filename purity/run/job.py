@@ -11,9 +11,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from purity import trail
-from purity.devices import NO_MEMORY, claimed
-from purity.kept import Kept
+from purity.run import lineage
+from purity.run.devices import NO_MEMORY, claimed
+from purity.run.progress import Kept
 
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # of glibc's malloc.h
 
@@ -41,7 +41,7 @@ class Job:
 
 @contextmanager
 def running(what: str, given) -> Iterator[Job]:
-    """The surroundings of a script's one call: what it needs of its job, and the record of it (purity.trail).
+    """The surroundings of a script's one call: what it needs of its job, and the record of it (purity.run.lineage).
 
     what: names the job in messages. given: what Snakemake tells a script.
     Foreseeable failures (ValueError, OSError, out of memory) end the script with one line on stderr and in the log;
@@ -56,15 +56,15 @@ def running(what: str, given) -> Iterator[Job]:
             prepare_torch(given.threads)
             started = time.monotonic()
             depends = {name: given.params.get(name) for name in ("spec", "code")}
-            depends["inputs"] = trail.digests(given.input)
+            depends["inputs"] = lineage.digests(given.input)
             kept = Kept(next(iter(given.output), log), depends)
             job = Job(device, lambda items: reporting(items, what), kept)
             yield job
             usage = _usage(device, time.monotonic() - started) | {"evaluations": job.evaluations}
         if given.output:
-            made = {"what": what, "rule": given.rule, "outputs": trail.digests(given.output)}
+            made = {"what": what, "rule": given.rule, "outputs": lineage.digests(given.output)}
             made |= {"batch": getattr(given.resources, "batch", None)}
-            trail.record(log.with_suffix(".json"), **made, **depends, **usage, **trail.surroundings())
+            lineage.record(log.with_suffix(".json"), **made, **depends, **usage, **lineage.surroundings())
         kept.clear()
         logging.info("%s: done in %.1f s", what, usage["seconds"])
     except (ValueError, OSError, MemoryError, RuntimeError) as error:

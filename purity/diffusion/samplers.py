@@ -1,7 +1,7 @@
 """The papers' processes, one generator each: they yield (t, x_t) for every state, the last one is the result.
 
 The caller supplies x in [-1, 1] (B, C, H, W), the schedule s, the noise xi and, for the reverse processes,
-`denoise(x, t)`: what the network says at step t (see purity.denoiser). The loops hold only the update.
+`denoise(x, t)`: what the network says at step t (see purity.diffusion.denoiser). The loops hold only the update.
 """
 
 from collections.abc import Callable, Iterator
@@ -9,8 +9,8 @@ from typing import NamedTuple
 
 from torch import Tensor
 
+from purity.diffusion.schedules import Schedule
 from purity.noise import Noise
-from purity.schedules import Schedule
 
 
 class Estimate(NamedTuple):

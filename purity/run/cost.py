@@ -1,4 +1,4 @@
-"""What a run will cost: network evaluations of every stage, and hours on the device that purity.measuring measured."""
+"""What a run will cost: network evaluations of every stage, and hours on the device that was calibrated."""
 
 import pandas as pd
 

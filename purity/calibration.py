@@ -1,4 +1,4 @@
-"""What purifiers and attacks take on this device: the measurement that purity.cost makes hours of.
+"""What purifiers and attacks take on this device: the measurement that purity.run.cost makes hours of.
 
 Evaluations are counted, not derived: purifiers and attacks of any making run once on one image with stand-ins for the
 networks. Seconds are measured, on batches that grow until one takes long enough.
@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from purity.defence import Classifier, Defence
-from purity.denoiser import Network
+from purity.diffusion.denoiser import Network
 from purity.noise import Noise
 from purity.purifiers import Purifier
 
@@ -109,7 +109,7 @@ def calibrated(
     device: str = "cpu",
     progress=iter,
 ) -> dict:
-    """Everything purity.cost needs to know of an experiment, JSON-able. x0 (n, C, H, W), at least one image.
+    """Everything purity.run.cost needs to know of an experiment, JSON-able. x0 (n, C, H, W), at least one image.
 
     purifiers: name: maker, options, network; attacks: name: function, options. Returns device, pixels, classify
     (seconds an image, `forward` and `gradient`), purifiers by name (evaluations a purification; `forward`, `gradient`,

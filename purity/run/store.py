@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from purity.provenance import installed_version
+from purity.run.codehash import installed_version
 
 if TYPE_CHECKING:
     import pandas as pd

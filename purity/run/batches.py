@@ -7,8 +7,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from purity.devices import NO_MEMORY
-from purity.kept import Kept
+from purity.run.devices import NO_MEMORY
+from purity.run.progress import Kept
 
 Part = dict[str, Tensor]  # arrays of a batch, one row for each of its images
 

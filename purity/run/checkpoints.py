@@ -9,9 +9,9 @@ from textwrap import shorten
 import torch
 from torch import nn
 
-from purity.naming import resolve
-from purity.store import replacing
-from purity.weights import located
+from purity.run.naming import resolve
+from purity.run.store import replacing
+from purity.run.weights import located
 
 
 def untrained(network: str, options: dict, seed: int = 0) -> nn.Module:
@@ -54,7 +54,7 @@ def load(network: str, options: dict, weights: str | None, device: str = "cpu") 
     """The network in eval mode, frozen.
 
     weights: .safetensors or a state dict that torch.load reads; a folder in diffusers' format; the receipt of a
-    published file (purity.weights); None: as the function made it. Options that are not set are those kept with the
+    published file (purity.run.weights); None: as the function made it. Options that are not set are those kept with the
     weights, or of the folder's config.json. A module's method `adapted(checkpoint)` gives the state dict under the
     module's own names.
     """

@@ -22,7 +22,7 @@ from typing import BinaryIO, NamedTuple
 from urllib.parse import quote
 from urllib.request import Request, urlopen
 
-from purity.store import replacing
+from purity.run.store import replacing
 
 CHUNK = 2**20  # bytes of a download between two reports
 TIMEOUT = 60.0  # seconds without a byte

@@ -18,8 +18,8 @@ _MARKS = {"holds": ("holds", "✓ holds"), "does not hold": ("not", "✗ does no
 
 
 def comparison(findings: pd.DataFrame, compared: dict[str, pd.DataFrame], title: str) -> str:
-    """HTML. findings: of purity.findings; compared: by id, tables of purity.comparison (none for an experiment whose
-    setting is not the papers')."""
+    """HTML. findings: of purity.report.findings; compared: by id, tables of purity.report.comparison (none for an
+    experiment whose setting is not the papers')."""
     parts = [f"<h1>{escape(title)}: the papers' claims, and what was measured</h1>", _summary(findings)]
     if compared:
         parts += ["<h2>The papers' numbers beside ours</h2>"]

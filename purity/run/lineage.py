@@ -1,6 +1,6 @@
 """Where a result comes from: a record of every job beside its log, and the trail of them that leads to a file.
 
-    python -m purity.trail results/digits/figures/robustness.png        make provenance OF=…
+    python -m purity.run.lineage results/digits/figures/robustness.png        make provenance OF=…
 
 A record says what made which files of which: rule, spec, digest of the code, commit, versions, device, seeds, and the
 SHA-256 of what went in and came out. The trail follows it back to the data, and says where a file is no longer the one
@@ -19,10 +19,10 @@ from collections.abc import Iterable, Iterator
 from graphlib import TopologicalSorter
 from pathlib import Path
 
-from purity import store
-from purity.provenance import installed_version
+from purity.run import store
+from purity.run.codehash import installed_version
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 PACKAGES = ("torch", "torchvision", "diffusers", "robustbench", "timm", "numpy", "pandas", "zarr", "snakemake")
 
 
@@ -170,7 +170,9 @@ SAID = {
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m purity.trail", description="What made a result, back to its data.")
+    parser = argparse.ArgumentParser(
+        prog="python -m purity.run.lineage", description="What made a result, back to its data."
+    )
     parser.add_argument("file", help="a file under results/")
     parser.add_argument("--json", action="store_true", help="the record of the file itself")
     given = parser.parse_args()

@@ -7,7 +7,7 @@ from pathlib import Path
 import jsonschema
 import yaml
 
-from purity.provenance import Project
+from purity.run.codehash import Project
 
 # JSON takes 100.0 for an integer; a path of seed-0.0 would follow from it.
 _Validator = jsonschema.validators.extend(

@@ -1,0 +1,1 @@
+"""What purifiers are made of: schedules, samplers, the denoiser, resizing."""

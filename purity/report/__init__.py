@@ -1,0 +1,1 @@
+"""The papers beside what was measured: findings, comparison, pages."""

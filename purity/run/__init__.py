@@ -1,0 +1,1 @@
+"""How a run works: config, experiment, jobs, stores, checkpoints. It knows no science."""
