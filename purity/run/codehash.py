@@ -102,6 +102,14 @@ class Project:
         """
         return self._signature(named, frozenset())
 
+    def constant(self, module: str, name: str) -> object:
+        """A literal that a module binds to a name; None if it binds none. ValueError if there is no such module."""
+        found = self._module(module)
+        if found is None:
+            raise ValueError(f"there is no module '{module}'")
+        values = [node.value for node in found.definitions.get(name, []) if getattr(node, "value", None) is not None]
+        return ast.literal_eval(values[-1]) if values else None
+
     def _signature(self, named, seen):
         name, _, function = named.partition(":")
         module = self._module(name)

@@ -3,6 +3,8 @@
 A store is made in a temporary folder, zipped with sorted entries and a fixed date, and moved into place: equal content
 gives equal bytes, so a stage that was made again and came out the same is not new to the next one.
 
+A store holds arrays, or named parts (`seed-0`, `pgd/all/seed-0`), each with arrays of its own: one zarr group a part.
+
 A large stage lies in blocks of images, `images-<first>-<last>.zarr.zip` in one folder, each made by itself. Whoever
 reads several gets their arrays as one, put together along the axis that the images are on.
 """
@@ -14,7 +16,8 @@ import tempfile
 import zipfile
 import zlib
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -53,30 +56,61 @@ def replacing(path: str | Path) -> Iterator[str]:
         raise
 
 
+@dataclass(frozen=True)
+class Part:
+    """Arrays of a store, or of one part of it.
+
+    spec: what they depend on of the config, JSON-able; `keys` in it name what they are about, as tables do. depends: a
+    digest of all that they depend on, by which a later job knows that they need not be made again.
+    """
+
+    spec: dict
+    arrays: Mapping[str, np.ndarray]
+    depends: str = ""
+
+
 def save(path: str | Path, spec: dict, axes: Axes | None = None, **arrays: np.ndarray) -> None:
+    """Write a store of one nameless part."""
+    save_parts(path, {"": Part(spec, arrays)}, axes)
+
+
+def save_parts(path: str | Path, parts: Mapping[str, Part], axes: Axes | None = None) -> None:
     """Write arrays with the spec that made them; ids (if among them) and versions go into the attributes too.
 
-    spec: JSON-able. arrays: anything numpy takes. axes: for a block of images, the image axis of those arrays in which
-    it is not the first; it becomes the name of a zarr dimension.
+    axes: for a block of images, the image axis of those arrays in which it is not the first; it becomes the name of a
+    zarr dimension.
     """
     import zarr
 
-    attributes = {"spec": spec, "versions": {name: installed_version(name) for name in ("numpy", "torch", "zarr")}}
-    arrays = {name: np.asarray(array, order="C") for name, array in arrays.items()}
-    if "ids" in arrays:
-        attributes["ids"] = arrays["ids"].tolist()
     memory = zarr.storage.MemoryStore()
-    group = zarr.create_group(memory, attributes=attributes, zarr_format=3)
-    for name, array in arrays.items():
-        named = None
-        if axes is not None:
-            axis = axes.get(name, 0)
-            named = ["image" if k == axis else None for k in range(array.ndim)]
-        group.create_array(name, data=array, chunks=_chunks(array), dimension_names=named)
+    versions = {name: installed_version(name) for name in ("numpy", "torch", "zarr")}
+    root = zarr.create_group(memory, attributes={"versions": versions}, zarr_format=3)
+    for part, said in parts.items():
+        arrays = {name: np.asarray(array, order="C") for name, array in said.arrays.items()}
+        attributes = {"spec": said.spec, "depends": said.depends, "content": _content(arrays)}
+        if "ids" in arrays:
+            attributes["ids"] = arrays["ids"].tolist()
+        group = root.create_group(part) if part else root
+        group.update_attributes(attributes)
+        for name, array in arrays.items():
+            named = None
+            if axes is not None:
+                axis = axes.get(name, 0)
+                named = ["image" if k == axis else None for k in range(array.ndim)]
+            group.create_array(name, data=array, chunks=_chunks(array), dimension_names=named)
     with replacing(path) as temporary, zipfile.ZipFile(temporary, "w", zipfile.ZIP_STORED) as archive:
         for key in sorted(memory._store_dict):
             archive.writestr(zipfile.ZipInfo(key, _EPOCH), memory._store_dict[key].to_bytes())
         archive.comment = _seal(archive)
+
+
+def _content(arrays: Mapping[str, np.ndarray]) -> str:
+    """Digest of arrays, their names, kinds and shapes."""
+    sha = hashlib.sha256()
+    for name in sorted(arrays):
+        sha.update(f"{name} {arrays[name].dtype.str} {arrays[name].shape}\n".encode())
+        sha.update(arrays[name].tobytes())
+    return sha.hexdigest()
 
 
 def _seal(archive: zipfile.ZipFile) -> bytes:
@@ -100,19 +134,36 @@ def _listed(paths: Paths) -> list[Path]:
     return [Path(paths)] if isinstance(paths, str | Path) else [Path(path) for path in paths]
 
 
-def load(paths: Paths, *names: str) -> tuple[np.ndarray, ...]:
+def load(paths: Paths, *names: str, part: str = "") -> tuple[np.ndarray, ...]:
     """The named arrays, in that order. ValueError naming the file when it is damaged or lacks one."""
     listed = _listed(paths)
-    parts: list[list[tuple[np.ndarray, int | None]]] = [[] for _ in names]
+    pieces: list[list[tuple[np.ndarray, int | None]]] = [[] for _ in names]
     for path in listed:
-        with _opened(path) as group:
+        with _opened(path) as root:
+            group = _part_of(root, part, path)
             missing = [name for name in names if name not in group]
             if missing:
                 raise ValueError(f"{path} has no array '{missing[0]}'; it has {', '.join(sorted(group.array_keys()))}")
-            for part, name in zip(parts, names, strict=True):
+            for piece, name in zip(pieces, names, strict=True):
                 axis = None if len(listed) == 1 else _image_axis(group[name], path)
-                part.append((group[name][...], axis))
-    return tuple(_together(part) for part in parts)
+                piece.append((group[name][...], axis))
+    return tuple(_together(piece) for piece in pieces)
+
+
+def _part_of(root, part: str, path: Path):
+    if not part:
+        return root
+    if part not in root:
+        raise ValueError(f"{path} has no part '{part}'; it has {', '.join(_parts(root)) or 'none'}")
+    return root[part]
+
+
+def _parts(group, above: str = "") -> list[str]:
+    """Names of the parts of a store, in the order of their names; a part has a spec."""
+    names = [above] if above and "spec" in group.attrs else []
+    for name in sorted(group.group_keys()):
+        names += _parts(group[name], f"{above}/{name}" if above else name)
+    return names
 
 
 def _image_axis(array, path: Path) -> int | None:
@@ -129,20 +180,29 @@ def _together(parts: list[tuple[np.ndarray, int | None]]) -> np.ndarray:
 
 
 class Stored(Mapping[str, np.ndarray]):
-    """The arrays of a store, or of its blocks as one, each read when it is asked for."""
+    """The arrays of a store or of one part of it, or of its blocks as one, each read when it is asked for.
 
-    def __init__(self, paths: Paths):
-        self.paths = _listed(paths)
-        with _opened(self.paths[0]) as group:
-            self.keyed = dict(group.attrs["spec"].get("keys", {}))  # what the stage is about, as tables name it
-            self._names = sorted(group.array_keys())
+    keyed: what it is about, as tables name it. content: a digest of the arrays of each block.
+    """
+
+    def __init__(self, paths: Paths, part: str = ""):
+        self.paths, self.part = _listed(paths), part
+        self.content: list[str] = []
+        for path in self.paths:
+            with _opened(path) as root:
+                group = _part_of(root, part, path)
+                self.content.append(group.attrs.get("content", ""))
+                if path is self.paths[0]:
+                    self.spec, self.depends = dict(group.attrs["spec"]), group.attrs.get("depends", "")
+                    self._names = sorted(group.array_keys())
+        self.keyed = dict(self.spec.get("keys", {}))
         self._read: dict[str, np.ndarray] = {}
 
     def __getitem__(self, name: str) -> np.ndarray:
         if name not in self._names:
             raise KeyError(name)
         if name not in self._read:
-            (self._read[name],) = load(self.paths, name)
+            (self._read[name],) = load(self.paths, name, part=self.part)
         return self._read[name]
 
     def __iter__(self) -> Iterator[str]:
@@ -152,16 +212,36 @@ class Stored(Mapping[str, np.ndarray]):
         return len(self._names)
 
 
+def parts(paths: Paths) -> list[Stored]:
+    """A Stored for each part of a store, or of its blocks as one; the store itself if it has no parts."""
+    with _opened(_listed(paths)[0]) as root:
+        names = _parts(root) or [""]
+    return [Stored(paths, name) for name in names]
+
+
 def gathered(paths: Iterable[str | Path]) -> list[Stored]:
-    """A Stored for each store, blocks of one folder as one; in the order of `paths`, in which blocks are together."""
+    """The parts of every store, blocks of one folder as one; in the order of `paths`, in which blocks are together."""
     of_store = groupby(map(Path, paths), lambda path: path.parent if path.name.startswith("images-") else path)
-    return [Stored(blocks) for _, blocks in of_store]
+    return [part for _, blocks in of_store for part in parts(list(blocks))]
 
 
 def spec(path: str | Path) -> dict:
     """The spec that made a store."""
-    with _opened(path) as group:
-        return dict(group.attrs["spec"])
+    return Stored(path).spec
+
+
+def earlier(path: str | Path) -> Path:
+    """Where the store that was made last is found again after Snakemake has removed it: a second name of the file."""
+    path = Path(path)
+    return path.with_name(f".{path.name}")
+
+
+def remember(path: str | Path) -> None:
+    """Give a finished store that second name. It takes no space; where a file system has no hard links, it is left."""
+    before = earlier(path)
+    before.unlink(missing_ok=True)
+    with suppress(OSError):
+        os.link(path, before)
 
 
 @contextmanager
@@ -198,7 +278,8 @@ def load_table(path: str | Path) -> "pd.DataFrame":
     import pandas as pd
 
     try:
-        return pd.read_csv(path, dtype=dict.fromkeys(_NAMES, str), keep_default_na=False, na_values=[""])
+        exact = {"keep_default_na": False, "na_values": [""], "float_precision": "round_trip"}
+        return pd.read_csv(path, dtype=dict.fromkeys(_NAMES, str), **exact)
     except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
         raise ValueError(f"{path} is damaged ({error}); delete it and run again") from error
 

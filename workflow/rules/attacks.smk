@@ -1,24 +1,22 @@
-# Adversarial images x = x₀ + εη.
+# Adversarial images x = x₀ + εη. A store has a part for each seed; parts that are there are not made again.
 
 
 rule perturb:
     """Perturbations that look at no defence, made once for all purifiers."""
     input:
-        subset=clean,
+        subset=lambda w: of(w).data(w.block),
     output:
-        "results/{experiment}/adversarial/any/{attack}/{knowledge}/seed-{seed}/images-{block}.zarr.zip",
+        store("blind"),
     log:
-        "results/{experiment}/logs/adversarial/any/{attack}/{knowledge}/seed-{seed}/images-{block}.log",
+        log("blind"),
     wildcard_constraints:
-        attack=one_of(BLIND),
-        knowledge="none",
+        attack=one_of(PRESETS.blind),
     conda:
         CONDA_GPU
     resources:
         batch=config["batch"],
     params:
-        spec=lambda w: {"keys": keys(w), "attack": attack(w.attack), "noise": noise(w)},
-        code=lambda w: code("perturb", *functions(attack(w.attack))),
+        **staged("perturb", script="perturb"),
     script:
         "../scripts/perturb.py"
 
@@ -26,24 +24,23 @@ rule perturb:
 rule attack:
     """An attack on one purifier, by one who knows this much of ξ."""
     input:
-        subset=clean,
+        subset=lambda w: of(w).data(w.block),
         classifier=classifier_weights,
         diffusion=diffusion_weights,
     output:
-        "results/{experiment}/adversarial/{purifier}/{attack}/{knowledge}/seed-{seed}/images-{block}.zarr.zip",
+        store("adversarial"),
     log:
-        "results/{experiment}/logs/adversarial/{purifier}/{attack}/{knowledge}/seed-{seed}/images-{block}.log",
+        log("adversarial"),
     wildcard_constraints:
-        attack=one_of(SIGHTED),
+        attack=one_of(PRESETS.sighted),
     # long jobs first: nothing should wait alone for the last one
-    priority: lambda w: attack(w.attack)["options"].get("draws", 1)
+    priority: lambda w: PRESETS.attack(w.attack)["options"].get("draws", 1)
     conda:
         CONDA_GPU
     resources:
         gpu=GPU,
         batch=config["batch"],
     params:
-        spec=attack_spec,
-        code=lambda w: code("attack", *functions(attack(w.attack), classifier(w), purifier(w.purifier))),
+        **staged("attack"),
     script:
-        "../scripts/attack.py"
+        "../scripts/stage.py"

@@ -6,11 +6,21 @@ localrules:
     usage,
 
 
+def calibrated(w):
+    """Checkpoints of the diffusion models that are measured, by the names that the script asks for."""
+    return {f"diffusion{k}": PRESETS.weights("diffusions", name) for k, name in enumerate(workload.diffusions(of(w)))}
+
+
+def calibration_code(w):
+    said = workload.calibration(of(w))
+    return code("calibrate", said, *said["diffusions"], *said["purifiers"].values(), *said["attacks"].values())
+
+
 rule calibrate:
     """Seconds of an evaluation on this device, evaluations of every purifier and attack."""
     input:
-        unpack(measured_networks),
-        subset=lambda w: clean(w, images=1),
+        unpack(calibrated),
+        subset=lambda w: of(w).data(images=1),
         classifier=classifier_weights,
     output:
         "results/{experiment}/cost/calibration.json",
@@ -22,8 +32,8 @@ rule calibrate:
         gpu=GPU,
         batch=config["batch"],
     params:
-        spec=calibration_spec,
-        code=lambda w: code("calibrate", *measured_functions(w)),
+        spec=lambda w: workload.calibration(of(w)),
+        code=calibration_code,
     script:
         "../scripts/calibrate.py"
 
@@ -37,7 +47,7 @@ rule cost:
     conda:
         CONDA_TABLES
     params:
-        spec={name: workload(name) for name in config["run"]},
+        spec=lambda w: {name: list(workload.jobs(EXPERIMENTS[name]).values()) for name in config["run"]},
     script:
         "../scripts/cost.py"
 
@@ -45,7 +55,7 @@ rule cost:
 rule usage:
     """Memory and time that the jobs took which ask a network."""
     input:
-        lambda w: computed(w.experiment),
+        lambda w: list(workload.jobs(of(w))),
     output:
         "results/{experiment}/usage.csv",
     log:

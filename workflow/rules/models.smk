@@ -3,6 +3,7 @@
 
 localrules:
     fetch,
+    loss_curve,
 
 
 rule fetch:
@@ -27,18 +28,14 @@ rule fetch:
 rule subset:
     """A block of an experiment's test images."""
     output:
-        "results/{experiment}/data/images-{block}.zarr.zip",
+        store("data"),
     log:
-        "results/{experiment}/logs/data/images-{block}.log",
+        log("data"),
     conda:
         CONDA_GPU
     params:
-        spec=lambda w: {
-            "name": experiment(w)["dataset"],
-            "images": [int(number) for number in w.block.split("-")],
-            **dataset(experiment(w)["dataset"]),
-        },
-        code=lambda w: code("subset", *functions(dataset(experiment(w)["dataset"]))),
+        spec=lambda w: of(w).subset(w.block),
+        code=lambda w: code("subset", of(w).subset(w.block)),
     script:
         "../scripts/subset.py"
 
@@ -55,8 +52,8 @@ rule train_classifier:
     resources:
         gpu=GPU,
     params:
-        spec=lambda w: training("classifiers", w.name),
-        code=lambda w: code("train_classifier", *functions(training("classifiers", w.name))),
+        spec=lambda w: PRESETS.training("classifiers", w.name),
+        code=lambda w: code("train_classifier", PRESETS.training("classifiers", w.name)),
     script:
         "../scripts/train_classifier.py"
 
@@ -69,14 +66,14 @@ rule train_diffusion:
     log:
         "results/models/logs/diffusions/{name}.log",
     wildcard_constraints:
-        name=one_of(name for name in config["diffusions"] if name not in FINE_TUNED),
+        name=one_of(name for name in config["diffusions"] if name not in PRESETS.fine_tuned),
     conda:
         CONDA_GPU
     resources:
         gpu=GPU,
     params:
-        spec=lambda w: training("diffusions", w.name),
-        code=lambda w: code("train_diffusion", *functions(training("diffusions", w.name))),
+        spec=lambda w: PRESETS.training("diffusions", w.name),
+        code=lambda w: code("train_diffusion", PRESETS.training("diffusions", w.name)),
     script:
         "../scripts/train_diffusion.py"
 
@@ -84,22 +81,47 @@ rule train_diffusion:
 rule fine_tune:
     """ε_θ of another one, fine-tuned against perturbations that mislead a classifier (ADDT)."""
     input:
-        diffusion=lambda w: weights("diffusions", config["diffusions"][w.name]["fine_tuning"]["of"]),
-        classifier=lambda w: weights("classifiers", config["diffusions"][w.name]["fine_tuning"]["classifier"]),
+        diffusion=lambda w: PRESETS.weights("diffusions", config["diffusions"][w.name]["fine_tuning"]["of"]),
+        classifier=lambda w: PRESETS.weights("classifiers", config["diffusions"][w.name]["fine_tuning"]["classifier"]),
     output:
         weights="results/models/diffusions/{name}.safetensors",
         loss="results/models/diffusions/{name}-loss.csv",
     log:
         "results/models/logs/diffusions/{name}.log",
     wildcard_constraints:
-        name=one_of(FINE_TUNED),
+        name=one_of(PRESETS.fine_tuned),
     conda:
         CONDA_GPU
     resources:
         gpu=GPU,
         batch=config["batch"],
     params:
-        spec=lambda w: fine_tuning(w.name),
-        code=lambda w: code("fine_tune", *functions(fine_tuning(w.name))),
+        spec=lambda w: PRESETS.fine_tuning(w.name),
+        code=lambda w: code("fine_tune", PRESETS.fine_tuning(w.name)),
     script:
         "../scripts/fine_tune.py"
+
+
+rule loss_curve:
+    """How training went."""
+    input:
+        "results/models/{kind}/{name}-loss.csv",
+    output:
+        png=report(
+            "results/models/{kind}/{name}-loss.png",
+            caption="../report/loss.rst",
+            category="8 Networks trained here",
+            labels={"experiment": "{kind}", "shows": "{name}"},
+        ),
+        pdf="results/models/{kind}/{name}-loss.pdf",
+    log:
+        "results/models/logs/{kind}/{name}-loss.log",
+    wildcard_constraints:
+        kind="classifiers|diffusions",
+    conda:
+        CONDA_TABLES
+    params:
+        spec={"draw": "purity.studies.training:draw_loss"},
+        code=code("figure", {"draw": "purity.studies.training:draw_loss"}),
+    script:
+        "../scripts/figure.py"

@@ -1,83 +1,43 @@
-# f_ξ(x) of attacked and clean images, of points of the ball, and of a few images state by state.
+# f_ξ(x) of clean and attacked images, and what is measured of it.
 
 
 rule purify:
-    """Images purified and classified, under the fixed ξ and under fresh ones."""
+    """Images purified and classified, under the fixed ξ and under fresh ones: all attacks of a group on one purifier."""
     input:
-        subset=clean,
-        adversarial=adversarial,
+        subset=lambda w: of(w).data(w.block),
+        adversarial=lambda w: of(w).adversarial(of(w).judged(w.purifier, w.group), w.block),
         classifier=classifier_weights,
         diffusion=diffusion_weights,
         features=features_weights,
     output:
-        "results/{experiment}/purified/{purifier}/{attack}/{knowledge}/seed-{seed}/images-{block}.zarr.zip",
+        store("purified"),
     log:
-        "results/{experiment}/logs/purified/{purifier}/{attack}/{knowledge}/seed-{seed}/images-{block}.log",
+        log("purified"),
     conda:
         CONDA_GPU
     resources:
         gpu=GPU,
         batch=config["batch"],
     params:
-        spec=lambda w: {
-            "keys": keys(w),
-            "classifier": classifier(w),
-            "purifier": purifier(w.purifier),
-            "features": features(w),
-            "noise": noise(w),
-            "fresh_draws": experiment(w)["fresh_draws"],
-        },
-        code=lambda w: code("purify", *functions(classifier(w), purifier(w.purifier), features(w))),
+        **staged("purify"),
     script:
-        "../scripts/purify.py"
+        "../scripts/stage.py"
 
 
-rule sample_ball:
-    """Points of the ball around clean images, each purified under the same draws of ξ."""
+rule measure:
+    """Distances to x₀ before and after, compression rate, outcomes. No network is needed here."""
     input:
-        subset=lambda w: clean(w, experiment(w)["ball"]["images"]),
-        diffusion=diffusion_weights,
+        subset=lambda w: of(w).data(),
+        adversarial=lambda w: of(w).adversarial(of(w).judged(w.purifier, w.group)),
+        purified=lambda w: of(w).stores("purified", purifier=w.purifier, group=w.group),
+        anchor=lambda w: of(w).anchors(w.purifier),
     output:
-        "results/{experiment}/ball/{purifier}/seed-{seed}.zarr.zip",
+        store("measures"),
     log:
-        "results/{experiment}/logs/ball/{purifier}/seed-{seed}.log",
+        log("measures"),
     conda:
-        CONDA_GPU
-    resources:
-        gpu=GPU,
-        batch=config["batch"],
+        CONDA_TABLES
     params:
-        spec=lambda w: {
-            "keys": keys(w),
-            "purifier": purifier(w.purifier),
-            "noise": noise(w),
-            "ball": ordered({key: value for key, value in experiment(w)["ball"].items() if key != "purifiers"}),
-        },
-        code=lambda w: code("sample_ball", *functions(purifier(w.purifier))),
+        **staged("measure", script="measure"),
     script:
-        "../scripts/sample_ball.py"
-
-
-rule walk:
-    """Every state of a few attacked images on their way through one purifier, for the gallery."""
-    input:
-        adversarial=lambda w: adversarial(w, experiment(w)["gallery"]["images"]),
-        diffusion=diffusion_weights,
-    output:
-        "results/{experiment}/states/{purifier}/{attack}/{knowledge}/seed-{seed}.zarr.zip",
-    log:
-        "results/{experiment}/logs/states/{purifier}/{attack}/{knowledge}/seed-{seed}.log",
-    conda:
-        CONDA_GPU
-    resources:
-        gpu=GPU,
-    params:
-        spec=lambda w: {
-            "keys": keys(w),
-            "purifier": purifier(w.purifier),
-            "noise": noise(w),
-            "images": experiment(w)["gallery"]["images"],
-        },
-        code=lambda w: code("walk", *functions(purifier(w.purifier))),
-    script:
-        "../scripts/walk.py"
+        "../scripts/measure.py"

@@ -1,12 +1,10 @@
-"""Per-image measures of one attack on one purifier."""
+"""Measures of what came out of a stage, for each of its parts. No network is needed."""
 
-from purity import metrics
-from purity.run import store
+from purity.run import parts, store
 from purity.run.job import running
+from purity.run.naming import resolve
 
-i = snakemake.input
-with running("measures", snakemake):
-    x0, y, ids = store.load(i.subset, "x", "y", "ids")
-    (x,) = store.load(i.adversarial, "x")
-    measures = metrics.judged(x0, y, x, store.Stored(i.purified), store.Stored(i.anchor))
-    store.save(snakemake.output[0], spec=snakemake.params.spec, ids=ids, **measures)
+p = snakemake.params
+with running(snakemake) as job:
+    made = parts.made(resolve(p.spec["stage"]), p.spec, p.code, snakemake.input, job)
+    store.save_parts(snakemake.output[0], made)

@@ -1,20 +1,12 @@
-"""Perturbed images of one blind attack and seed."""
+"""Perturbations that look at no defence, for each seed."""
 
-from purity import noise, stages
-from purity.run import store
+from purity.run import parts, store
 from purity.run.job import running
 from purity.run.naming import resolve
+from purity.stages.arguments import Blind
 
-p = snakemake.params.spec
-with running(snakemake.wildcards.attack, snakemake) as job:
-    x, y, ids = store.load(snakemake.input.subset, "x", "y", "ids")
-    crafted = stages.attack(
-        x,
-        y,
-        noise.of(p["noise"], ids),
-        run=resolve(p["attack"]["run"]),
-        options=p["attack"]["options"],
-        batch=snakemake.resources.batch,
-        progress=job.progress,
-    )
-    store.save(snakemake.output[0], spec=p, axes={}, x=crafted, y=y, ids=ids)
+p = snakemake.params
+with running(snakemake) as job:
+    stage = resolve(p.spec["stage"])
+    made = parts.made(stage, p.spec, p.code, snakemake.input, job, Blind())
+    store.save_parts(snakemake.output[0], made, parts.axes(stage, snakemake.wildcards))

@@ -1,5 +1,35 @@
 # The papers beside what was measured: claims, and numbers where the experiment is one of the papers'.
 
+CLAIMS = studies.claims_files(STUDIES.values(), REFERENCE)
+
+try:
+    check_claims(CLAIMS, {name: studies.quantities(study, PROJECT) for name, study in STUDIES.items()})
+except ValueError as mistake:
+    sys.exit(str(mistake))
+
+
+def papers_setting(w):
+    return yaml.safe_load((REFERENCE / "settings.yaml").read_text())[of(w).said["reference"]]
+
+
+def same_setting(w):
+    """Purifiers and attacks of an experiment that are those of the papers' setting."""
+    return {kind: same(config[kind], papers_setting(w)[kind]) for kind in ("purifiers", "attacks")}
+
+
+def compared(w):
+    """Tables whose numbers the papers print, if the experiment is one of theirs."""
+    if "reference" not in of(w).said:
+        return []
+    wanted = papers_setting(w)
+    return [
+        f"results/{w.experiment}/tables/comparison-{table}.csv"
+        for study in STUDIES.values()
+        if study.made(of(w)) and agrees(of(w).part(study.part()), wanted.get(study.part(), {}))
+        for table in study.tables
+        if (REFERENCE / f"{table}.csv").is_file()
+    ]
+
 
 localrules:
     findings,
@@ -10,7 +40,12 @@ localrules:
 rule findings:
     """Each claim of the papers with the evidence."""
     input:
-        unpack(lambda w: evidence(w.experiment)),
+        evidence=lambda w: [
+            f"results/{w.experiment}/evidence/{study.name}.csv"
+            for study in STUDIES.values()
+            if study.evidence and study.made(of(w))
+        ],
+        claims=CLAIMS,
     output:
         "results/{experiment}/tables/findings.csv",
     log:
@@ -18,10 +53,9 @@ rule findings:
     conda:
         CONDA_TABLES
     params:
-        spec={"table": "purity.report.findings:findings"},
-        code=code("table", "purity.report.findings:findings"),
+        code=code("findings"),
     script:
-        "../scripts/table.py"
+        "../scripts/findings.py"
 
 
 rule compare:
@@ -36,7 +70,7 @@ rule compare:
     conda:
         CONDA_TABLES
     params:
-        spec=lambda w: {"setting": experiment(w)["reference"], **same_setting(w.experiment)},
+        spec=lambda w: {"setting": of(w).said["reference"], **same_setting(w)},
         code=code("compare"),
     script:
         "../scripts/compare.py"
@@ -46,7 +80,7 @@ rule comparison_page:
     """Claims and numbers on one page."""
     input:
         findings="results/{experiment}/tables/findings.csv",
-        compared=lambda w: compared(w.experiment),
+        compared=compared,
     output:
         report(
             "results/{experiment}/comparison.html",

@@ -1,0 +1,493 @@
+"""An experiment in plain Python: which stores there are, where each lies, and what each depends on.
+
+Rules ask it for inputs, outputs and specs; nothing here starts a job or knows Snakemake. A stage has a method of its
+own that gives the spec of its job. `STORES` is the one place where the path of a store is written.
+"""
+
+from collections.abc import Iterable, Iterator
+from itertools import product
+from typing import NamedTuple
+
+from purity.run.presets import Presets
+
+# kind: where its stores lie, below results/<experiment>/. Those with a block come in blocks of images.
+STORES = {
+    "data": "data/images-{block}",
+    "blind": "adversarial/any/{attack}/none/images-{block}",
+    "adversarial": "adversarial/{purifier}/{attack}/{knowledge}/images-{block}",
+    "purified": "purified/{purifier}/{group}/images-{block}",
+    "measures": "measures/{purifier}/{group}",
+    "states": "states/{purifier}/{attack}/{knowledge}",
+    "ball": "ball/{purifier}",
+    "ball-measures": "ball-measures/{purifier}",
+    "jacobian": "jacobian/{purifier}",
+    "pca": "pca/{purifier}",
+    "probes": "probes/{purifier}/images-{block}",
+    "budget": "budget/{attack}/images-{block}",
+    "fuzzy": "fuzzy/{purifier}/{attack}/{knowledge}/images-{block}",
+    "cap": "cap/{purifier}/{attack}/{knowledge}",
+    "margins": "margins/{purifier}/{attack}/{knowledge}",
+    "paths": "paths/{purifier}/{attack}",
+    "landscape": "landscape/{purifier}/{attack}",
+}
+# Parts of an experiment that have attacked images purified and judged: `attacked`, which each experiment has, and these.
+GROUPS = ("attacked", "dw-box", "addt")
+CLEAN = ("clean", "none")  # attack and knowledge of images that nobody attacked
+
+
+class Cell(NamedTuple):
+    """Images of one attack on one purifier, or the clean ones."""
+
+    purifier: str
+    attack: str
+    knowledge: str
+
+
+def store(kind: str) -> str:
+    """The path of a kind of store, with its wildcards: what a rule calls its output."""
+    return f"results/{{experiment}}/{STORES[kind]}.zarr.zip"
+
+
+def log(kind: str) -> str:
+    """The log of the job that makes it."""
+    return f"results/{{experiment}}/logs/{STORES[kind]}.log"
+
+
+class Experiment:
+    """One experiment of a checked config."""
+
+    def __init__(self, config: dict, name: str):
+        self.config, self.name, self.said = config, name, config["experiments"][name]
+        self.presets = Presets(config)
+        self.seeds: list[int] = self.said["seeds"]
+        of = {"attacked": self._attacked, "dw-box": self._dw_box, "addt": self._addt}
+        self._cells = {group: list(dict.fromkeys(of[group]())) for group in GROUPS}
+        # what several groups judge is kept by the first of them
+        self._keepers = {cell: group for group in reversed(GROUPS) for cell in self._cells[group]}
+
+    def part(self, name: str) -> dict:
+        """A part of the experiment's config; empty if it is not made."""
+        return self.said.get(name) or {}
+
+    # Where stores lie.
+
+    def stores(self, kind: str, images: int | None = None, **named: str) -> list[str]:
+        """The paths of one store: its blocks, or those that hold the first `images`."""
+        blocks = self.blocks(images) if "{block}" in STORES[kind] else [""]
+        return [store(kind).format(experiment=self.name, block=block, **named) for block in blocks]
+
+    def blocks(self, images: int | None = None) -> list[str]:
+        """<first>-<last> of the blocks that the images come in: all, or those that hold the first so many."""
+        n = self.said["images"]
+        size = self.config.get("block", n)
+        starts = range(0, n if images is None else min(images, n), size)
+        return [f"{start:05d}-{min(start + size, n) - 1:05d}" for start in starts]
+
+    def data(self, block: str | None = None, images: int | None = None) -> list[str]:
+        return self._of_block(self.stores("data", images), block)
+
+    def adversarial(self, cells: Iterable[Cell], block: str | None = None, images: int | None = None) -> list[str]:
+        """Where the attacked images of these cells are; clean ones are in `data`. A blind attack's are for everyone."""
+        paths = []
+        for cell in cells:
+            if cell.attack != "clean":
+                kind = "blind" if cell.attack in self.presets.blind else "adversarial"
+                paths += self._of_block(self.stores(kind, images, **cell._asdict()), block)
+        return list(dict.fromkeys(paths))
+
+    @staticmethod
+    def _of_block(paths: list[str], block: str | None) -> list[str]:
+        return [path for path in paths if block is None or path.endswith(f"images-{block}.zarr.zip")]
+
+    # What is attacked by whom.
+
+    def cells(self, group: str) -> list[Cell]:
+        """What a group of the experiment judges, in its order."""
+        return self._cells[group]
+
+    def _attacked(self) -> Iterator[Cell]:
+        for purifier, attacks in self.said["attacked"].items():
+            yield Cell(purifier, *CLEAN)
+            for attack, knowledges in attacks.items():
+                yield from (Cell(purifier, attack, knowledge) for knowledge in knowledges)
+
+    def _dw_box(self) -> Iterator[Cell]:
+        """The attack averages over what is fresh to the attacker, if anything is."""
+        part = self.part("dw-box")
+        for purifier, fresh in part.get("purifiers", {}).items():
+            yield Cell(purifier, *CLEAN)
+            for attack, knowledge in product(part["attacks"], ("none", "forward", "reverse", "all")):
+                yield Cell(purifier, self.presets.eot(attack) if knowledge in fresh else attack, knowledge)
+
+    def _addt(self) -> Iterator[Cell]:
+        """White-box EOT and DW-box, on vanilla and on fine-tuned purifiers."""
+        tuned = self.fine_tuned()
+        for purifier in dict.fromkeys([*(said["vanilla"] for said in tuned.values()), *tuned]):
+            attack = self.part("addt")["attack"]
+            yield Cell(purifier, *CLEAN)
+            yield Cell(purifier, self.presets.eot(attack), "none")
+            yield Cell(purifier, attack, "all")
+
+    def fine_tuned(self) -> dict[str, dict]:
+        """Fine-tuned purifier: the vanilla one it is compared with, and whether a part of ADDT is left out."""
+        part = self.part("addt")
+        kinds = {False: part.get("purifiers", {}), True: part.get("ablations", {})}
+        return {k: {"vanilla": v, "ablation": ablation} for ablation, of in kinds.items() for k, v in of.items()}
+
+    def seeds_of(self, group: str) -> list[int]:
+        """A part may have seeds of its own."""
+        return self.part(group).get("seeds", self.seeds) if group != "attacked" else self.seeds
+
+    def judged(self, purifier: str, group: str) -> dict[Cell, list[int]]:
+        """The cells of a purifier that a group keeps, with the seeds that any group asks for. What several groups ask
+        for is kept by the first of them."""
+        kept: dict[Cell, list[int]] = {}
+        for other in GROUPS:
+            for cell in self.cells(other):
+                if cell.purifier == purifier and self.keeper(cell) == group:
+                    kept[cell] = list(dict.fromkeys([*kept.get(cell, []), *self.seeds_of(other)]))
+        return kept
+
+    def keeper(self, cell: Cell) -> str:
+        """The group in whose stores the purified images of a cell are."""
+        return self._keepers[cell]
+
+    def of_cells(self, kind: str, cells: Iterable[Cell]) -> list[str]:
+        """Stores (purified, measures) that hold these cells."""
+        of_groups = dict.fromkeys((cell.purifier, self.keeper(cell)) for cell in cells)
+        return [path for purifier, group in of_groups for path in self.stores(kind, purifier=purifier, group=group)]
+
+    def attack_seeds(self, cell: Cell) -> list[int]:
+        """Seeds of an attack: all that are asked for anywhere. A blind one is made for all purifiers."""
+        blind = cell.attack in self.presets.blind
+        seeds = []
+        for group in GROUPS:
+            if any(c == cell or (blind and c.attack == cell.attack) for c in self.cells(group)):
+                seeds += self.seeds_of(group)
+        if cell in self.swept_attacks() or (blind and cell.attack == self.part("sweep").get("noise")):
+            seeds += self.seeds
+        return list(dict.fromkeys(seeds))
+
+    def swept_attacks(self) -> list[Cell]:
+        """Attacks at each strength of the sweep by one who knows ξ."""
+        attack = self.part("sweep").get("attack")
+        return [Cell(purifier, attack, "all") for purifier in self.strengths("attacked")]
+
+    def strengths(self, *lists: str) -> list[str]:
+        """The swept purifiers at each t of these lists of the sweep (`attacked`, `clean`)."""
+        sweep = self.part("sweep")
+        ts = sorted(dict.fromkeys(t for key in lists for t in sweep.get(key, [])))
+        return [self.presets.at(purifier, t) for purifier, t in product(sweep.get("purifiers", []), ts)]
+
+    def law_purifiers(self) -> list[str]:
+        """Purifiers whose compression rate and robustness make a point of the law: all whose attacker knows ξ."""
+        attack = self.part("sweep")["attack"]
+        known = [purifier for purifier, attacks in self.said["attacked"].items() if "all" in attacks.get(attack, [])]
+        return list(dict.fromkeys([*known, *self.strengths("attacked")]))
+
+    def known(self, purifiers: list[str], attack: str) -> list[Cell]:
+        """The attack that knows ξ on those of the purifiers that it was made for."""
+        attacked = self.said["attacked"]
+        return [Cell(p, attack, "all") for p in purifiers if "all" in attacked[p].get(attack, [])]
+
+    def rejudged(self) -> list[Cell]:
+        """What is judged many times; clean images are the control."""
+        part = self.part("fuzzy")
+        cells = []
+        for purifier in part.get("purifiers", []):
+            cells.append(Cell(purifier, *CLEAN))
+            attacks = self.said["attacked"][purifier]
+            cells += [Cell(purifier, attack, "none") for attack in part["attacks"] if "none" in attacks.get(attack, [])]
+        return cells
+
+    def gallery_cells(self) -> list[Cell]:
+        """Purifiers that were attacked in the way the gallery shows."""
+        shown = self.said["gallery"]
+        return [c for c in self.cells("attacked") if (c.attack, c.knowledge) == (shown["attack"], shown["knowledge"])]
+
+    def gallery(self) -> dict:
+        """What the gallery's figure depends on, and which parts of its stores it shows."""
+        return {**self.said["gallery"], "seed": self.seeds[0]}
+
+    def gallery_stores(self) -> dict[str, list[str]]:
+        shown = self.said["gallery"]
+        cell, n = Cell(shown["purifier"], shown["attack"], shown["knowledge"]), shown["images"]
+        of_first = set(self.stores("data", n))
+        blocks = [path for path in self.stores("data") if path in of_first]
+        return {
+            "subset": blocks,
+            "adversarial": self.adversarial([cell], images=n),
+            "purified": self.of_cells("purified", self.gallery_cells()),
+            "states": self.stores("states", **cell._asdict()),
+        }
+
+    # Everything there is.
+
+    def main_stores(self) -> list[str]:
+        """What the main findings leave: of `attacked`, the ball and the gallery."""
+        cells = self.cells("attacked")
+        paths = self.of_cells("purified", cells) + self.of_cells("measures", cells) + self.adversarial(cells)
+        paths += self.gallery_stores()["states"]
+        for kind in ("ball", "ball-measures"):
+            paths += [path for p in self.part("ball").get("purifiers", []) for path in self.stores(kind, purifier=p)]
+        return paths
+
+    def all_stores(self) -> list[str]:
+        """What all parts leave: intermediates are asked for too, so that a failed one is never taken for made."""
+        paths = self.main_stores()
+        for group in GROUPS:
+            cells = self.cells(group)
+            paths += self.adversarial(cells) + self.of_cells("purified", cells) + self.of_cells("measures", cells)
+        paths += self.adversarial(self.swept_attacks() if self.part("sweep") else [])
+        probed = [*(self.law_purifiers() if self.part("sweep") else []), *self.strengths("attacked", "clean")]
+        paths += [path for purifier in dict.fromkeys(probed) for path in self.stores("probes", purifier=purifier)]
+        for kind in ("jacobian", "pca"):
+            paths += [path for p in self.part(kind).get("purifiers", []) for path in self.stores(kind, purifier=p)]
+        paths += [path for a in self.part("budget").get("attacks", []) for path in self.stores("budget", attack=a)]
+        paths += [path for cell in self.rejudged() for path in self.stores("fuzzy", **cell._asdict())]
+        if part := self.part("cap"):
+            paths += self.stores("cap", purifier=part["purifier"], attack=part["attack"], knowledge="none")
+        if part := self.part("margins"):
+            for cell in self.known(part["purifiers"], part["attack"]):
+                paths += self.stores("margins", **cell._asdict())
+        for kind in ("paths", "landscape"):
+            part = self.part("paths")
+            for purifier in part.get("purifiers", []):
+                paths += self.stores(kind, purifier=purifier, attack=part["attack"])
+        return list(dict.fromkeys(paths))
+
+    # Networks.
+
+    def classifier(self) -> dict:
+        return self.presets.model("classifiers", self.said["classifier"])
+
+    def features(self) -> dict | None:
+        """The network of Fréchet distances; None, then it is the classifier's own features."""
+        chosen = self.said.get("features")
+        return self.presets.model("features", chosen) if chosen else None
+
+    def classifier_weights(self) -> list[str]:
+        return self.presets.weights("classifiers", self.said["classifier"])
+
+    def features_weights(self) -> list[str]:
+        chosen = self.said.get("features")
+        return self.presets.weights("features", chosen) if chosen else []
+
+    def diffusion_weights(self, purifier: str) -> list[str]:
+        diffusion = self.presets.diffusion(purifier)
+        return self.presets.weights("diffusions", diffusion) if diffusion else []
+
+    def models(self, groups: Iterable[str] = GROUPS) -> list[tuple[str, str]]:
+        """(kind, name) of the networks that these groups, and the paths if all are asked for, need."""
+        groups = tuple(groups)
+        purifiers = [cell.purifier for group in groups for cell in self.cells(group)]
+        purifiers += self.part("paths").get("purifiers", []) if groups == GROUPS else []
+        found = [("classifiers", self.said["classifier"])]
+        for diffusion in filter(None, map(self.presets.diffusion, purifiers)):
+            found += self.presets.origins(diffusion)
+        if "features" in self.said:
+            found.append(("features", self.said["features"]))
+        return list(dict.fromkeys(found))
+
+    # Specs: what the result of a stage depends on of the config, and what it reads. See purity.run.parts.made.
+
+    def subset(self, block: str) -> dict:
+        name = self.said["dataset"]
+        return {"name": name, "images": [int(number) for number in block.split("-")], **self.presets.dataset(name)}
+
+    def perturb(self, attack: str, block: str) -> dict:
+        cell = Cell("any", attack, "none")
+        parts = {
+            f"seed-{seed}": {"keys": {"attack": attack, "knowledge": "none", "seed": seed}, **self._noise(seed, block)}
+            for seed in self.attack_seeds(cell)
+        }
+        spec = {"stage": "purity.stages.attack:attack", "attack": self.presets.attack(attack)}
+        return spec | {"reads": _reads("x0 y ids"), "parts": parts}
+
+    def attack(self, purifier: str, attack: str, knowledge: str, block: str) -> dict:
+        cell = Cell(purifier, attack, knowledge)
+        batchwise = self.config["attacks"][attack].get("batchwise")
+        spec = {
+            "stage": "purity.stages.attack:attack",
+            "attack": self.presets.attack(attack),
+            "classifier": self.classifier(),
+            "purifier": self.presets.purifier(purifier),
+            "knowledge": knowledge,
+            **({"batch": self.config["batch"]} if batchwise else {}),
+        }
+        return spec | {"reads": _reads("x0 y ids"), "parts": self._seeded(cell._asdict(), self.attack_seeds(cell), block)}
+
+    def purify(self, purifier: str, group: str, block: str) -> dict:
+        parts = {}
+        for cell, seeds in self.judged(purifier, group).items():
+            reads = {"x": ["subset" if cell.attack == "clean" else "adversarial", "x"]}
+            for name, part in self._seeded(cell._asdict(), seeds, block).items():
+                parts[f"{cell.attack}/{cell.knowledge}/{name}"] = part | {"knowledge": cell.knowledge, "reads": reads}
+        return {
+            "stage": "purity.stages.purify:purify_and_judge",
+            "classifier": self.classifier(),
+            "purifier": self.presets.purifier(purifier),
+            "features": self.features(),
+            "fresh_draws": self.said["fresh_draws"],
+            "reads": _reads("x0 ids"),
+            "parts": parts,
+        }
+
+    def measure(self, purifier: str, group: str) -> dict:
+        reads = _reads("x0 y ids") | {"purified": ["purified", None]}
+        reads |= {"anchor": ["anchor", None, dict(zip(("attack", "knowledge"), CLEAN, strict=True))]}
+        parts = {}
+        for name, part in self.purify(purifier, group, self.blocks()[0])["parts"].items():
+            parts[name] = {"keys": part["keys"], "reads": part["reads"]}
+        return {"stage": "purity.metrics:judged", "reads": reads, "parts": parts}
+
+    def anchors(self, purifier: str) -> list[str]:
+        """f_ξ(x₀) under the same ξ, and the features of clean images."""
+        return self.of_cells("purified", [Cell(purifier, *CLEAN)])
+
+    def states(self, purifier: str, attack: str, knowledge: str) -> dict:
+        cell = Cell(purifier, attack, knowledge)
+        return {
+            "stage": "purity.stages.purify:states",
+            "purifier": self.presets.purifier(purifier),
+            "images": self.said["gallery"]["images"],
+            "reads": {"x": ["adversarial", "x"], "ids": ["adversarial", "ids"]},
+            "parts": self._seeded(cell._asdict(), self.seeds[:1]),
+        }
+
+    def sample_ball(self, purifier: str) -> dict:
+        part = self.part("ball")
+        return self._on_clean("purity.stages.ball:sample_ball", purifier) | {
+            **{key: part[key] for key in ("images", "epsilon", "points", "draws")},
+        }
+
+    def measure_ball(self, purifier: str) -> dict:
+        parts = self._seeded({"purifier": purifier}, self.seeds)
+        reads = {"x": ["ball", "x"], "f": ["ball", "f"], "ids": ["ball", "ids"]}
+        return {"stage": "purity.metrics:ball", "reads": reads, "parts": {k: {"keys": p["keys"]} for k, p in parts.items()}}
+
+    def jacobian(self, purifier: str) -> dict:
+        part = self.part("jacobian")
+        return self._on_clean("purity.stages.jacobian:jacobian", purifier) | {key: part[key] for key in ("images", "mode")}
+
+    def pca(self, purifier: str) -> dict:
+        part = self.part("pca")
+        return self._on_clean("purity.stages.pca:ball_spectrum", purifier) | {
+            key: part[key] for key in ("images", "epsilon", "points")
+        }
+
+    def probe(self, purifier: str, block: str) -> dict:
+        sweep = self.part("sweep")
+        reads = _reads("x0 y ids") | {"noisy": ["noisy", "x", {"attack": sweep["noise"], "knowledge": "none"}]}
+        if purifier in self.law_purifiers():
+            reads["attacked"] = ["adversarial", "x", {"attack": sweep["attack"], "knowledge": "all"}]
+        keys = {"purifier": purifier.partition("@")[0], "t": self.presets.purifier_preset(purifier)["options"].get("t")}
+        return {
+            "stage": "purity.stages.probe:probe",
+            "classifier": self.classifier(),
+            "purifier": self.presets.purifier(purifier),
+            "features": self.features(),
+            "reads": reads,
+            "parts": self._seeded(keys, self.seeds, block),
+        }
+
+    def probed(self, purifier: str) -> tuple[list[Cell], list[Cell]]:
+        """What a probe reads: noisy images, and attacked ones if the purifier makes a point of the law."""
+        sweep = self.part("sweep")
+        attacked = [Cell(purifier, sweep["attack"], "all")] if purifier in self.law_purifiers() else []
+        return [Cell(purifier, sweep["noise"], "none")], attacked
+
+    def budget(self, attack: str, block: str) -> dict:
+        return {
+            "stage": "purity.stages.budget:budget",
+            "attack": self.presets.attack(attack),
+            "classifier": self.classifier(),
+            "scales": self.part("budget")["scales"],
+            "reads": _reads("x0 y ids"),
+            "parts": self._seeded({"attack": attack}, self.seeds, block),
+        }
+
+    def fuzzy(self, purifier: str, attack: str, knowledge: str, block: str) -> dict:
+        cell = Cell(purifier, attack, knowledge)
+        return {
+            "stage": "purity.stages.fuzzy:judgings",
+            "classifier": self.classifier(),
+            "purifier": self.presets.purifier(purifier),
+            "judgings": self.part("fuzzy")["judgings"],
+            "reads": _reads("y ids") | {"x": ["subset" if attack == "clean" else "adversarial", "x"]},
+            "parts": self._seeded(cell._asdict(), self.seeds, block),
+        }
+
+    def cap(self, purifier: str, attack: str, knowledge: str) -> dict:
+        """`other` is the same attack from another random start: the second adversarial direction."""
+        parts = self._seeded(Cell(purifier, attack, knowledge)._asdict(), self.seeds)
+        for part in parts.values():
+            seed = part["keys"]["seed"]
+            another = next((other for other in self.seeds if other != seed), seed)
+            part["reads"] = {"other": ["adversarial", "x", {"seed": another}]}
+        return {
+            "stage": "purity.stages.cap:adversarial_cap",
+            "classifier": self.classifier(),
+            **{key: self.part("cap")[key] for key in ("radius", "points", "slices")},
+            "reads": _reads("x0 y ids") | {"x": ["adversarial", "x"]},
+            "parts": parts,
+        }
+
+    def margins(self, purifier: str, attack: str, knowledge: str) -> dict:
+        cell = Cell(purifier, attack, knowledge)
+        clean = dict(zip(("attack", "knowledge"), CLEAN, strict=True))
+        reads = {"x": ["adversarial", "x"], "purified": ["purified", "fixed"], "anchor": ["anchor", "fixed", clean]}
+        parts = self._seeded(cell._asdict(), self.seeds)
+        return {
+            "stage": "purity.stages.margins:margins",
+            "classifier": self.classifier(),
+            "reach": self.part("margins")["reach"],
+            "reads": _reads("x0 y ids") | reads,
+            "parts": {name: {"keys": part["keys"]} for name, part in parts.items()},
+        }
+
+    def paths(self, purifier: str, attack: str) -> dict:
+        return {
+            "stage": "purity.stages.paths:attack_paths",
+            "attack": self.presets.attack(attack),
+            "eot": self.presets.attack(self.presets.eot(attack)),
+            "classifier": self.classifier(),
+            "purifier": self.presets.purifier(purifier),
+            **{key: self.part("paths")[key] for key in ("images", "repeats")},
+            "reads": _reads("x0 y ids"),
+            "parts": self._seeded({"purifier": purifier, "attack": attack}, self.seeds[:1]),
+        }
+
+    def landscape(self, purifier: str, attack: str) -> dict:
+        return {
+            "stage": "purity.stages.paths:loss_landscape",
+            "classifier": self.classifier(),
+            "purifier": self.presets.purifier(purifier),
+            **{key: self.part("paths")[key] for key in ("images", "points", "reach")},
+            "reads": _reads("x0 y ids") | {name: ["paths", name] for name in ("dw_box", "eot")},
+            "parts": self._seeded({"purifier": purifier, "attack": attack}, self.seeds[:1]),
+        }
+
+    def _on_clean(self, stage: str, purifier: str) -> dict:
+        """The spec of a stage that asks a purifier about the first clean images."""
+        return {
+            "stage": stage,
+            "purifier": self.presets.purifier(purifier),
+            "reads": _reads("x0 ids"),
+            "parts": self._seeded({"purifier": purifier}, self.seeds),
+        }
+
+    def _seeded(self, keys: dict, seeds: Iterable[int], block: str | None = None) -> dict[str, dict]:
+        return {f"seed-{seed}": {"keys": keys | {"seed": seed}, **self._noise(seed, block)} for seed in seeds}
+
+    def _noise(self, seed: int, block: str | None = None) -> dict:
+        """The papers' seedings go by an image's position, hence by where its block begins; the project's own do not."""
+        said = {"seed": seed, "seeding": self.said["seeding"]}
+        first = int(block.partition("-")[0]) if block else 0
+        return {"noise": said | ({"first": first} if first and said["seeding"] != "address" else {})}
+
+
+def _reads(names: str) -> dict[str, list[str]]:
+    """What a stage reads of the data, by argument."""
+    arrays = {"x0": "x", "y": "y", "ids": "ids"}
+    return {name: ["subset", arrays[name]] for name in names.split()}

@@ -1,0 +1,117 @@
+"""Stages part by part: a store has one for each seed (and attack). What is there already is taken over, not made again."""
+
+import hashlib
+import json
+import logging
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
+
+import numpy as np
+
+from purity.run import lineage, store
+from purity.run.job import Job
+from purity.run.naming import parameters
+from purity.run.progress import Done
+
+# What a stage is about, as parts of its inputs are found by.
+KEYS = ("attack", "knowledge", "seed")
+Arguments = Callable[[str, dict, Mapping], object]  # an argument's name, the spec of a part, what is read
+
+
+def made(function: Callable, spec: dict, code: str, inputs, job: Job, arguments: Arguments | None = None):
+    """The parts of a store by name: function(**what its arguments are called) for each of spec's `parts`.
+
+    spec: reads {argument: [input, array]}, with a third entry where another part of that input is meant than the one of
+    the same attack, knowledge and seed; images: how many of the first images are wanted, None for all; parts: {name:
+    {keys, and what else is the part's own}}; all else is common to the parts. code: digest of the code. inputs: what
+    Snakemake gives, by name. arguments: tells other arguments than those in spec. A part that an earlier job has made
+    with the same spec, code and inputs is taken from the store that it left (purity.run.store.earlier).
+    """
+    common = {key: value for key, value in spec.items() if key != "parts"}
+    stores = {name: store.gathered(_listed(inputs, name)) for name in _stores(spec)}
+    files = [path for name in inputs.keys() if name not in stores for path in _listed(inputs, name)]
+    given = {"code": code, "common": common, "files": lineage.digests(files)}
+    there = dict(_there(job.output))
+    todo = {}
+    for name, own in spec["parts"].items():
+        read = {argument: _found(stores, source, own) for argument, source in _reads(spec, own).items()}
+        content = {argument: found.content for argument, found in read.items() if found is not None}
+        todo[name] = own, read, _digest(given | {"own": own, "read": content})
+    ready = [name for name, (_, _, depends) in todo.items() if name in there and there[name].depends == depends]
+    if ready:
+        logging.info("%d of %d parts are there already: %s", len(ready), len(todo), ", ".join(ready))
+    parts = {}
+    for name, (own, read, depends) in todo.items():
+        if name in ready:
+            parts[name] = store.Part(there[name].spec, dict(there[name]), depends)
+        else:
+            if len(todo) > 1:
+                logging.info("%s", name)
+            part = replace(job, done=Done(job.output, {"depends": depends})) if job.output else job
+            arrays = _called(function, common | own, read, part, arguments)
+            parts[name] = store.Part(common | own, arrays, depends)
+    return parts
+
+
+def _called(function: Callable, spec: dict, read: dict, job: Job, arguments: Arguments | None) -> dict[str, np.ndarray]:
+    """The arrays that a stage makes, and the ids and labels of their images."""
+    first = slice(spec.get("images"))
+    arrays = {}
+    for argument, found in read.items():
+        if found is not None:
+            array = _reads(spec, spec)[argument][1]
+            # read anew for each part, so that no part's arrays are held while others are made
+            again = store.Stored(found.paths, found.part)
+            arrays[argument] = again if array is None else again[array][first]
+    known = spec | {"job": job} | arrays
+    given = {}
+    for name, needed in parameters(function).items():
+        if arguments is not None and (value := arguments(name, spec, arrays)) is not None:
+            given[name] = value
+        elif name in known:
+            given[name] = known[name]
+        elif needed:
+            raise ValueError(f"{function.__module__}.{function.__name__} needs '{name}', which nothing gives")
+    made = function(**given)
+    return {name: arrays[name] for name in ("ids", "y") if name in arrays} | made
+
+
+def _reads(spec: dict, own: dict) -> dict[str, list]:
+    return own.get("reads", {}) | {k: v for k, v in spec["reads"].items() if k not in own.get("reads", {})}
+
+
+def _stores(spec: dict) -> set[str]:
+    """Inputs that are stores; the others are files."""
+    return {source[0] for own in spec["parts"].values() for source in _reads(spec, own).values()}
+
+
+def _listed(inputs, name: str) -> list[str]:
+    found = inputs.get(name)
+    return [found] if isinstance(found, str) else list(found or [])
+
+
+def _found(stores: Mapping[str, list[store.Stored]], source: list, own: dict) -> store.Stored | None:
+    """The part of an input that a part reads: what both are about is the same. None where the input is left out."""
+    name, _, *other = source
+    wanted = {key: own["keys"][key] for key in KEYS if key in own["keys"]} | (other[0] if other else {})
+    for stored in stores[name]:
+        if all(stored.keyed.get(key, value) == value for key, value in wanted.items()):
+            return stored
+    if stores[name]:
+        raise ValueError(f"{stores[name][0].paths[0]} has no part of {wanted}")
+    return None
+
+
+def _there(output: str) -> Iterator[tuple[str, store.Stored]]:
+    """Parts that an earlier job of the same output has left; none if there was none or its file is damaged."""
+    path = store.earlier(output)
+    if not path.is_file():
+        return
+    try:
+        yield from ((stored.part, stored) for stored in store.parts(path))
+    except ValueError as error:
+        logging.info("%s; its parts are made again", error)
+
+
+def _digest(said: dict) -> str:
+    return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()[:32]

@@ -1,0 +1,130 @@
+"""What a config says of data, networks, purifiers and attacks, as the specs that results depend on.
+
+Presets are sorted, so that the order of keys changes nothing.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+
+def ordered(value):
+    """A value with the keys of its dicts sorted, at any depth."""
+    if isinstance(value, dict):
+        return {key: ordered(value[key]) for key in sorted(value)}
+    return value
+
+
+def functions(*specs: dict | None) -> Iterator[str]:
+    """The functions that specs name, as roots of a code digest."""
+    for spec in filter(None, specs):
+        yield from (spec[key] for key in ("stage", "load", "network", "make", "run") if key in spec)
+        yield from functions(*(spec[key] for key in _NESTED if isinstance(spec.get(key), dict)))
+
+
+_NESTED = ("attack", "eot", "classifier", "purifier", "features", "diffusion", "dataset")
+
+
+class Presets:
+    """The presets of a checked config."""
+
+    def __init__(self, config: dict):
+        self.config = config
+        self.blind = [name for name, preset in config["attacks"].items() if preset.get("blind")]
+        self.sighted = [name for name in config["attacks"] if name not in self.blind]
+        self.fine_tuned = [name for name, preset in config["diffusions"].items() if "fine_tuning" in preset]
+
+    def dataset(self, name: str) -> dict:
+        chosen = self.config["datasets"][name]
+        return {"load": chosen["load"], "options": ordered(chosen.get("options", {}))}
+
+    def model(self, kind: str, name: str) -> dict:
+        """kind: classifiers, diffusions, features. A fine-tuned one is the same network with other weights."""
+        chosen = self.config[kind][name]
+        if "fine_tuning" in chosen:
+            return self.model(kind, chosen["fine_tuning"]["of"])
+        return {"network": chosen["network"], "options": ordered(chosen.get("options", {}))}
+
+    def purifier(self, name: str) -> dict:
+        """name: of a preset, or <preset>@t=<t>."""
+        chosen, diffusion = self.purifier_preset(name), self.diffusion(name)
+        return {
+            "name": name,
+            "make": chosen["make"],
+            "options": ordered(chosen["options"]),
+            "diffusion": self.model("diffusions", diffusion) if diffusion else None,
+        }
+
+    def purifier_preset(self, name: str) -> dict:
+        """A purifier's preset; `<purifier>@t=<t>` is the same at another strength. One that keeps all t evaluations
+        keeps all of the other t too, one that keeps fewer keeps as many."""
+        base, _, t = name.partition("@t=")
+        chosen = self.config["purifiers"][base]
+        options = dict(chosen.get("options", {}))
+        if t:
+            whole = options.get("steps") == options["t"]
+            options["t"] = int(t)
+            if "steps" in options:
+                options["steps"] = int(t) if whole else min(options["steps"], int(t))
+        return {**chosen, "options": options}
+
+    def at(self, purifier: str, t: int) -> str:
+        """The name of a purifier at strength t; its own if it has that strength."""
+        return purifier if self.config["purifiers"][purifier]["options"]["t"] == t else f"{purifier}@t={t}"
+
+    def diffusion(self, purifier: str) -> str | None:
+        """The diffusion model of a purifier, if it has one."""
+        return self.purifier_preset(purifier).get("diffusion")
+
+    def attack(self, name: str) -> dict:
+        chosen = self.config["attacks"][name]
+        return {"run": chosen["run"], "options": ordered(chosen.get("options", {}))}
+
+    def eot(self, attack: str) -> str:
+        """The EOT variant of an attack: the first preset that says `eot_of` it."""
+        return next(name for name, preset in self.config["attacks"].items() if preset.get("eot_of") == attack)
+
+    def training(self, kind: str, name: str) -> dict:
+        chosen = self.config[kind][name]["training"]
+        return self.model(kind, name) | {"training": ordered(chosen), "dataset": self.dataset(chosen["dataset"])}
+
+    def fine_tuning(self, name: str) -> dict:
+        chosen = self.config["diffusions"][name]["fine_tuning"]
+        return self.model("diffusions", name) | {
+            "classifier": self.model("classifiers", chosen["classifier"]),
+            "dataset": self.dataset(chosen["dataset"]),
+            "fine_tuning": ordered({k: v for k, v in chosen.items() if k not in ("of", "classifier", "dataset")}),
+        }
+
+    def made_here(self, kind: str, name: str) -> bool:
+        """Whether a network is trained here, or fine-tuned."""
+        return not {"training", "fine_tuning"}.isdisjoint(self.config[kind][name])
+
+    def weights(self, kind: str, name: str) -> list[str]:
+        """The checkpoint of a model: trained here, the receipt of a published file, a file or folder given, or none."""
+        chosen = self.config[kind][name]
+        if self.made_here(kind, name):
+            return [f"results/models/{kind}/{name}.safetensors"]
+        if isinstance(chosen.get("weights"), dict):
+            return [f"results/models/{kind}/{name}.json"]
+        return [str(Path(chosen["weights"]).expanduser())] if "weights" in chosen else []
+
+    def origins(self, diffusion: str) -> Iterator[tuple[str, str]]:
+        """(kind, name) of a diffusion model, of those it was fine-tuned from, and of the classifiers that guided."""
+        yield "diffusions", diffusion
+        if chosen := self.config["diffusions"][diffusion].get("fine_tuning"):
+            yield "classifiers", chosen["classifier"]
+            yield from self.origins(chosen["of"])
+
+    def roles(self, purifiers: list[str], attacks: list[str]) -> dict:
+        """What presets say they are, as tables ask for it: by purifier, by attack."""
+        said = self.config["attacks"]
+        return {
+            "purifiers": {
+                name: {"diffusion": "diffusion" in preset, "process": preset.get("process")}
+                for name, preset in ((name, self.purifier_preset(name)) for name in purifiers)
+            },
+            "attacks": {
+                name: {"blind": name in self.blind, "eot_of": said[name].get("eot_of"), "twin_of": said[name].get("twin_of")}
+                for name in attacks
+            },
+        }

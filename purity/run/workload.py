@@ -1,0 +1,120 @@
+"""What an experiment has to compute: its jobs that ask a network, each with how often. For `snakemake cost`."""
+
+import re
+from collections.abc import Iterable
+from pathlib import Path
+
+from purity.run.experiment import GROUPS, Cell, Experiment
+
+Job = dict  # stage, purifier, done, and what it does: see purity.run.cost.table
+
+
+def jobs(e: Experiment) -> dict[str, Job]:
+    """Jobs by their stores."""
+    return {path: job for of in _STAGES for path, job in of(e)}
+
+
+def _job(path: str, stage: str, purifier: str | None, **does) -> tuple[str, Job]:
+    """does: of the whole store, or of an image if it lies in a block."""
+    held = re.search(r"images-(\d+)-(\d+)\.", path)
+    n = int(held[2]) - int(held[1]) + 1 if held else 1
+    counted = {what: n * of if isinstance(of, int) else of for what, of in does.items()}
+    return path, {"stage": stage, "purifier": purifier, "done": Path(path).exists()} | counted
+
+
+def _attacks(e: Experiment) -> Iterable[tuple[str, Job]]:
+    cells = dict.fromkeys([*(cell for group in GROUPS for cell in e.cells(group)), *e.swept_attacks()])
+    for cell in cells:
+        if cell.attack in e.presets.sighted:
+            for path in e.adversarial([cell]):
+                yield _job(path, "adversarial", cell.purifier, images=len(e.attack_seeds(cell)), attack=cell.attack)
+
+
+def _purified(e: Experiment) -> Iterable[tuple[str, Job]]:
+    for group in GROUPS:
+        for purifier in dict.fromkeys(cell.purifier for cell in e.cells(group)):
+            seeds = sum(len(seeds) for seeds in e.judged(purifier, group).values())
+            for path in e.stores("purified", purifier=purifier, group=group) if seeds else ():
+                yield _job(path, "purified", purifier, purifications=seeds * (1 + e.said["fresh_draws"]))
+    shown = e.said["gallery"]
+    cell = Cell(shown["purifier"], shown["attack"], shown["knowledge"])
+    yield _job(e.stores("states", **cell._asdict())[0], "states", cell.purifier, purifications=shown["images"])
+
+
+def _on_clean(e: Experiment) -> Iterable[tuple[str, Job]]:
+    """Stages that ask a purifier about the first clean images."""
+    for kind in ("ball", "jacobian", "pca"):
+        part = e.part(kind)
+        for purifier in part.get("purifiers", []):
+            n = len(e.seeds) * part["images"]
+            does = {"jacobians": n} if kind == "jacobian" else {"purifications": n * part["points"] * part.get("draws", 1)}
+            yield _job(e.stores(kind, purifier=purifier)[0], kind, purifier, **does)
+
+
+def _sweep(e: Experiment) -> Iterable[tuple[str, Job]]:
+    """Clean images under two ξ and noisy ones; attacked ones too where there are any."""
+    known = e.law_purifiers() if e.part("sweep") else []
+    for purifier in dict.fromkeys([*known, *e.strengths("attacked", "clean")]):
+        n = len(e.seeds) * (4 if purifier in known else 3)
+        yield from (_job(path, "probes", purifier, purifications=n) for path in e.stores("probes", purifier=purifier))
+
+
+def _budget(e: Experiment) -> Iterable[tuple[str, Job]]:
+    part = e.part("budget")
+    for attack in part.get("attacks", []):
+        n = len(e.seeds) * len(part["scales"])
+        yield from (_job(path, "budget", None, images=n, attack=attack) for path in e.stores("budget", attack=attack))
+
+
+def _fuzzy(e: Experiment) -> Iterable[tuple[str, Job]]:
+    for cell in e.rejudged():
+        n = len(e.seeds) * e.part("fuzzy")["judgings"]
+        yield from (_job(p, "fuzzy", cell.purifier, purifications=n) for p in e.stores("fuzzy", **cell._asdict()))
+
+
+def _fine_tuning(e: Experiment) -> Iterable[tuple[str, Job]]:
+    for kind, tuned in e.models():
+        if kind == "diffusions" and tuned in e.presets.fine_tuned:
+            part = e.config["diffusions"][tuned]["fine_tuning"]
+            user = next((f for f, preset in e.config["purifiers"].items() if preset.get("diffusion") == tuned), None)
+            does = {"updates": part["steps"] * part["batch"], "looks": part["options"]["iterations"]}
+            yield _job(e.presets.weights("diffusions", tuned)[0], "fine-tuning", user, **does)
+
+
+def _paths(e: Experiment) -> Iterable[tuple[str, Job]]:
+    """The EOT attack is nearly all of it."""
+    part = e.part("paths")
+    for purifier in part.get("purifiers", []):
+        named, eot = {"purifier": purifier, "attack": part["attack"]}, e.presets.eot(part["attack"])
+        yield _job(e.stores("paths", **named)[0], "paths", purifier, images=part["images"] * part["repeats"], attack=eot)
+        n = part["images"] * part["points"] ** 2
+        yield _job(e.stores("landscape", **named)[0], "landscape", purifier, purifications=n)
+
+
+_STAGES = (_attacks, _purified, _on_clean, _sweep, _budget, _fuzzy, _fine_tuning, _paths)
+
+
+def purifiers(e: Experiment) -> list[str]:
+    """Those that the jobs ask."""
+    return list(dict.fromkeys(job["purifier"] for job in jobs(e).values() if job["purifier"]))
+
+
+def diffusions(e: Experiment) -> list[str]:
+    """Their diffusion models."""
+    return list(dict.fromkeys(filter(None, map(e.presets.diffusion, purifiers(e)))))
+
+
+def calibration(e: Experiment) -> dict:
+    """The spec of a calibration: every purifier and attack of the jobs, a diffusion model by its place in the list."""
+    named, made = diffusions(e), {}
+    for name in purifiers(e):
+        preset, diffusion = e.presets.purifier(name), e.presets.diffusion(name)
+        place = named.index(diffusion) if diffusion else None
+        made[name] = {"make": preset["make"], "options": preset["options"], "diffusion": place}
+    attacks = dict.fromkeys(job["attack"] for job in jobs(e).values() if "attack" in job)
+    return {
+        "classifier": e.classifier(),
+        "diffusions": [e.presets.model("diffusions", name) for name in named],
+        "purifiers": made,
+        "attacks": {attack: e.presets.attack(attack) for attack in attacks},
+    }

@@ -1,0 +1,32 @@
+# Adversarial regions as caps with sharp edges (earlier version §5).
+
+
+rule cap:
+    """The classifier's decisions along, across and around the adversarial direction."""
+    input:
+        subset=lambda w: of(w).data(),
+        adversarial=attacked,
+        classifier=classifier_weights,
+    output:
+        store("cap"),
+    log:
+        log("cap"),
+    conda:
+        CONDA_GPU
+    resources:
+        gpu=GPU,
+        batch=config["batch"],
+    params:
+        **staged("cap"),
+    script:
+        "../scripts/stage.py"
+
+
+study(
+    "cap",
+    section="6 Adversarial caps and margins (earlier version, §5, §6)",
+    reads={"caps": "cap"},
+    tables=["cap", "cap-images", "cap-transition", "cap-slices"],
+    figures={"cap": ["cap-images", "cap-transition", "cap-slices"]},
+    evidence=True,
+)

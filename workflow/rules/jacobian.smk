@@ -1,0 +1,31 @@
+# Singular values of J_f (Fig. 3a).
+
+
+rule jacobian:
+    """Exact singular values of J_f at clean images."""
+    input:
+        subset=lambda w: of(w).data(images=of(w).part("jacobian")["images"]),
+        diffusion=diffusion_weights,
+    output:
+        store("jacobian"),
+    log:
+        log("jacobian"),
+    conda:
+        CONDA_GPU
+    resources:
+        gpu=GPU,
+        batch=config["batch"],
+    params:
+        **staged("jacobian"),
+    script:
+        "../scripts/stage.py"
+
+
+study(
+    "jacobian",
+    section="4 Compression of image space (§5, App. C.4)",
+    reads={"jacobians": "jacobian", "measured": "jacobian-outcomes"},
+    tables=["jacobian", "jacobian-spectrum"],
+    figures={"jacobian": ["jacobian-spectrum", "jacobian"]},
+    evidence=True,
+)

@@ -1,0 +1,57 @@
+# Tables, evidence and figures of every study that a rules file or the config declares: two rules a study.
+
+STUDIES |= {own.name: own for own in studies.own(config)}
+
+
+def records(study):
+    """Inputs of a study's tables: stores by the argument that its functions call them."""
+    return lambda w: studies.inputs(study, of(w))
+
+
+for study_ in STUDIES.values():
+    if study_.tables:
+
+        rule:
+            name:
+                f"{study_.name}_tables".replace("-", "_")
+            input:
+                unpack(records(study_)),
+            output:
+                tables=[f"results/{{experiment}}/tables/{table}.csv" for table in study_.tables],
+                evidence=[f"results/{{experiment}}/evidence/{study_.name}.csv"] if study_.evidence else [],
+            log:
+                f"results/{{experiment}}/logs/tables/{study_.name}.log",
+            localrule: True
+            conda:
+                CONDA_TABLES
+            params:
+                spec=lambda w, study=study_: studies.spec(study, of(w)),
+                code=PROJECT.digest(ROOT / "workflow/scripts/tables.py", *study_.functions()),
+            script:
+                "../scripts/tables.py"
+
+    for figure, said in study_.figures.items():
+
+        rule:
+            name:
+                f"{figure}_figure".replace("-", "_")
+            input:
+                [f"results/{{experiment}}/tables/{table}.csv" for table in said.shows],
+            output:
+                png=report(
+                    f"results/{{experiment}}/figures/{figure}.png",
+                    caption=study_.caption or f"../report/{study_.name}.rst",
+                    category=study_.section,
+                    labels={"experiment": "{experiment}", "shows": figure},
+                ),
+                pdf=f"results/{{experiment}}/figures/{figure}.pdf",
+            log:
+                f"results/{{experiment}}/logs/figures/{figure}.log",
+            localrule: True
+            conda:
+                CONDA_TABLES
+            params:
+                spec={"draw": said.draw, "figure": figure},
+                code=code("figure", {"draw": said.draw}),
+            script:
+                "../scripts/figure.py"
