@@ -66,10 +66,10 @@ def main() -> None:
         x = torch.rand(batch, 1, 8, 8, generator=torch.Generator().manual_seed(0)).to(a.device)
         return x, torch.zeros(batch, dtype=torch.int64, device=a.device)
 
-    def attack(batch, recompute=False, draws=1, at_once=0):
+    def attack(batch, recompute=False, draws=1, max_batch=0):
         x, y = images(batch)
         purify = purifiers.ddpm(unet, **options, recompute=recompute)
-        defence = Defence(cnn, purify, Noise(0, torch.arange(batch)), "none", at_once=at_once)
+        defence = Defence(cnn, purify, Noise(0, torch.arange(batch)), "none", max_batch=max_batch)
         return lambda: attacks.pgd(defence, x, y, defence.xi, epsilon=0.15, steps=1, relative_step=1 / 30, draws=draws)
 
     def bare(batch):
@@ -88,7 +88,7 @@ def main() -> None:
         "recomputing": attack(a.batch, recompute=True),
         "single": attack(1),
         "EOT": attack(a.batch, draws=5),
-        "EOT, together": attack(a.batch, draws=5, at_once=5 * a.batch),
+        "EOT, together": attack(a.batch, draws=5, max_batch=5 * a.batch),
     }
     s = rounds(runs, a.device)
     print(f"PGD step on ddpm, {a.steps} evaluations, {a.device}, {torch.get_num_threads()} thread")

@@ -16,11 +16,13 @@ import yaml
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from purity import attacks, data, stages
+from purity import attacks, data, purifiers
 from purity.noise import Noise
 from purity.run import checkpoints
-from purity.run.job import prepare_torch
+from purity.run.job import Job, prepare_torch
 from purity.run.naming import resolve
+from purity.stages.attack import attack
+from purity.stages.purify import purify_and_judge
 
 ROOT = Path(__file__).parents[1]
 MODELS = {"classifiers": "digits-cnn", "diffusions": "digits-unet"}
@@ -45,12 +47,12 @@ def main() -> None:
         """Adversarial images, and whether they are classified right once purified under the ξ that was known."""
         classify = checkpoints.classifier(presets["classifiers"], [str(weights["classifiers"])], device).to(dtype)
         network = checkpoints.network(presets["diffusions"], [str(weights["diffusions"])], device).to(dtype)
-        purify = resolve(purifier["make"])(network, **purifier["options"])
+        purify = purifiers.checked(resolve(purifier["make"])(network, **purifier["options"]), "ddpm")
         images, xi = x.astype("float64" if dtype == torch.float64 else "float32"), Noise(0, torch.from_numpy(ids))
-        given = {"classify": classify, "purify": purify, "name": "ddpm", "batch": batch, "device": device}
-        options = config["attacks"]["pgd"]["options"]
-        crafted = stages.attack(images, y, xi, run=attacks.pgd, options=options, knowledge="all", **given)
-        judged = stages.purify_and_judge(images, crafted, xi, fresh_draws=1, **given)
+        given = {"job": Job(batch, device), "classify": classify, "purify": purify}
+        pgd = attacks.Attack(attacks.pgd, config["attacks"]["pgd"]["options"])
+        crafted = attack(images, y, xi, attack=pgd, knowledge="all", **given)["x"]
+        judged = purify_and_judge(images, crafted, xi, fresh_draws=1, **given)
         return torch.from_numpy(crafted), torch.from_numpy(judged["fixed_logits"]).argmax(dim=1) == torch.from_numpy(y)
 
     for dtype in (torch.float32, torch.float64):

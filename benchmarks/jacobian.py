@@ -4,7 +4,7 @@
 
 Seconds for the whole Jacobian of one image under DDPM purification by the embedded network with random weights,
 medians of several rounds in turns, and what each keeps in memory at its peak (on a GPU). The ways are
-those of purity/jacobian.py, an experiment's `jacobian.mode`.
+those of purity/stages/jacobian.py, an experiment's `jacobian.mode`.
 """
 
 import argparse
@@ -17,10 +17,10 @@ from attack import rounds
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from purity import purifiers
-from purity.jacobian import MODES, basis
 from purity.noise import Noise
 from purity.run import checkpoints
 from purity.run.job import prepare_torch
+from purity.stages.jacobian import MODES, basis
 
 
 def main() -> None:

@@ -6,7 +6,8 @@ y (B,) labels; the same shape and range comes back, every row within its ball an
 this kind in the config to bring your own. A blind attack (one that looks at no defence) gets None for the defence.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -14,6 +15,22 @@ from torch import Tensor
 from purity.defence import Defence
 from purity.geometry import BALLS
 from purity.noise import Noise
+
+
+class Attack(NamedTuple):
+    """An attack function and its options."""
+
+    run: Callable
+    options: dict
+
+    def __call__(self, defence: Defence | None, x: Tensor, y: Tensor, noise: Noise, progress=iter) -> Tensor:
+        return self.run(defence, x, y, noise, progress, **self.options)
+
+    def scaled(self, factor: float) -> "Attack":
+        """The same with a budget of ε·factor. ValueError if it has no option `epsilon`."""
+        if "epsilon" not in self.options:
+            raise ValueError(f"attack {self.run.__name__} has no option epsilon to scale")
+        return self._replace(options=self.options | {"epsilon": self.options["epsilon"] * factor})
 
 
 def uniform(defence: None, x: Tensor, y: Tensor, noise: Noise, progress=iter, *, epsilon: float) -> Tensor:
@@ -61,7 +78,7 @@ def expected_gradient(defence: Defence, x: Tensor, y: Tensor, k: int, draws: int
     As many draws at a time as the defence has room for.
     """
     total, end = torch.zeros_like(x), (k + 1) * draws
-    together = max(1, defence.at_once // len(x))
+    together = max(1, defence.max_batch // len(x))
     for first in range(k * draws, end, together):
         for gradient in gradients(defence, x, y, range(first, min(first + together, end))):
             total = total + gradient

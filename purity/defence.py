@@ -34,8 +34,8 @@ PARTLY = ("forward", "reverse")  # neither nothing nor all
 class Defence:
     """classify: images in [0, 1] (B, C, H, W) → logits (B, K). purify: f(x, ξ). xi: ξ of these rows at draw 0.
 
-    first: the attacker's draws begin there, for all rows or (B,) for each. at_once: how many rows may be asked
-    together; an attack that averages shows several draws of each image where there is room.
+    first: the attacker's draws begin there, for all rows or (B,) for each. max_batch: how many rows may be
+    asked together; an attack that averages shows several draws of each image where there is room.
     """
 
     classify: Classifier
@@ -43,7 +43,7 @@ class Defence:
     xi: Noise
     knowledge: str = "all"
     first: Draw = ATTACKER
-    at_once: int = 0
+    max_batch: int = 0
 
     def __call__(self, x: Tensor, k: Draw = 0) -> Tensor:
         """Logits (B, K) as the attacker computes them at his k-th draw."""

@@ -150,7 +150,7 @@ def judged(
 ) -> dict[str, np.ndarray]:
     """Measures of one attack on one purifier, per image: distances to x₀ of x and of f_ξ(x), α, outcomes.
 
-    purified, anchor: what purity.stages.purify_and_judge made of x and of x₀ under the same ξ. correct_fixed (n,) and
+    purified, anchor: what purity.stages.purify made of x and of x₀ under the same ξ. correct_fixed (n,) and
     correct_varying (R, n) are bool, so is correct_partly (R, n), there if the attacker knew a part of ξ. With features
     also frechet_before and frechet_after (1,), to those of x₀.
     """

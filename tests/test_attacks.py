@@ -7,14 +7,17 @@ import eagerpy
 import foolbox
 import pytest
 import torch
+from jobs import job
 from scipy import stats
 from third_party import bpda_wrapper
 from torch.nn import functional as F
 
-from purity import attacks, purifiers, stages
+from purity import attacks, purifiers
+from purity.attacks import Attack
 from purity.defence import ATTACKER, FIXED, KNOWLEDGE, Defence
 from purity.geometry import BALLS
 from purity.noise import Noise
+from purity.stages.attack import attack
 
 BUDGET = {"linf": {"epsilon": 0.1, "relative_step": 0.3}, "l2": {"epsilon": 0.5, "relative_step": 0.3}}
 
@@ -121,8 +124,8 @@ def test_eot_is_the_mean_of_gradients_of_its_own_draws_and_not_the_gradient_of_m
     found = attacks.expected_gradient(Defence(classify, purify, XI, "none"), x, y, k, draws)
     torch.testing.assert_close(found, mean, atol=1e-12, rtol=1e-9)
 
-    for at_once in (1, 2 * len(x), 10 * len(x)):  # some draws at a time, the last ones fewer; or all
-        together = Defence(classify, purify, XI, "none", at_once=at_once)
+    for max_batch in (1, 2 * len(x), 10 * len(x)):  # some draws at a time, the last ones fewer; or all
+        together = Defence(classify, purify, XI, "none", max_batch=max_batch)
         found = attacks.expected_gradient(together, x, y, k, draws)
         torch.testing.assert_close(found, mean, atol=1e-12, rtol=1e-9)
 
@@ -275,8 +278,8 @@ HUNDRED = Noise(3, torch.arange(100) + 500)
 def crafted(images, classify, purify, batch, knowledge, **options):
     """(labels, adversarial images) of the whole set, in blocks of `batch`; labels are the clean predictions."""
     y = classify(purify(images, HUNDRED)).argmax(1)
-    run = {"run": attacks.pgd, "options": options, "classify": classify, "purify": purify}
-    found = stages.attack(images.numpy(), y.numpy(), HUNDRED, **run, knowledge=knowledge, batch=batch)
+    given = {"job": job(batch), "attack": Attack(attacks.pgd, options), "knowledge": knowledge}
+    found = attack(images.numpy(), y.numpy(), HUNDRED, **given, classify=classify, purify=purify)["x"]
     return y, torch.from_numpy(found)
 
 

@@ -7,14 +7,17 @@ import numpy as np
 import pyautoattack
 import pytest
 import torch
+from jobs import job
 from pyautoattack.autopgd_base import APGDAttack, APGDAttack_targeted
 from pyautoattack.fab_pt import FABAttack_PT
 
-from purity import purifiers, stages
+from purity import purifiers
+from purity.attacks import Attack
 from purity.autoattack import autoattack
 from purity.defence import ATTACKER, FIXED, Defence
 from purity.geometry import BALLS, linf_norm
 from purity.noise import Noise
+from purity.stages.attack import attack
 
 EPSILON = {"linf": 0.06, "l2": 0.4}
 PACKAGES_NAME = {"linf": "Linf", "l2": "L2"}
@@ -231,9 +234,9 @@ def test_copies_are_fooled_under_their_own_noise(cnn, unet, crowd):
     """Rows that come back changed are wrong under the ξ that was attacked; the others came back as they were."""
     purify = purifiers.one_step(unet, t=50, clip=True, recompute=False)
     y = cnn(purify(crowd, XI)).argmax(1)
-    run = {"run": autoattack, "options": {"epsilon": 0.11, **CHEAP["standard"]}, "classify": cnn, "purify": purify}
-    made = stages.attack(crowd.numpy(), y.numpy(), XI, **run, knowledge="all", batch=12)
-    found = torch.from_numpy(made)
+    run = Attack(autoattack, {"epsilon": 0.11, **CHEAP["standard"]})
+    given = {"job": job(12), "attack": run, "classify": cnn, "purify": purify, "knowledge": "all"}
+    found = torch.from_numpy(attack(crowd.numpy(), y.numpy(), XI, **given)["x"])
     logits = cnn(purify(found, XI))
     others = logits.scatter(1, y[:, None], -torch.inf).amax(1)
     margin = logits.gather(1, y[:, None])[:, 0] - others

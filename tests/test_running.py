@@ -117,14 +117,14 @@ def test_progress_is_noted_no_more_often_than_asked_for(caplog):
 
 
 def writing(tmp_path: Path, body: str) -> tuple[str, Path, Path]:
-    """What a job does that keeps a batch, then `body`; its output, and where batches are kept."""
+    """What a job does that finishes a batch, then `body`; its output, and where batches that are done lie."""
     output = tmp_path / "out.txt"
-    keeping = f"import numpy as np; from pathlib import Path; job.kept.add(np.arange(2), {{'x': np.zeros(2)}}); out = Path({str(output)!r}); "
+    keeping = f"import numpy as np; from pathlib import Path; job.done.add(np.arange(2), {{'x': np.zeros(2)}}); out = Path({str(output)!r}); "
     return keeping + body, output, Path(f"{output}.progress")
 
 
 def test_a_job_that_ends_leaves_its_output_and_a_record_and_no_progress(tmp_path):
-    body, output, progress = writing(tmp_path, "out.write_text('made'); assert len(list(job.kept.parts())) == 1")
+    body, output, progress = writing(tmp_path, "out.write_text('made'); assert len(list(job.done.parts())) == 1")
     status, stderr, _ = job(tmp_path, body, output=(str(output),))
     assert (status, stderr) == (0, "") and output.read_text() == "made" and not progress.exists()
     said = json.loads((tmp_path / "logs/deep/job.json").read_text())

@@ -1,16 +1,17 @@
-"""Work on many images, a batch at a time. What is done is kept for a rerun, what does not fit the device is halved."""
+"""Work on many images, a batch at a time. What is done is not done again, what does not fit the device is halved."""
 
 import logging
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from purity.run.devices import NO_MEMORY
-from purity.run.progress import Kept
+from purity.run.devices import no_memory
+from purity.run.job import Job
 
 Part = dict[str, Tensor]  # arrays of a batch, one row for each of its images
+Arrays = dict[str, np.ndarray]  # those of all images
 
 
 def blocks(n: int, size: int) -> Iterator[Tensor]:
@@ -18,8 +19,8 @@ def blocks(n: int, size: int) -> Iterator[Tensor]:
     yield from torch.arange(n).split(size)
 
 
-class Size:
-    """How many images a network sees at once: the batch asked for, less where the device has no room for it."""
+class BatchLimit:
+    """The most images that are worked on at once: `batch`, halved whenever the device has no room for so many."""
 
     def __init__(self, batch: int):
         self.batch = batch
@@ -41,7 +42,7 @@ class Size:
         try:
             return compute(rows)
         except (RuntimeError, MemoryError) as error:
-            if len(rows) == 1 or not _no_memory(error):
+            if len(rows) == 1 or not no_memory(error):
                 raise
             logging.warning("%d images at once do not fit (%s); going on with half", len(rows), _line(error))
         if torch.cuda.is_available():
@@ -49,46 +50,48 @@ class Size:
         return None
 
 
-def _no_memory(error: Exception) -> bool:
-    return isinstance(error, MemoryError | torch.OutOfMemoryError) or any(said in str(error) for said in NO_MEMORY)
-
-
 def _line(error: Exception) -> str:
     return (str(error) or type(error).__name__).splitlines()[0]
 
 
-def in_batches(
-    n: int,
-    batch: "int | Size",
-    compute: Callable[[Tensor], Part],
-    kept: Kept | None = None,
-    progress: Callable[[Iterable], Iterable] = iter,
-) -> dict[str, np.ndarray]:
-    """compute(rows) of rows 0 … n−1, `batch` at a time, as whole arrays with a row for each.
+def in_batches(n: int, compute: Callable[[Tensor], Part], job: Job, limit: BatchLimit | None = None) -> Arrays:
+    """compute(rows) of rows 0 … n−1, some at a time, as whole arrays with a row for each; rows (B,) int64.
 
-    rows (B,) int64. kept: what an earlier job of the same kind has done, which is not done again. Who wants to know in
-    `compute` what is left of the batch on a device that had no room for it gives a Size.
+    What an earlier job has done is not done again; every batch is remembered for a later one. limit: how many at once,
+    for who wants to know in `compute` what a device without room left of it; of `job.batch` unless given.
     """
-    out: dict[str, np.ndarray] = {}
+    out: Arrays = {}
     left = torch.ones(n, dtype=torch.bool)
 
-    def place(rows: np.ndarray, part: dict[str, np.ndarray]) -> None:
+    def place(rows: np.ndarray, part: Arrays) -> None:
         for name, value in part.items():
             if name not in out:
                 out[name] = np.empty((n, *value.shape[1:]), value.dtype)
             out[name][rows] = value
         left[rows] = False
 
-    for rows, part in kept.parts() if kept else ():
+    for rows, part in job.done.parts() if job.done else ():
         place(rows, part)
     if not left.all():
         logging.info("%d of %d images are there from a job that was stopped", n - int(left.sum()), n)
-    size = batch if isinstance(batch, Size) else Size(batch)
-    todo = [rows for block in blocks(n, size.batch) if len(rows := block[left[block]])]
-    for block in progress(todo):
-        for rows, made in size.fitting(block, compute):
+    limit = limit or BatchLimit(job.batch)
+    todo = [rows for block in blocks(n, limit.batch) if len(rows := block[left[block]])]
+    for block in job.progress(todo):
+        for rows, made in limit.fitting(block, compute):
             part = {name: value.cpu().numpy() for name, value in made.items()}
             place(rows.numpy(), part)
-            if kept and len(rows) < n:
-                kept.add(rows.numpy(), part)
+            if job.done:
+                job.done.add(rows.numpy(), part)
     return out
+
+
+def on_axes(arrays: Arrays, axes: Mapping[str, int | None]) -> Arrays:
+    """Arrays of `in_batches` with their images on another axis than the first.
+
+    None: an array that is the same for every image; it is given once.
+    """
+    turned = {}
+    for name, value in arrays.items():
+        axis = axes.get(name, 0)
+        turned[name] = value[0] if axis is None else np.swapaxes(value, 0, axis)
+    return turned

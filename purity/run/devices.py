@@ -3,6 +3,7 @@
 import fcntl
 import os
 import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Iterator
@@ -10,7 +11,15 @@ from contextlib import contextmanager
 from itertools import takewhile
 from pathlib import Path
 
-NO_MEMORY = ("out of memory", "can't allocate memory", "ALLOC_FAILED")  # what torch's errors say then
+_NO_MEMORY = ("out of memory", "can't allocate memory", "ALLOC_FAILED")  # what torch's errors say then
+
+
+def no_memory(error: BaseException) -> bool:
+    """Whether an error says that there was too little memory, of the host or of a device."""
+    torch = sys.modules.get("torch")  # whoever never loaded it has none of its errors
+    if isinstance(error, MemoryError) or (torch is not None and isinstance(error, torch.OutOfMemoryError)):
+        return True
+    return isinstance(error, RuntimeError) and any(said in str(error) for said in _NO_MEMORY)
 
 
 def visible() -> list[str]:

@@ -8,25 +8,31 @@ import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from purity.run import lineage
-from purity.run.devices import NO_MEMORY, claimed
-from purity.run.progress import Kept
+from purity.run.devices import claimed, no_memory
+from purity.run.progress import Done
 
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # of glibc's malloc.h
 
 
 @dataclass
 class Job:
-    """device: 'cpu' or 'cuda'. progress: wraps a sized iterable, reports on it in the log now and then. kept: what an
-    earlier job of the same kind has done. evaluations: images that networks saw, by what they were watched as."""
+    """batch: how many images at once, at most. device: 'cpu' or 'cuda'. progress: wraps a sized iterable, reports on it
+    in the log now and then. done: what an earlier job of the same kind has done, to which this one adds; None: nothing
+    is remembered. evaluations: images that networks saw, by what they were watched as."""
 
-    device: str
-    progress: Callable[[Iterable], Iterator]
-    kept: Kept
+    batch: int
+    device: str = "cpu"
+    progress: Callable[[Iterable], Iterator] = iter
+    done: Done | None = None
     evaluations: dict[str, int] = field(default_factory=dict)
+
+    def part(self, name: str) -> "Job":
+        """This job at one part of its work; what is done of it is remembered apart from the other parts."""
+        return replace(self, done=self.done and self.done.of(name))
 
     def watch(self, what: str, network) -> None:
         """Count the images that a network sees, twice those that are recomputed. Only torch modules can be watched."""
@@ -57,18 +63,19 @@ def running(what: str, given) -> Iterator[Job]:
             started = time.monotonic()
             depends = {name: given.params.get(name) for name in ("spec", "code")}
             depends["inputs"] = lineage.digests(given.input)
-            kept = Kept(next(iter(given.output), log), depends)
-            job = Job(device, lambda items: reporting(items, what), kept)
+            done = Done(next(iter(given.output), log), depends)
+            batch = getattr(given.resources, "batch", 1)
+            job = Job(batch, device, lambda items: reporting(items, what), done)
             yield job
             usage = _usage(device, time.monotonic() - started) | {"evaluations": job.evaluations}
         if given.output:
             made = {"what": what, "rule": given.rule, "outputs": lineage.digests(given.output)}
             made |= {"batch": getattr(given.resources, "batch", None)}
             lineage.record(log.with_suffix(".json"), **made, **depends, **usage, **lineage.surroundings())
-        kept.clear()
+        done.clear()
         logging.info("%s: done in %.1f s", what, usage["seconds"])
     except (ValueError, OSError, MemoryError, RuntimeError) as error:
-        if isinstance(error, RuntimeError) and not any(said in str(error) for said in NO_MEMORY):
+        if isinstance(error, RuntimeError) and not no_memory(error):
             raise
         first = (str(error) or type(error).__name__).splitlines()[0]
         hint = "; lower `batch` in the config" if isinstance(error, MemoryError | RuntimeError) else ""

@@ -13,8 +13,8 @@ import numpy as np
 from purity.run import store
 
 
-class Kept:
-    """Batches that are done, beside the output that they are for, until it is there.
+class Done:
+    """The batches of an output that are done, beside it until it is there.
 
     A file for each batch in `<output>.progress/<key>/`. The key is a digest of all that the output depends on, so that
     a job with another spec, code or input finds nothing of it; `batch` may be another one.
@@ -25,14 +25,14 @@ class Kept:
         text = json.dumps(depends, sort_keys=True)
         self.place = self.folder / hashlib.sha256(text.encode()).hexdigest()[:16]
 
-    def of(self, part: str) -> "Kept":
-        """What is kept of one part of the work, apart from the others."""
-        kept = copy.copy(self)
-        kept.place = self.place / part
-        return kept
+    def of(self, part: str) -> "Done":
+        """What is done of one part of the work, apart from the others."""
+        done = copy.copy(self)
+        done.place = self.place / part
+        return done
 
     def parts(self) -> Iterator[tuple[np.ndarray, dict[str, np.ndarray]]]:
-        """(rows, part) of every batch kept; a damaged file is none."""
+        """(rows, part) of every batch that is done; one whose file is damaged is left out."""
         for path in sorted(self.place.glob("rows-*.zarr.zip")):
             try:
                 stored = dict(store.Stored(path))
@@ -42,10 +42,10 @@ class Kept:
             yield stored.pop("rows"), stored
 
     def add(self, rows: np.ndarray, part: dict[str, np.ndarray]) -> None:
-        """Keep a batch: arrays with a row for each of the images `rows` (B,)."""
+        """Write a batch: arrays with a row for each of the images `rows` (B,)."""
         path = self.place / f"rows-{rows[0]:05d}-{rows[-1]:05d}.zarr.zip"
         store.save(path, spec={}, rows=rows, **part)
 
     def clear(self) -> None:
-        """All of it, what other keys left too: the output is there."""
+        """Delete all of it, what other keys left too: the output is there."""
         shutil.rmtree(self.folder, ignore_errors=True)

@@ -1,119 +1,16 @@
-"""The earlier version's stages on classifiers with one flat boundary, where every number is known."""
+"""Caps of a classifier with one flat boundary, where every number is known."""
 
 import numpy as np
 import pytest
 import torch
+from half_spaces import NORMAL, ROUNDING, before_the_plane, directions, dots, half_space, perpendicular, unit
+from jobs import job
 from scipy.stats import kstest, semicircular
 
-from purity import stages
 from purity.noise import Noise
-from purity.purifiers import gaussian, identity
-from purity.stages_earlier import adversarial_cap, disc, judgings, margins
+from purity.stages.cap import adversarial_cap, disc
 
-HUNDRED = Noise(5, torch.arange(1000, 1100))
 RADIUS = 2.0
-
-
-def dots(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    return (a.astype(np.float64) * b.astype(np.float64)).reshape(len(a), -1).sum(axis=1)
-
-
-def unit(d: np.ndarray) -> np.ndarray:
-    return d / np.linalg.norm(d.reshape(len(d), -1), axis=1).reshape(-1, 1, 1, 1)
-
-
-def directions(seed: int, n: int = 1) -> np.ndarray:
-    return unit(np.random.default_rng(seed).standard_normal((n, 1, 4, 4)))
-
-
-def perpendicular(d: np.ndarray, to: np.ndarray) -> np.ndarray:
-    return unit(d - dots(d, to).reshape(-1, 1, 1, 1) * to)
-
-
-NORMAL = directions(100)
-
-
-def half_space(x: torch.Tensor) -> torch.Tensor:
-    """Class 1 where w·x > 0, w = NORMAL. In float64: it decides as arithmetic would."""
-    logit = (x.double() * torch.from_numpy(NORMAL)).flatten(1).sum(dim=1)
-    return torch.stack([-logit, logit], dim=1)
-
-
-def before_the_plane(distance: np.ndarray, seed: int = 0) -> np.ndarray:
-    """Images at these distances from the boundary, on the side of class 0."""
-    x = directions(seed, len(distance))
-    return x - (dots(x, NORMAL) + distance).reshape(-1, 1, 1, 1) * NORMAL
-
-
-# Judgings.
-
-
-def judge(images, cnn, purify=None, xi=HUNDRED, rows=slice(None), r=4, batch=32, **options):
-    rows = torch.arange(100)[rows]
-    return judgings(
-        images.numpy()[rows.numpy()],
-        xi.rows(rows),
-        classify=cnn,
-        purify=purify or gaussian(0.3),
-        name="f",
-        judgings=r,
-        batch=batch,
-        **options,
-    )
-
-
-def test_a_judging_is_the_prediction_under_the_draw_of_its_number(images, cnn):
-    """Counted from 1: draw 0 is the one that attackers may know."""
-    predictions = judge(images, cnn)
-    purify = gaussian(0.3)
-    for k, row in enumerate(predictions):
-        assert row.tolist() == cnn(purify(images, HUNDRED.at(k + 1))).argmax(dim=1).tolist()
-    at_zero = cnn(purify(images, HUNDRED.at(0))).argmax(dim=1).tolist()
-    assert all(row.tolist() != at_zero for row in predictions)
-
-
-def test_judgings_are_those_of_the_fresh_draws_of_the_other_version(images, cnn):
-    x = images.numpy()
-    options = {"classify": cnn, "purify": gaussian(0.3), "name": "f", "fresh_draws": 4, "batch": 32}
-    wanted = stages.purify_and_judge(x, x, HUNDRED, **options)["varying_logits"].argmax(axis=2)
-    assert judge(images, cnn).tolist() == wanted.tolist()
-
-
-@pytest.mark.parametrize("batch", [1, 7, 33, 1000])
-def test_judgings_do_not_depend_on_the_batch(batch, images, cnn):
-    assert np.array_equal(judge(images, cnn, batch=batch), judge(images, cnn, batch=100))
-
-
-def test_judgings_do_not_depend_on_the_shard(images, cnn):
-    parts = [judge(images, cnn, rows=rows) for rows in (slice(0, 13), slice(13, 80), slice(80, None))]
-    assert np.array_equal(np.concatenate(parts, axis=1), judge(images, cnn))
-
-
-def test_more_judgings_begin_with_the_same_ones(images, cnn):
-    assert np.array_equal(judge(images, cnn, r=6)[:2], judge(images, cnn, r=2))
-
-
-def test_a_deterministic_purifier_is_judged_alike_each_time_and_a_random_one_is_not(images, cnn):
-    for purify in (identity(), lambda x, xi: 1 - x):
-        rows = judge(images, cnn, purify)
-        assert (rows == rows[0]).all()
-        assert rows[0].tolist() == cnn(purify(images, HUNDRED)).argmax(dim=1).tolist()
-    rows = judge(images, cnn)
-    assert (rows != rows[0]).any(axis=1).tolist() == [False, True, True, True]
-
-
-def test_of_a_judging_only_the_class_is_kept(images, cnn):
-    found = judge(images, cnn, r=3)
-    assert isinstance(found, np.ndarray) and found.shape == (3, 100) and found.dtype == np.int16
-
-
-def test_a_purifier_that_returns_no_images_is_named(images, cnn):
-    with pytest.raises(ValueError, match="purifier 'f' returned values"):
-        judge(images, cnn, lambda x, xi: x + 1)
-
-
-# Caps.
-
 N = 9
 DISTANCE = np.linspace(0.23, 2.6, N)  # some beyond the radius
 TILTED = np.cos(0.8) * NORMAL + np.sin(0.8) * perpendicular(directions(101), NORMAL)
@@ -130,6 +27,7 @@ def caps(
     points: int = 50,
     slices: int = 3,
     batch: int = 100,
+    done=None,
     **options,
 ) -> tuple[dict, np.ndarray, np.ndarray, np.ndarray]:
     """The stage on n images before the plane, attacked in one direction; and what it was given: x0, x, other.
@@ -155,14 +53,10 @@ def caps(
         radius=RADIUS,
         points=points,
         slices=slices,
-        batch=batch,
+        job=job(batch, done),
         **options,
     )
     return found, x0, x, other
-
-
-# Images of size 1 in float32, distances up to RADIUS: a few roundings of 1e-7, over w·u ≥ 0.69.
-ROUNDING = 3e-6
 
 
 @pytest.mark.parametrize(("direction", "cosine"), [(NORMAL, 1.0), (TILTED, np.cos(0.8))])
@@ -177,7 +71,7 @@ def test_a_caps_threshold_is_the_distance_to_the_plane_along_the_attack(directio
 
 def test_the_length_of_the_attacks_does_not_matter_to_a_cap():
     found, x0, x, other = caps()
-    options = {"classify": half_space, "radius": RADIUS, "points": 50, "slices": 3, "batch": 100}
+    options = {"classify": half_space, "radius": RADIUS, "points": 50, "slices": 3, "job": job(100)}
     xi = Noise(5, torch.arange(N))
     longer = adversarial_cap(x0, np.zeros(N, np.int64), x0 + 2 * (x - x0), x0 + 3 * (other - x0), xi, **options)
     for key in ("threshold", "overlap", "projection"):
@@ -360,7 +254,7 @@ def test_a_block_of_caps_may_hold_a_single_image(batch):
 def test_caps_do_not_depend_on_the_shard():
     def part(rows):
         x0, x, other = (a[rows.numpy()] for a in given)
-        options = {"classify": half_space, "radius": RADIUS, "points": 30, "slices": 0, "batch": 100}
+        options = {"classify": half_space, "radius": RADIUS, "points": 30, "slices": 0, "job": job(100)}
         return adversarial_cap(
             x0, np.zeros(len(x0), np.int64), x, other, Noise(5, torch.arange(N)).rows(rows), **options
         )
@@ -375,74 +269,3 @@ def test_caps_do_not_depend_on_the_shard():
 def test_a_cap_tells_its_radius_and_the_dimension_of_its_space():
     found, *_ = caps()
     assert found["radius"] == RADIUS and found["dimensions"] == 16
-
-
-# Margins.
-
-COUNT = 30
-LENGTH = np.random.default_rng(3).uniform(0.1, 3, COUNT)
-MARGIN = np.random.default_rng(4).uniform(0.1, 1.5, COUNT)
-
-
-def moved(batch: int = 100, reach: float = 5.0, unmoved: tuple = (), wrong: tuple = ()) -> tuple[dict, np.ndarray]:
-    """The stage on anchors at distance MARGIN from the plane, moved by LENGTH at various angles to w; and w·u."""
-    aside = perpendicular(directions(9, COUNT), np.broadcast_to(NORMAL, (COUNT, 1, 4, 4)))
-    cosine = np.linspace(-0.5, 1, COUNT)
-    c = cosine.reshape(-1, 1, 1, 1)
-    anchor = before_the_plane(MARGIN, seed=8)
-    purified = anchor + LENGTH.reshape(-1, 1, 1, 1) * (c * NORMAL + np.sqrt(1 - c**2) * aside)
-    purified[list(unmoved)] = anchor[list(unmoved)]
-    x0 = directions(10, COUNT)
-    x = x0 + np.arange(COUNT).reshape(-1, 1, 1, 1) * directions(11, COUNT)
-    y = np.zeros(COUNT, np.int64)
-    y[list(wrong)] = 1
-    arrays = (a.astype(np.float32) for a in (x, anchor, purified))
-    found = margins(x0.astype(np.float32), y, *arrays, classify=half_space, reach=reach, batch=batch)
-    return found, cosine
-
-
-def test_margins_before_a_plane_are_known():
-    """Rounding as above; over w·u, times the distance of up to 5, since the direction has the error too."""
-    found, cosine = moved()
-    with np.errstate(divide="ignore"):
-        wanted = np.where(cosine > 0, MARGIN / cosine, np.inf)
-    near_reach = np.abs(wanted - 5) < 0.01
-    assert not near_reach.any() and {True, False} == set(wanted < 5)
-    wanted = np.where(wanted < 5, wanted, np.inf)
-    assert found["threshold"] == pytest.approx(wanted, rel=1e-5)
-    assert found["changes"].tolist() == np.isfinite(wanted).astype(int).tolist()
-    assert found["length"] == pytest.approx(LENGTH, abs=ROUNDING)
-    assert found["attack_length"] == pytest.approx(np.arange(COUNT), rel=1e-6, abs=1e-12)
-    assert found["usable"].all()
-
-
-def test_before_a_plane_an_image_is_robust_exactly_if_it_moved_less_than_its_threshold():
-    found, _ = moved()
-    assert np.abs(found["length"] - found["threshold"]).min() > 1e-3  # none on the boundary
-    assert found["robust"].tolist() == (found["length"] < found["threshold"]).tolist()
-    assert 5 < found["robust"].sum() < COUNT - 5
-
-
-def test_beyond_reach_a_margin_is_infinite():
-    near, far = moved(reach=1.0)[0], moved(reach=5.0)[0]
-    assert (np.isinf(near["threshold"]) == (far["threshold"] > 1)).all() and np.isfinite(near["threshold"]).any()
-    assert near["robust"].tolist() == far["robust"].tolist()
-
-
-def test_margins_of_a_wrong_anchor_or_an_image_that_did_not_move_are_not_usable():
-    found, _ = moved(unmoved=(2, 5), wrong=(7,))
-    assert np.flatnonzero(~found["usable"]).tolist() == [2, 5, 7]
-    assert found["threshold"][7] == 0 and found["length"][[2, 5]].tolist() == [0, 0]
-
-
-@pytest.mark.parametrize("batch", [4, 7, 100])
-def test_margins_do_not_depend_on_the_batch(batch):
-    wanted, _ = moved(batch=COUNT)
-    found, _ = moved(batch=batch)
-    for key, value in wanted.items():
-        assert found[key] == pytest.approx(value, rel=1e-5, abs=ROUNDING) and found[key].dtype == value.dtype, key
-
-
-@pytest.mark.parametrize("batch", [1, COUNT - 1])
-def test_a_block_of_margins_may_hold_a_single_image(batch):
-    assert moved(batch=batch)[0]["length"] == pytest.approx(moved(batch=COUNT)[0]["length"], abs=ROUNDING)

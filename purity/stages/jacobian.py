@@ -8,8 +8,14 @@ networks large enough, not for small ones (benchmarks/jacobian.py). `reverse` ke
 
 from collections.abc import Callable
 
+import numpy as np
 import torch
 from torch import Tensor
+
+from purity.noise import Noise
+from purity.purifiers import Purifier
+from purity.run.batches import Arrays, BatchLimit, Part, in_batches
+from purity.run.job import Job
 
 # f maps every one of any number of rows by the same function: one purifier, one ξ.
 # Directions (c, C, H, W) → what J, or its transpose, makes of them, same shape.
@@ -63,3 +69,26 @@ def basis(columns: Tensor, x: Tensor) -> Tensor:
 def singular_values(matrix: Tensor) -> Tensor:
     """Of J or of its transpose, (d, d) → (d,) float64, largest first."""
     return torch.linalg.svdvals(matrix.double())
+
+
+def jacobian(x0: np.ndarray, xi: Noise, *, job: Job, purify: Purifier, mode: str) -> Arrays:
+    """singular_values (n, d) float64 of J_f at each image under its fixed ξ, exactly, largest first.
+
+    mode: of MODES. One d × d matrix of one image is held at a time, `job.batch` of its rows are made at once.
+    """
+    images, d, limit = torch.from_numpy(x0), x0[0].size, BatchLimit(job.batch)
+
+    def values(row: Tensor) -> Part:
+        x = images[row].to(job.device)
+        linear = MODES[mode](_at(purify, xi, int(row)), x)
+        matrix = torch.empty(d, d, dtype=x.dtype, device=job.device)
+        for chosen, part in limit.fitting(torch.arange(d), lambda rows: {"J": linear(basis(rows, x))}):
+            matrix[chosen] = part["J"].flatten(1).detach()
+        return {"singular_values": singular_values(matrix)[None]}
+
+    return in_batches(len(x0), values, job, BatchLimit(1))
+
+
+def _at(purify: Purifier, xi: Noise, i: int) -> Callable[[Tensor], Tensor]:
+    """f_ξ of image i, for any number of copies of it."""
+    return lambda x: purify(x, xi.rows(torch.full((len(x),), i)))

@@ -3,10 +3,12 @@
 import numpy as np
 import pytest
 import torch
+from jobs import checked, job
 
-from purity import purifiers, stages, stages_compression
+from purity import purifiers
 from purity.noise import Noise
-from purity.pca import Moments
+from purity.stages.ball import perturbed, sample_ball
+from purity.stages.pca import Moments, ball_spectrum
 
 XI = Noise(1, torch.arange(3) + 20)
 D, EPSILON = 64, 0.1
@@ -88,14 +90,14 @@ def x0(images):
 
 
 def ball(x0, purify, xi=XI, n=150, batch=64, epsilon=EPSILON) -> dict[str, np.ndarray]:
-    return stages_compression.ball_spectrum(x0, xi, purify=purify, name="mine", epsilon=epsilon, points=n, batch=batch)
+    return ball_spectrum(x0, xi, job=job(batch), purify=checked(purify), epsilon=epsilon, points=n)
 
 
 def recreated(x0, i, n=150) -> torch.Tensor:
     """The points around image i, (n, 64)."""
     noise = XI.rows(torch.full((n,), i))
     copies = torch.from_numpy(x0[i : i + 1]).expand(n, 1, 8, 8)
-    return stages.perturbed(copies, noise, torch.arange(n), EPSILON).flatten(1)
+    return perturbed(copies, noise, torch.arange(n), EPSILON).flatten(1)
 
 
 MATRIX = torch.rand(D, D, dtype=torch.float64, generator=torch.Generator().manual_seed(4))
@@ -113,7 +115,7 @@ def gain(x, xi):
 
 
 def test_the_ball_is_that_of_the_points_that_the_other_stages_sample(x0):
-    sampled = stages.sample_ball(x0, XI, purify=affine, name="mine", epsilon=EPSILON, points=200, draws=1, batch=64)
+    sampled = sample_ball(x0, XI, job=job(64), purify=affine, epsilon=EPSILON, points=200, draws=1)
     found = ball(x0, affine, n=150)
     for i in range(3):
         x, f = (torch.from_numpy(sampled[name][i]) for name in ("x", "f"))

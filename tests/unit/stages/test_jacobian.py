@@ -6,10 +6,11 @@ from functools import partial
 import numpy as np
 import pytest
 import torch
+from jobs import checked, job
 
-from purity import purifiers, stages_compression
-from purity.jacobian import MODES, basis, singular_values
+from purity import purifiers
 from purity.noise import Noise
+from purity.stages.jacobian import MODES, basis, jacobian, singular_values
 
 MAKERS = {
     "ddpm": partial(purifiers.ddpm, t=50, steps=3, sigma="large", clip=True, forward="one-step"),
@@ -122,7 +123,7 @@ def test_singular_values_are_numpys_largest_first_and_those_of_the_transpose():
 
 
 def spectra(x, xi, purify, mode="rows", batch=16) -> np.ndarray:
-    return stages_compression.jacobian(x.float().numpy(), xi, purify=purify, mode=mode, batch=batch)
+    return jacobian(x.float().numpy(), xi, job=job(batch), purify=purify, mode=mode)["singular_values"]
 
 
 @pytest.mark.parametrize("batch", [1, 16])
@@ -185,3 +186,10 @@ def test_a_spectrum_leaves_networks_and_global_generators_as_they_were(mode, une
 
 def test_the_noise_of_one_seed_is_not_that_of_another(x):
     assert np.abs(spectra(x, XI, gain) - spectra(x, Noise(2, XI.ids), gain)).max() > 0.01
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_the_check_of_a_purifier_changes_no_spectrum(mode, unet, x):
+    """Each way asks it differently: on copies, with a graph, inside torch's transforms."""
+    purify = MAKERS["one-step"](unet)
+    assert np.array_equal(spectra(x[:2], XI, checked(purify), mode), spectra(x[:2], XI, purify, mode))

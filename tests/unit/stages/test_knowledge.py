@@ -5,10 +5,14 @@ from functools import partial
 import numpy as np
 import pytest
 import torch
+from jobs import job
 
-from purity import attacks, purifiers, stages
+from purity import attacks, purifiers
+from purity.attacks import Attack
 from purity.defence import FIXED, KNOWLEDGE
 from purity.noise import Noise
+from purity.stages.attack import attack
+from purity.stages.purify import purify_and_judge
 
 N = 8
 XI = Noise(5, torch.arange(N) + 40)
@@ -30,9 +34,9 @@ def attacked(unet64, cnn64, images):
         purify = MAKERS[name](unet64)
         with torch.no_grad():
             y = cnn64(torch.from_numpy(x)).argmax(1).numpy()
-        common = {"classify": cnn64, "purify": purify, "knowledge": knowledge, "batch": N}
-        crafted = stages.attack(x, y, XI, run=attacks.pgd, options=PGD | {"draws": draws}, **common)
-        return crafted, stages.purify_and_judge(x, crafted, XI, name=name, fresh_draws=2, **common)
+        common = {"classify": cnn64, "purify": purify, "knowledge": knowledge, "job": job(N)}
+        crafted = attack(x, y, XI, attack=Attack(attacks.pgd, PGD | {"draws": draws}), **common)["x"]
+        return crafted, purify_and_judge(x, crafted, XI, fresh_draws=2, **common)
 
     return made
 

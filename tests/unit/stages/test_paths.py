@@ -7,12 +7,14 @@ import numpy as np
 import pytest
 import torch
 import yaml
+from jobs import job
 
-from purity import attacks, purifiers, stages
+from purity import attacks, purifiers
+from purity.attacks import Attack
 from purity.defence import KNOWLEDGE, Defence
 from purity.noise import ATTACKER, Noise
-from purity.run.progress import Kept
-from purity.stages_stochastic import SPAN, attack_paths, loss_landscape
+from purity.stages.attack import attack
+from purity.stages.paths import SPAN, attack_paths, loss_landscape
 
 N, R, STEPS, EPSILON = 5, 2, 3, 0.15
 XI = Noise(5, torch.arange(N) + 40)
@@ -33,31 +35,30 @@ def defended(unet64, cnn64, images):
     return x.numpy(), y.numpy(), {"classify": cnn64, "purify": purifiers.ddpm(unet64, **ddpm)}
 
 
-def walk(defended, run="pgd", draws=3, repeats=R, batch=N * R, xi=XI, rows=slice(None), kept=None, **options):
+def paths_of(defended, run="pgd", draws=3, repeats=R, batch=N * R, xi=XI, rows=slice(None), done=None, **options):
     x, y, judges = defended
     options = PGD | options
     return attack_paths(
         x[rows],
         y[rows],
         xi,
-        single=(RUNS[run], options),
-        averaged=(RUNS[run], options | {"draws": draws}),
+        job=job(batch, done),
+        attack=Attack(RUNS[run], options),
+        eot=Attack(RUNS[run], options | {"draws": draws}),
         repeats=repeats,
-        batch=batch,
-        kept=kept,
         **judges,
     )
 
 
 @pytest.fixture(scope="module")
-def walked(defended):
-    """walked(run, **options): paths, made once."""
+def made_paths(defended):
+    """made_paths(run, **options): paths, made once."""
     made = {}
 
     def get(run="pgd", **options):
         key = run, *sorted(options.items())
         if key not in made:
-            made[key] = walk(defended, run, **options)
+            made[key] = paths_of(defended, run, **options)
         return made[key]
 
     return get
@@ -69,8 +70,8 @@ STARTS = [("pgd", True), ("pgd", False), ("bpda", True)]
 # Paths.
 
 
-def test_a_path_is_there_for_every_image_repeat_and_step(walked):
-    paths = walked()
+def test_a_path_is_there_for_every_image_repeat_and_step(made_paths):
+    paths = made_paths()
     assert paths.keys() == {*KINDS, *(f"{kind}_loss" for kind in KINDS)}
     for kind, repeats in KINDS.items():
         assert paths[kind].shape == (N, repeats, STEPS + 1, 1, 8, 8) and paths[kind].dtype == np.float64
@@ -78,9 +79,9 @@ def test_a_path_is_there_for_every_image_repeat_and_step(walked):
 
 
 @pytest.mark.parametrize(("run", "start"), STARTS)
-def test_every_path_begins_at_the_image(walked, defended, run, start):
+def test_every_path_begins_at_the_image(made_paths, defended, run, start):
     """With a random start, too, which is no step."""
-    paths = walked(run, random_start=start)
+    paths = made_paths(run, random_start=start)
     for kind in KINDS:
         assert (paths[kind][:, :, 0] == defended[0][:, None]).all()
 
@@ -89,27 +90,27 @@ def test_every_path_begins_at_the_image(walked, defended, run, start):
 @pytest.mark.parametrize(
     ("kind", "knowledge", "draws"), [("white_box", "none", 1), ("eot", "none", 3), ("dw_box", "all", 1)]
 )
-def test_a_path_ends_at_the_adversarial_image_of_the_attack(walked, defended, run, start, kind, knowledge, draws):
+def test_a_path_ends_at_the_adversarial_image_of_the_attack(made_paths, defended, run, start, kind, knowledge, draws):
     """Bit for bit, that of the first repeat."""
     x, y, judges = defended
     options = PGD | {"random_start": start, "draws": draws}
-    wanted = stages.attack(x, y, XI, run=RUNS[run], options=options, knowledge=knowledge, batch=N, **judges)
-    assert np.array_equal(walked(run, random_start=start)[kind][:, 0, -1], wanted)
+    wanted = attack(x, y, XI, job=job(N), attack=Attack(RUNS[run], options), knowledge=knowledge, **judges)["x"]
+    assert np.array_equal(made_paths(run, random_start=start)[kind][:, 0, -1], wanted)
     assert not np.array_equal(wanted, x)
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_the_places_of_a_path_are_the_iterates_of_the_attack(walked, defended, kind):
+def test_the_places_of_a_path_are_the_iterates_of_the_attack(made_paths, defended, kind):
     """PGD of fewer steps ends earlier on the same path."""
     for steps in range(1, STEPS):
-        assert np.array_equal(walked(steps=steps)[kind][:, :, -1], walked()[kind][:, :, steps])
+        assert np.array_equal(made_paths(steps=steps)[kind][:, :, -1], made_paths()[kind][:, :, steps])
 
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("norm", ["linf", "l2"])
-def test_a_step_is_no_longer_than_it_may_be_and_stays_in_the_ball_and_the_range_of_images(walked, kind, norm):
+def test_a_step_is_no_longer_than_it_may_be_and_stays_in_the_ball_and_the_range_of_images(made_paths, kind, norm):
     epsilon = {"linf": EPSILON, "l2": 1.0}[norm]
-    paths = walked(norm=norm, epsilon=epsilon, random_start=False)[kind]
+    paths = made_paths(norm=norm, epsilon=epsilon, random_start=False)[kind]
     flat = paths.reshape(*paths.shape[:3], -1)
     length = partial(np.linalg.norm, axis=-1, ord={"linf": np.inf, "l2": 2}[norm])
     steps, far = length(np.diff(flat, axis=2)), length(flat - flat[:, :, :1])
@@ -119,38 +120,38 @@ def test_a_step_is_no_longer_than_it_may_be_and_stays_in_the_ball_and_the_range_
 
 
 @pytest.mark.parametrize("kind", ["white_box", "eot"])
-def test_another_repeat_meets_other_draws_on_its_way_from_the_same_start(walked, kind):
-    paths = walked()[kind]
+def test_another_repeat_meets_other_draws_on_its_way_from_the_same_start(made_paths, kind):
+    paths = made_paths()[kind]
     assert np.array_equal(paths[:, 0, 0], paths[:, 1, 0])
     apart = (paths[:, 0] != paths[:, 1]).reshape(N, STEPS + 1, -1).any(axis=2)
     assert apart[:, 1:].all()
 
 
-def test_repeats_begin_at_draws_a_span_apart(walked, defended):
+def test_repeats_begin_at_draws_a_span_apart(made_paths, defended):
     """The second repeat of an image is the attack whose draws begin there."""
     x, y, judges = defended
     defence = Defence(**judges, xi=XI, knowledge="none", first=ATTACKER + SPAN)
     for kind, draws in (("white_box", 1), ("eot", 3)):
         end = attacks.pgd(defence, torch.from_numpy(x), torch.from_numpy(y), XI, **PGD, draws=draws)
-        assert np.array_equal(walked()[kind][:, 1, -1], end.numpy())
+        assert np.array_equal(made_paths()[kind][:, 1, -1], end.numpy())
 
 
-def test_the_three_attackers_go_different_ways(walked):
-    ends = [walked()[kind][:, 0, -1].reshape(N, -1) for kind in KINDS]
+def test_the_three_attackers_go_different_ways(made_paths):
+    ends = [made_paths()[kind][:, 0, -1].reshape(N, -1) for kind in KINDS]
     for i, one in enumerate(ends):
         assert all((one != other).any(axis=1).all() for other in ends[:i])
 
 
-def test_to_average_over_one_draw_is_to_follow_single_gradients(walked):
-    paths = walked(draws=1)
+def test_to_average_over_one_draw_is_to_follow_single_gradients(made_paths):
+    paths = made_paths(draws=1)
     assert np.array_equal(paths["eot"], paths["white_box"]) and np.array_equal(
         paths["eot_loss"], paths["white_box_loss"]
     )
 
 
-def test_more_repeats_leave_the_first_ones_as_they_are(walked):
+def test_more_repeats_leave_the_first_ones_as_they_are(made_paths):
     """To the rounding of another batch."""
-    few, more = walked(), walked(repeats=3, batch=1)
+    few, more = made_paths(), made_paths(repeats=3, batch=1)
     for kind in ("white_box", "eot"):
         assert more[kind].shape[1] == 3 and more[kind][:, :R] == pytest.approx(few[kind], abs=ROUNDING)
     assert more["dw_box"] == pytest.approx(few["dw_box"], abs=ROUNDING)
@@ -161,27 +162,27 @@ def towards_black(defence, x, y, noise, progress=iter, *, by: float):
     return (x - by).clamp(0, 1)
 
 
-def at_once(defence, x, y, noise, progress=iter, *, by: float):
+def untold(defence, x, y, noise, progress=iter, *, by: float):
     """One that says nothing of the gradients that it asks for."""
     for k in range(2):
         x = (x + by * defence.gradient(x, y, k).sign()).clamp(0, 1)
     return x
 
 
-@pytest.mark.parametrize("run", [towards_black, at_once])
+@pytest.mark.parametrize("run", [towards_black, untold])
 def test_of_an_attack_that_tells_no_steps_the_path_is_its_two_ends(defended, run):
     x, y, judges = defended
-    given = (run, {"by": 0.1})
-    paths = attack_paths(x, y, XI, single=given, averaged=given, repeats=R, batch=N * R, **judges)
-    wanted = stages.attack(x, y, XI, run=run, options={"by": 0.1}, knowledge="all", batch=N, **judges)
+    given = Attack(run, {"by": 0.1})
+    paths = attack_paths(x, y, XI, job=job(N * R), attack=given, eot=given, repeats=R, **judges)
+    wanted = attack(x, y, XI, job=job(N), attack=given, knowledge="all", **judges)["x"]
     assert paths["dw_box"].shape == (N, 1, 2, 1, 8, 8) and paths["dw_box_loss"].shape == (N, 1, 2)
     assert np.array_equal(paths["dw_box"][:, 0, 0], x) and np.array_equal(paths["dw_box"][:, 0, 1], wanted)
 
 
 def test_attacks_of_different_length_have_paths_of_their_own_length(defended):
     x, y, judges = defended
-    averaged = (attacks.pgd, PGD | {"steps": 1, "draws": 2})
-    paths = attack_paths(x, y, XI, single=(attacks.pgd, PGD), averaged=averaged, repeats=1, batch=N, **judges)
+    given = {"attack": Attack(attacks.pgd, PGD), "eot": Attack(attacks.pgd, PGD | {"steps": 1, "draws": 2})}
+    paths = attack_paths(x, y, XI, job=job(N), repeats=1, **given, **judges)
     assert [paths[kind].shape[2] for kind in KINDS] == [STEPS + 1, 2, STEPS + 1]
 
 
@@ -200,104 +201,56 @@ def lost(x: np.ndarray, defended, xi: Noise = XI) -> np.ndarray:
 
 @pytest.mark.parametrize("run", RUNS)
 @pytest.mark.parametrize("kind", KINDS)
-def test_the_losses_are_the_cross_entropy_under_the_fixed_draw(walked, defended, run, kind):
+def test_the_losses_are_the_cross_entropy_under_the_fixed_draw(made_paths, defended, run, kind):
     """The same one for all: all paths of an image begin at the same loss."""
-    paths = walked(run)
+    paths = made_paths(run)
     assert paths[f"{kind}_loss"] == pytest.approx(lost(paths[kind], defended), abs=ROUNDING)
     assert paths[f"{kind}_loss"][:, :, 0] == pytest.approx(paths["dw_box_loss"][:, [0] * KINDS[kind], 0], abs=ROUNDING)
 
 
-def test_the_draw_of_the_given_noise_does_not_matter(walked, defended):
+def test_the_draw_of_the_given_noise_does_not_matter(made_paths, defended):
     """Draw 0 is meant whatever it stands at."""
-    for kind, value in walk(defended, xi=XI.at(7)).items():
-        assert np.array_equal(value, walked()[kind])
+    for kind, value in paths_of(defended, xi=XI.at(7)).items():
+        assert np.array_equal(value, made_paths()[kind])
 
 
-def test_who_knows_the_noise_raises_the_loss_under_it(walked):
+def test_who_knows_the_noise_raises_the_loss_under_it(made_paths):
     """By a lot, on every image: an untrained classifier is no safe one."""
-    loss = walked()["dw_box_loss"][:, 0]
+    loss = made_paths()["dw_box_loss"][:, 0]
     assert (loss[:, -1] > loss[:, 0] + 0.1).all()
-    assert loss[:, -1].mean() > walked()["white_box_loss"][:, :, -1].mean()
+    assert loss[:, -1].mean() > made_paths()["white_box_loss"][:, :, -1].mean()
 
 
 @pytest.mark.parametrize("run", RUNS)
 @pytest.mark.parametrize("batch", [1, 3, 100])
-def test_paths_do_not_depend_on_the_batch(walked, run, batch):
-    wanted, found = walked(run), walked(run, batch=batch)
+def test_paths_do_not_depend_on_the_batch(made_paths, run, batch):
+    wanted, found = made_paths(run), made_paths(run, batch=batch)
     for name, value in wanted.items():
         assert found[name].dtype == value.dtype and found[name] == pytest.approx(value, abs=ROUNDING), name
 
 
-def test_paths_of_some_images_are_those_among_all(walked, defended):
+def test_paths_of_some_images_are_those_among_all(made_paths, defended):
     rows = [3, 1]
-    found = walk(defended, rows=rows, xi=XI.rows(torch.tensor(rows)))
-    for name, value in walked().items():
+    found = paths_of(defended, rows=rows, xi=XI.rows(torch.tensor(rows)))
+    for name, value in made_paths().items():
         assert found[name] == pytest.approx(value[rows], abs=ROUNDING), name
-
-
-class Stopped(Exception):
-    """What interrupts a job here."""
-
-
-def stopping(classify, after: int):
-    """A classifier that is stopped in a call."""
-    calls = []
-
-    def watched(x):
-        if len(calls) == after:
-            raise Stopped
-        calls.append(len(x))
-        return classify(x)
-
-    return watched, calls
-
-
-@pytest.mark.parametrize("stage", ["attack_paths", "loss_landscape"])
-def test_a_stage_that_was_interrupted_goes_on_to_the_same_bytes(defended, walked, tmp_path, stage):
-    x, y, judges = defended
-    known, expected = (walked()[kind][:, 0] for kind in ("dw_box", "eot"))
-
-    def run(after=None, kept=None):
-        classify, calls = stopping(judges["classify"], after)
-        given = (x, y, judges | {"classify": classify})
-        if stage == "attack_paths":
-            return walk(given, batch=4, kept=kept), calls
-        return surface(given, known, expected, batch=4, kept=kept), calls
-
-    wanted, calls = run()
-    kept = Kept(tmp_path / "out.zarr.zip", {"spec": stage})
-    with pytest.raises(Stopped):
-        run(len(calls) // 2, kept)
-    assert list(kept.place.rglob("rows-*"))
-    found, rest = run(kept=kept)
-    assert 0 < len(rest) < len(calls)
-    for name, value in wanted.items():
-        assert np.array_equal(found[name], value), name
 
 
 # Landscapes.
 
 
-def surface(defended, known, expected, points=3, reach=2.0, batch=100, xi=XI, **options):
+def surface(defended, known, expected, points=3, reach=2.0, batch=100, xi=XI):
+    """known, expected (n, S + 1, C, H, W): one path of each attacker."""
     x, y, judges = defended
-    return loss_landscape(
-        x[: len(known)],
-        y[: len(known)],
-        xi,
-        known,
-        expected,
-        points=points,
-        reach=reach,
-        batch=batch,
-        **judges,
-        **options,
-    )
+    n, paths = len(known), (known[:, None], expected[:, None])
+    given = {"job": job(batch), "points": points, "reach": reach}
+    return loss_landscape(x[:n], y[:n], *paths, xi, **given, **judges)
 
 
 @pytest.fixture(scope="module")
-def ways(walked):
+def ways(made_paths):
     """Paths of who knows ξ and of who averages over it, inside the range of images but not everywhere."""
-    return tuple(walked()[kind][:, 0] for kind in ("dw_box", "eot"))
+    return tuple(made_paths()[kind][:, 0] for kind in ("dw_box", "eot"))
 
 
 @pytest.fixture(scope="module")
@@ -323,9 +276,9 @@ def test_its_corner_is_the_loss_of_the_clean_image(seen, defended):
     assert seen["loss"][:, 0, 0] == pytest.approx(lost(defended[0], defended), abs=ROUNDING)
 
 
-def test_one_length_along_the_direction_of_who_knows_is_the_loss_of_his_image(seen, walked):
+def test_one_length_along_the_direction_of_who_knows_is_the_loss_of_his_image(seen, made_paths):
     """a is the first axis, not the second."""
-    assert seen["loss"][:, 1, 0] == pytest.approx(walked()["dw_box_loss"][:, 0, -1], abs=ROUNDING)
+    assert seen["loss"][:, 1, 0] == pytest.approx(made_paths()["dw_box_loss"][:, 0, -1], abs=ROUNDING)
     assert (np.abs(seen["loss"][:, 0, 1] - seen["loss"][:, 1, 0]) > 1e-3).all()
 
 
@@ -342,7 +295,7 @@ def test_every_loss_is_that_of_the_point_cut_to_the_range_of_images(seen, defend
 
 
 def test_one_length_of_the_residual_beside_its_part_of_the_direction_is_the_image_of_who_averages(
-    defended, walked, ways
+    defended, made_paths, ways
 ):
     """Image by image, whose coefficients of d differ: a grid that reaches to it has its last point there."""
     x, y, judges = defended
@@ -355,7 +308,7 @@ def test_one_length_of_the_residual_beside_its_part_of_the_direction_is_the_imag
         stretched[:, -1] = x[[i]] + (ways[1][i, -1] - x[i] - r[i]) + r[i] / coefficient[i]
         one = (x[[i]], y[[i]], judges)
         found = surface(one, ways[0][[i]], stretched, points=2, reach=coefficient[i], xi=XI.rows(torch.tensor([i])))
-        assert found["loss"][0, 1, 1] == pytest.approx(walked()["eot_loss"][i, 0, -1], abs=ROUNDING)
+        assert found["loss"][0, 1, 1] == pytest.approx(made_paths()["eot_loss"][i, 0, -1], abs=ROUNDING)
 
 
 def test_in_its_coordinates_who_knows_ends_at_one_and_who_averages_at_one_beside(seen, defended, ways):
@@ -417,7 +370,7 @@ def test_an_image_that_an_attack_did_not_move_has_numbers_all_the_same(seen, def
 def test_with_nothing_random_both_attackers_go_one_way_and_there_is_no_residual(defended):
     x, y, judges = defended
     plain = (x, y, judges | {"purify": purifiers.identity()})
-    paths = walk(plain)
+    paths = paths_of(plain)
     assert all(
         np.array_equal(paths[kind][:, k], paths["dw_box"][:, 0]) for kind, times in KINDS.items() for k in range(times)
     )
@@ -432,7 +385,7 @@ def test_in_float32_the_stages_stay_in_it(defended, unet, cnn, images):
     x = images[:N].numpy()
     ddpm = purifiers.ddpm(unet, t=100, steps=2, sigma="large", clip=True, recompute=False, forward="one-step")
     low = (x, y, {"classify": cnn, "purify": ddpm})
-    paths = walk(low)
+    paths = paths_of(low)
     assert {value.dtype for value in paths.values()} == {np.dtype(np.float32)}
     found = surface(low, paths["dw_box"][:, 0], paths["eot"][:, 0])
     assert found["loss"].dtype == np.float32 and found["dw_box"].dtype == np.float64

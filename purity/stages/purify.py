@@ -1,0 +1,90 @@
+"""Images purified and classified, and their way through a purifier."""
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from purity import purifiers
+from purity.defence import FIXED, KNOWLEDGE, PARTLY, Classifier
+from purity.geometry import l2_norm, linf_norm
+from purity.noise import Noise
+from purity.purifiers import Purifier
+from purity.run.batches import Arrays, Part, in_batches, on_axes
+from purity.run.job import Job
+from purity.stages import Features
+
+AXES = {"varying": 1, "varying_logits": 1, "partly_logits": 1, "path_l2": 1, "path_linf": 1, "path_time": None}
+AXES |= {"states": 1, "time": None}
+
+
+@torch.no_grad()
+def purify_and_judge(
+    x0: np.ndarray,
+    x: np.ndarray,
+    xi: Noise,
+    *,
+    job: Job,
+    classify: Classifier,
+    purify: Purifier,
+    fresh_draws: int,
+    knowledge: str = "none",
+    features: Features | None = None,
+) -> Arrays:
+    """x purified and classified under the fixed ξ (draw 0) and under `fresh_draws` others (1, 2, …).
+
+    Returns fixed (n, C, H, W), fixed_logits (n, K), varying (R, n, C, H, W), varying_logits (R, n, K); of an attack by
+    one who knows a part of ξ also partly_logits (R, n, K), with that part fixed and the rest fresh; the way from x to
+    `fixed` as path_time (S,), path_l2 and path_linf (S, n), distances to x0; and, by `features` or else the
+    classifier's method of that name, features_before and features_after (n, F) of x and `fixed`.
+    """
+    features = features or getattr(classify, "features", None)
+    clean, images = torch.from_numpy(x0), torch.from_numpy(x)
+
+    def judged(rows: Tensor) -> Part:
+        x0s, xs, noise = clean[rows].to(job.device), images[rows].to(job.device), xi.rows(rows)
+        part = _path(x0s, xs, noise.at(FIXED), purify)
+        part["fixed_logits"] = classify(part["fixed"])
+        part |= _under_fresh_draws(xs, noise, classify, purify, fresh_draws, knowledge)
+        if features is not None:
+            part |= {"features_before": features(xs), "features_after": features(part["fixed"])}
+        return part
+
+    return on_axes(in_batches(len(x), judged, job), AXES)
+
+
+def _path(x0: Tensor, x: Tensor, xi: Noise, purify: Purifier) -> Part:
+    times, l2, linf = [], [], []
+    for time, state in purifiers.states(purify, x, xi):
+        times.append(time)
+        l2.append(l2_norm((state - x0).double()))
+        linf.append(linf_norm((state - x0).double()))
+    return {
+        "path_time": torch.tensor(times).expand(len(x), -1),
+        "path_l2": torch.stack(l2, dim=1),
+        "path_linf": torch.stack(linf, dim=1),
+        "fixed": state,
+    }
+
+
+def _under_fresh_draws(x: Tensor, xi: Noise, classify: Classifier, purify: Purifier, n: int, knowledge: str) -> Part:
+    fresh = range(FIXED + 1, FIXED + 1 + n)
+    varying = [purify(x, xi.at(draw)) for draw in fresh]
+    part = {"varying": torch.stack(varying, dim=1)}
+    part["varying_logits"] = torch.stack([classify(v) for v in varying], dim=1)
+    if knowledge in PARTLY:
+        partly = [classify(purify(x, xi.at(*KNOWLEDGE[knowledge](draw)))) for draw in fresh]
+        part["partly_logits"] = torch.stack(partly, dim=1)
+    return part
+
+
+@torch.no_grad()
+def states(x: np.ndarray, xi: Noise, *, job: Job, purify: Purifier) -> Arrays:
+    """Every state between x and f_ξ(x) under the fixed ξ: time (S,), states (S, n, C, H, W)."""
+    images = torch.from_numpy(x)
+
+    def passed(rows: Tensor) -> Part:
+        xs = images[rows].to(job.device)
+        times, through = zip(*purifiers.states(purify, xs, xi.rows(rows).at(FIXED)), strict=True)
+        return {"time": torch.tensor(times).expand(len(rows), -1), "states": torch.stack(through, dim=1)}
+
+    return on_axes(in_batches(len(x), passed, job), AXES)
