@@ -1,28 +1,10 @@
-"""The hyperspherical cap model of adversarial regions (earlier version §5, App. A), in numbers."""
+"""How sharply a decision changes along a direction: the psychometric function (earlier version §5, eq. 8)."""
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import betainc, expit
+from scipy.special import expit
 
 Array = NDArray[np.float64]
-
-
-def volume_ratio(beta: Array, d: int) -> Array:
-    """V_cap / V_ball = ½ I_{1−β̄²}((d+1)/2, ½) (eq. 7; Li 2010) of a cap that starts at β̄ = γ/ε of the radius.
-
-    0 ≤ β̄; nothing is left of the ball from β̄ = 1 on.
-    """
-    beta = np.minimum(np.asarray(beta, np.float64), 1.0)
-    return 0.5 * betainc((d + 1) / 2, 0.5, 1 - beta**2)
-
-
-def orthogonal_directions(beta: Array, d: int) -> NDArray[np.int64]:
-    """k = min(⌊1/β̄²⌋, d) orthogonal directions fit into the cap (App. A.2); 0 where the cap is empty, β̄ > 1."""
-    beta = np.asarray(beta, np.float64)
-    with np.errstate(divide="ignore"):
-        # 1/β̄² of β̄ = 1/√k may fall short of k by rounding
-        k = np.floor(1 / beta**2 * (1 + 1e-12))
-    return np.minimum(k, d).astype(np.int64)
 
 
 def psychometric(projection: Array, outcome: NDArray[np.bool_], steps: int = 100) -> tuple[float, float]:
@@ -59,14 +41,3 @@ def psychometric(projection: Array, outcome: NDArray[np.bool_], steps: int = 100
 
 def _likelihood(logit: Array, z: NDArray[np.bool_]) -> float:
     return float((z * logit - np.logaddexp(0, logit)).sum())
-
-
-def transition(slope: Array, offset: Array) -> Array:
-    """Mean of the fitted S, aligned at their thresholds, at these offsets (O,) from it (Fig. 4f). slope (n,); ±inf is a
-    step."""
-    if len(slope) == 0:
-        return np.full(len(offset), np.nan)
-    with np.errstate(invalid="ignore"):
-        s = expit(slope[:, None] * offset[None, :])
-    s[np.isnan(s)] = 0.5  # a step, at its threshold
-    return s.mean(axis=0)

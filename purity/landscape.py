@@ -1,4 +1,4 @@
-"""The space that attacks walk through, seen from a plane: their paths, and the loss around them.
+"""The plane that two attacks span: its directions, and where their steps lie in it.
 
 Places are perturbations x − x₀, flattened: arrays (…, d). Source: Liu et al., Towards Understanding the Robustness of
 Diffusion-Based Purification: A Stochastic Perspective (ICLR 2025). The paper does not say what its axes are; here they
@@ -9,18 +9,6 @@ import numpy as np
 
 Array = np.ndarray
 ROUNDING = 1e-6  # of images in float32, relative
-
-
-def principal_plane(moved: Array, front: Array) -> tuple[Array, float]:
-    """Two orthonormal axes (2, d) in which the places (m, d) are largest, and the share of their squared length there.
-
-    The origin stays where it is: components are of the places themselves, not of their differences from a mean. Signs
-    are such that `front` (d,) has no negative coordinate.
-    """
-    _, values, axes = np.linalg.svd(moved.astype(np.float64), full_matrices=False)
-    axes = np.pad(axes, ((0, max(0, 2 - len(axes))), (0, 0)))[:2]
-    squared = values**2
-    return np.where(axes @ front < 0, -1.0, 1.0)[:, None] * axes, float(squared[:2].sum() / max(squared.sum(), 1e-300))
 
 
 def directions(known: Array, expected: Array) -> tuple[Array, Array]:

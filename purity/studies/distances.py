@@ -1,0 +1,66 @@
+"""How far images are from the clean ones before and after purification (Liu & Wei §3.1, Table 1)."""
+
+from collections.abc import Iterator
+from itertools import product
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+
+from purity import stats
+from purity.studies.drawing import NAMES, PAGE, all_seeds, bars_of
+from purity.studies.records import ATTACKED, Evidence, Record, attacks, grouped, of_mean, per_image, spread_rows
+
+
+def distances(measured: list[Record]) -> pd.DataFrame:
+    """ℓ2, ℓ∞, SSIM and Fréchet distance to the clean images before and after purification (Liu & Wei Table 1).
+
+    The Fréchet distance is called `fid`, or as the experiment's features are; `frechet-classifier` on the classifier's.
+    """
+    rows = []
+    for keys, members in grouped(measured, ATTACKED):
+        for measure, when in product(("l2", "linf", "ssim"), ("before", "after")):
+            rows += spread_rows(keys | {"measure": measure, "when": when}, members, f"{measure}_{when}")
+        with_features = [r for r in members if "frechet_after" in r.arrays]
+        for when in ("before", "after") if with_features else ():
+            name = with_features[0].keys.get("features", "frechet-classifier")
+            of_all = spread_rows(keys | {"measure": name, "when": when}, with_features, f"frechet_{when}")
+            rows += [row | {"n": len(members[0].arrays["l2_before"])} for row in of_all]
+    return pd.DataFrame(rows)
+
+
+def draw_distances(table: pd.DataFrame) -> Figure:
+    """ℓ2, ℓ∞, SSIM and Fréchet distance before and after, by purifier, under the attack that knows ξ."""
+    table = all_seeds(table)
+    table = table[table["knowledge"] == ("all" if (table["knowledge"] == "all").any() else "none")]
+    attack = table["attack"].mode()[0]
+    table = table[table["attack"] == attack]
+    measures = list(dict.fromkeys(table["measure"]))
+    figure, axes = plt.subplots(1, len(measures), figsize=(PAGE, 2.0), squeeze=False)
+    for ax, measure in zip(axes[0], measures, strict=True):
+        bars_of(ax, table[table["measure"] == measure], x="purifier", hue="when")
+        ax.set_title(NAMES.get(measure, measure))
+        ax.tick_params(axis="x", rotation=35)
+    handles, labels = axes[0, 0].get_legend_handles_labels()
+    figure.legend(handles, [f"{label} purification" for label in labels], loc="outside lower center", ncols=2)
+    known = "attacker knows ξ" if (table["knowledge"] == "all").any() else "attacker does not know ξ"
+    figure.suptitle(f"{attack}, {known}; mean ± std over images", fontsize=8)
+    return figure
+
+
+QUANTITIES = ("l2-change", "linf-change", "ssim-change", "frechet-change")
+
+
+def evidence(measured: list[Record]) -> Iterator[Evidence]:
+    """After − before purification, under the attack that knows ξ; Fréchet distances seed by seed (n counts seeds)."""
+    for (purifier, attack, knowledge), members in attacks(measured).items():
+        if knowledge != "all":
+            continue
+        case = f"{purifier}, {attack}"
+        for measure in ("l2", "linf", "ssim"):
+            after, before = (per_image(members, f"{measure}_{when}") for when in ("after", "before"))
+            yield of_mean(f"{measure}-change", case, after - before)
+        if all("frechet_after" in r.arrays for r in members):
+            change = [float(r.arrays["frechet_after"][0] - r.arrays["frechet_before"][0]) for r in members]
+            yield Evidence("frechet-change", case, *stats.t_interval(np.array(change)), len(change))

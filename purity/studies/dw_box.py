@@ -1,0 +1,64 @@
+"""Accuracy by what the attacker knows of ξ: nothing, a part, all (DW-box; Liu et al., ICLR 2025)."""
+
+from collections.abc import Iterator
+
+import matplotlib.pyplot as plt
+import pandas as pd
+from matplotlib.figure import Figure
+
+from purity.studies.drawing import PAGE, all_seeds, bars_of
+from purity.studies.records import Evidence, Record, attacks, beside_eot, of_mean, per_image
+from purity.studies.robustness import robustness
+
+
+def dw_box(measured: list[Record]) -> pd.DataFrame:
+    """Accuracy by what the attacker knows of ξ: nothing, its forward or its reverse part, all (DW-box).
+
+    Columns as of `robustness`, and family: the attack, or the one that it is the EOT variant of; one for all that it is
+    compared with.
+    """
+    table = robustness(measured)
+    family = {r.keys["attack"]: r.keys.get("eot_of") or r.keys["attack"] for r in measured}
+    table.insert(table.columns.get_loc("attack") + 1, "family", table["attack"].map(family))
+    return table
+
+
+KNOWS = {
+    "none": "nothing (white-box EOT)",
+    "forward": "forward noise",
+    "reverse": "reverse noise",
+    "all": "all of ξ (DW-box)",
+}
+
+
+def draw_dw_box(table: pd.DataFrame) -> Figure:
+    """Accuracy with 95 % intervals by what the attacker knows of ξ; a panel for each family of attacks."""
+    table = all_seeds(table)
+    families = [family for family in dict.fromkeys(table["family"]) if family != "clean"]
+    figure, axes = plt.subplots(1, len(families), figsize=(PAGE, 2.6), sharey=True, squeeze=False)
+    for ax, family in zip(axes[0], families, strict=True):
+        part = table[table["family"] == family]
+        part = part.assign(knows=pd.Categorical(part["knowledge"].map(KNOWS), list(KNOWS.values())))
+        place = {purifier: k for k, purifier in enumerate(dict.fromkeys(part["purifier"]))}
+        part = part.assign(place=part["purifier"].map(place)).sort_values(["place", "knows"])
+        bars_of(ax, part.assign(knows=part["knows"].astype(str)), "purifier", "knows", "low", "high")
+        clean = table[(table["family"] == "clean") & (table["judged"] == "fresh")].set_index("purifier")["mean"]
+        for purifier, k in place.items():
+            if purifier in clean:
+                ax.hlines(clean[purifier], k - 0.45, k + 0.45, color="0.4", lw=0.8, ls="--")
+        ax.set_title(family)
+        ax.set_ylim(0, 1)
+    axes[0, 0].set_ylabel("accuracy (dashed: clean)")
+    handles, labels = axes[0, 0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower center", ncols=4, title="the attacker knows")
+    return figure
+
+
+QUANTITIES = ("dw-box-gap",)
+
+
+def evidence(measured: list[Record]) -> Iterator[Evidence]:
+    """Accuracy under white-box EOT − under the same attack that knows all of ξ (DW-box)."""
+    for case, known, eot in beside_eot(attacks(measured), "all"):
+        gap = per_image(eot, "correct_varying") - per_image(known, "correct_fixed")
+        yield of_mean("dw-box-gap", case, gap)

@@ -1,0 +1,187 @@
+"""Fuzzy robustness: how often, not whether, an image fools a random defence (earlier version §4).
+
+predictions (r, n): the class that each of r judgings under fresh ξ gave to each of n images; y (n,) the labels.
+"""
+
+from collections.abc import Iterator
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+from scipy.special import gammaln
+
+from purity import stats
+from purity.studies.drawing import PAGE, palette
+from purity.studies.records import ATTACKED, Evidence, Record, grouped, of_mean, with_diffusion
+
+Array = NDArray[np.float64]
+Labels = NDArray[np.integer]
+
+
+def grades(predictions: Labels, y: Labels) -> Array:
+    """m(x) = P(s(x) ≠ y) (Definition 1), the frequency over the judgings: (n,) in [0, 1]."""
+    return (predictions != y).mean(axis=0)
+
+
+def robustness(m: Array, alpha: float) -> Array:
+    """Which images are no α-fuzzy adversarial examples, m < α (Definition 2): bool of m's shape. The mean over images
+    is the cumulative fuzzy robustness at α (CFR, §4.2)."""
+    return m < alpha
+
+
+def majority_vote(predictions: Labels, y: Labels, k: int) -> Array:
+    """P(right by the vote of k judgings), image by image: (n,).
+
+    The r judgings are cut into ⌊r/k⌋ votes. Of classes that tie, each wins with the same chance.
+    """
+    r, n = predictions.shape
+    if not 1 <= k <= r:
+        raise ValueError(f"a vote of {k} needs at least as many judgings, there are {r}")
+    votes = r // k
+    ballots = predictions[: votes * k].reshape(votes, k, n)
+    mine = (ballots == y).sum(axis=1)  # (votes, n): votes for the right class
+    best, tied = np.zeros((votes, n), np.int64), np.zeros((votes, n), np.int64)  # of the others, class by class
+    for c in np.unique(ballots):
+        counts = np.where(y == c, 0, (ballots == c).sum(axis=1))
+        tied = np.where(counts > best, 1, tied + ((counts == best) & (counts > 0)))
+        best = np.maximum(best, counts)
+    return np.where(mine > best, 1.0, np.where(mine == best, 1 / (1 + tied), 0.0)).mean(axis=0)
+
+
+def worst_of(predictions: Labels, y: Labels, n_tries: int) -> Array:
+    """P(right every time) of an image that is submitted `n_tries` times, each under a fresh ξ: (n,).
+
+    Without bias from r judgings of which c were right: C(c, N) / C(r, N), N of them chosen without replacement.
+    """
+    r = len(predictions)
+    if not 1 <= n_tries <= r:
+        raise ValueError(f"worst of {n_tries} needs at least as many judgings, there are {r}")
+    right = (predictions == y).sum(axis=0).astype(np.float64)
+    possible = right >= n_tries
+    c = np.where(possible, right, n_tries)
+    log_share = _log_choose(c, n_tries) - _log_choose(r, n_tries)
+    return np.where(possible, np.exp(log_share), 0.0)
+
+
+def _log_choose(n, k):
+    return gammaln(n + 1) - gammaln(k + 1) - gammaln(n - k + 1)
+
+
+REPEATS = (1, 2, 3, 5, 10, 20, 30, 50, 100, 200, 500, 1000)
+
+
+def _share_row(values: list[np.ndarray]) -> dict[str, float]:
+    """n, mean and interval of per-image shares, one array (n,) a seed; std over seeds."""
+    return stats.accuracy(np.stack(values).astype(np.float64))
+
+
+def fuzzy(judgings: list[Record]) -> pd.DataFrame:
+    """Robustness of a random defence by repeated judging (earlier version, Tables 1, 2). attack clean is the control.
+
+    measure: standard, the accuracy of one judging (std over judgings, as there); never-fools and always-fools, the
+    shares of images of grade m = 0 and m = 1; half, of m < ½; vote, the accuracy of a majority vote of k; worst-of, of
+    images that are right in each of k resubmissions.
+    """
+    rows = []
+    for keys, members in grouped(judgings, ATTACKED):
+        predictions = [r.arrays["predictions"] for r in members]
+        labels = [r.arrays["y"] for r in members]
+        pairs = list(zip(predictions, labels, strict=True))
+        graded = [grades(p, y) for p, y in pairs]
+        r = min(len(p) for p in predictions)
+        keys |= {"seed": "all", "seeds": len(members), "judgings": r}
+        each = np.concatenate([(p == y).mean(axis=1) for p, y in pairs])
+        std = float(each.std(ddof=1)) if len(each) > 1 else float("nan")
+        rows.append(keys | {"measure": "standard", "k": 1} | _share_row([1 - m for m in graded]) | {"std": std})
+        rows.append(keys | {"measure": "never-fools", "k": r} | _share_row([m == 0 for m in graded]))
+        rows.append(keys | {"measure": "always-fools", "k": r} | _share_row([m == 1 for m in graded]))
+        rows.append(keys | {"measure": "half", "k": r} | _share_row([robustness(m, 0.5) for m in graded]))
+        for measure, of in (("vote", majority_vote), ("worst-of", worst_of)):
+            for k in (k for k in REPEATS if k <= r):
+                rows.append(keys | {"measure": measure, "k": k} | _share_row([of(p, y, k) for p, y in pairs]))
+    return pd.DataFrame(rows)
+
+
+def fuzzy_grades(judgings: list[Record]) -> pd.DataFrame:
+    """Distribution of grades (earlier version, Fig. 3b) and the CFR curve (Fig. 3c).
+
+    share: of images of that grade. cfr: of images below it, with its 95 % interval low … high.
+    """
+    rows = []
+    for keys, members in grouped(judgings, ATTACKED):
+        r = min(len(m.arrays["predictions"]) for m in members)
+        graded = np.stack([grades(m.arrays["predictions"][:r], m.arrays["y"]) for m in members])  # (S, n)
+        fooled = np.rint(graded * r)
+        for j in range(r + 1):
+            row = {"seed": "all", "seeds": len(members), "grade": j / r, "share": float((fooled == j).mean())}
+            summary = stats.accuracy(fooled < j)
+            low_high = {"cfr": summary["mean"], "low": summary["low"], "high": summary["high"], "n": summary["n"]}
+            rows.append(keys | row | low_high)
+    return pd.DataFrame(rows)
+
+
+def draw_fuzzy(table: pd.DataFrame, grades: pd.DataFrame) -> Figure:
+    """Left: how often each image fools the defence. Middle: the share of images below a grade (CFR). Right: accuracy by
+    a vote over k judgings (solid), and of k submissions that must all be right (dashed). Of the first purifier."""
+    purifier = grades["purifier"].iloc[0]
+    table, grades = table[table["purifier"] == purifier], grades[grades["purifier"] == purifier]
+    attacks = list(dict.fromkeys(grades["attack"]))
+    colours = dict(zip(attacks, palette(len(attacks)), strict=True))
+    figure, (left, middle, right) = plt.subplots(1, 3, figsize=(PAGE, 2.4))
+    edges = np.linspace(0, 1, 11)
+    tenth = np.floor(grades["grade"] * 10 + 1e-9).clip(upper=9)  # rounding must not push a grade below its bin
+    grades = grades.assign(tenth=tenth)
+    for attack in attacks:
+        part = grades[grades["attack"] == attack]
+        counts = part.groupby("tenth")["share"].sum().reindex(range(10), fill_value=0.0).to_numpy()
+        left.stairs(counts, edges, color=colours[attack], lw=1.1, label=attack)
+        middle.plot(part["grade"], part["cfr"], color=colours[attack], lw=1.1)
+        middle.fill_between(part["grade"], part["low"], part["high"], color=colours[attack], alpha=0.12, lw=0)
+        repeated = table[table["attack"] == attack]
+        for measure, line in (("vote", "-"), ("worst-of", "--")):
+            of = repeated[repeated["measure"] == measure]
+            right.plot(of["k"], of["mean"], line, color=colours[attack], lw=1.1)
+    left.set(xlabel="grade m: P(fooled)", ylabel="share of images", yscale="log")
+    middle.set(xlabel="threshold on the grade", ylabel="CFR: share of images below", ylim=(0, 1))
+    right.set(xlabel="k", ylabel="accuracy", xscale="log", ylim=(0, 1))
+    right.plot([], [], "-", color="0.3", lw=1.1, label="vote of k")
+    right.plot([], [], "--", color="0.3", lw=1.1, label="all of k right")
+    right.legend(loc="lower left")
+    figure.legend(*left.get_legend_handles_labels(), loc="outside lower center", ncols=min(6, len(attacks)))
+    figure.suptitle(f"{purifier}; every attack judged under {table['judgings'].iloc[0]} fresh ξ", fontsize=8)
+    return figure
+
+
+RESUBMITTED = 10
+
+
+def _is_fuzzy(predictions: Labels, y: Labels) -> Array:
+    m = grades(predictions, y)
+    return ((m > 0) & (m < 1)).astype(np.float64)
+
+
+def _vote_gain(predictions: Labels, y: Labels) -> Array:
+    return majority_vote(predictions, y, len(predictions)) - (predictions == y).mean(axis=0)
+
+
+def _resubmission_loss(predictions: Labels, y: Labels) -> Array:
+    return (predictions == y).mean(axis=0) - worst_of(predictions, y, min(RESUBMITTED, len(predictions)))
+
+
+# quantity: what it is of an image, by its judgings (r, n) and labels (n,)
+OF_ATTACKED = {"fuzzy-share": _is_fuzzy, "vote-gain": _vote_gain}
+OF_CLEAN = {"resubmission-loss": _resubmission_loss}
+QUANTITIES = (*OF_ATTACKED, *OF_CLEAN)
+
+
+def evidence(judgings: list[Record]) -> Iterator[Evidence]:
+    """fuzzy-share: of attacked images with grade 0 < m < 1. vote-gain: accuracy of a vote of all judgings − of one.
+    resubmission-loss: accuracy of one judging of clean images − of RESUBMITTED that must all be right."""
+    for keys, members in grouped(with_diffusion(judgings), ATTACKED):
+        case = f"{keys['purifier']}, {keys['attack']}"
+        asked = OF_CLEAN if keys["attack"] == "clean" else OF_ATTACKED
+        for quantity, of in asked.items():
+            values = [of(r.arrays["predictions"], r.arrays["y"]) for r in members]
+            yield of_mean(quantity, case, np.mean(values, axis=0))

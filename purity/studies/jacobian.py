@@ -1,0 +1,93 @@
+"""Singular values of the Jacobian of a purifier (Liu & Wei §5, Fig. 3a; earlier version §6)."""
+
+from collections.abc import Iterator
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+
+from purity import stats
+from purity.studies.drawing import PAGE, all_seeds, bars_of, coloured
+from purity.studies.records import Evidence, Record, fooled_minus_robust, grouped, of_mean, spread_rows, with_diffusion
+
+QUARTER = 0.25  # a direction with a smaller singular value is compressed strongly
+
+
+def jacobian(jacobians: list[Record], outcomes: list[Record]) -> pd.DataFrame:
+    """Singular values of J_f at clean images: the largest, and what share lies below ¼ (QUARTER) and above 1 (Fig. 3a).
+
+    outcome: of an attack that knows ξ on the same image (`outcomes`), robust or fooled, or any.
+    """
+    correct_by = {(r.keys["purifier"], r.keys["seed"]): r.arrays["correct_fixed"] for r in outcomes}
+    rows = []
+    for keys, members in grouped(jacobians, ("purifier",)):
+        for outcome, wanted in (("any", None), ("robust", True), ("fooled", False)):
+            chosen = []
+            for r in members:
+                values = r.arrays["singular_values"]
+                correct = correct_by.get((r.keys["purifier"], r.keys["seed"]))
+                if wanted is not None:
+                    values = values[:0] if correct is None else values[correct[: len(values)] == wanted]
+                chosen.append(Record(r.keys, _summary(values)))
+            for measure in ("largest", "below-quarter", "above-one"):
+                rows += spread_rows(keys | {"outcome": outcome, "measure": measure}, chosen, measure)
+    return pd.DataFrame(rows)
+
+
+def _summary(values: np.ndarray) -> dict[str, np.ndarray]:
+    return {
+        "largest": values.max(axis=1),
+        "below-quarter": (values < QUARTER).mean(axis=1),
+        "above-one": (values > 1).mean(axis=1),
+    }
+
+
+def jacobian_spectrum(jacobians: list[Record]) -> pd.DataFrame:
+    """Singular values by rank: mean, std and 95 % range over images and seeds (Fig. 3a)."""
+    rows = []
+    for keys, members in grouped(jacobians, ("purifier",)):
+        values = np.concatenate([r.arrays["singular_values"] for r in members])
+        low, high = np.quantile(values, (0.025, 0.975), axis=0)
+        for rank in range(values.shape[1]):
+            row = {"seed": "all", "seeds": len(members), "rank": rank + 1}
+            rows.append(keys | row | stats.spread(values[:, rank]) | {"low": low[rank], "high": high[rank]})
+    return pd.DataFrame(rows)
+
+
+def draw_jacobian(spectrum: pd.DataFrame, summary: pd.DataFrame) -> Figure:
+    """Left: singular values by rank, mean and 95 % range over images. Right: the largest, by outcome of an attack."""
+    figure, (left, right) = plt.subplots(1, 2, figsize=(PAGE, 2.4), width_ratios=[1.5, 1])
+    for colour, purifier, part in coloured(spectrum, "purifier"):
+        left.plot(part["rank"], part["mean"], color=colour, lw=1.2, label=purifier)
+        left.fill_between(part["rank"], part["low"], part["high"], color=colour, alpha=0.2, lw=0)
+    for level, name in ((1, "neither compressed nor expanded"), (QUARTER, "¼")):
+        left.axhline(level, color="0.4", lw=0.7, ls="--")
+        left.annotate(name, (spectrum["rank"].max(), level), ha="right", va="bottom", fontsize=6, color="0.3")
+    left.set(xlabel="rank", ylabel="singular value of the Jacobian", ylim=(0, None))
+    left.legend()
+    largest = all_seeds(summary[summary["measure"] == "largest"]).dropna(subset="mean")
+    bars_of(right, largest, "purifier", "outcome")
+    right.axhline(1, color="0.4", lw=0.7, ls="--")
+    right.set_ylabel("largest singular value")
+    figure.legend(*right.get_legend_handles_labels(), loc="outside right upper", title="images")
+    return figure
+
+
+QUANTITIES = ("singular-below-quarter", "singular-above-one", "singular-fooled-gap")
+
+
+def evidence(jacobians: list[Record], outcomes: list[Record]) -> Iterator[Evidence]:
+    """Shares of singular values below ¼ and above 1; and the largest one, fooled − robust images, by `outcomes`."""
+    correct_by = {(r.keys["purifier"], r.keys["seed"]): r.arrays["correct_fixed"] for r in outcomes}
+    for keys, members in grouped(with_diffusion(jacobians), ("purifier",)):
+        purifier = keys["purifier"]
+        of_seed = {r.keys["seed"]: _summary(r.arrays["singular_values"]) for r in members}
+        for measure in ("below-quarter", "above-one"):
+            values = np.mean([summary[measure] for summary in of_seed.values()], axis=0)
+            yield of_mean(f"singular-{measure}", purifier, values)
+        known = {seed: correct_by[purifier, seed] for seed in of_seed if (purifier, seed) in correct_by}
+        if known:
+            largest = np.stack([of_seed[seed]["largest"] for seed in known])
+            right = np.stack([correct[: largest.shape[1]] for correct in known.values()])
+            yield fooled_minus_robust("singular-fooled-gap", purifier, largest, right)

@@ -1,0 +1,167 @@
+"""The lawful relation of robust accuracy and compression rate: a sigmoid through purifiers (Liu & Wei §5, Fig. 3b)."""
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+from scipy.optimize import least_squares
+from scipy.special import expit
+
+from purity import stats
+from purity.studies.drawing import COLUMN, plot_law
+from purity.studies.records import Evidence, Record, points_under_attack
+
+Array = NDArray[np.float64]
+
+
+class Sigmoid(NamedTuple):
+    """accuracy(α) = top / (1 + e^(steepness (α − middle))): falls from nearly `top`, steepest at `middle`."""
+
+    top: float
+    steepness: float
+    middle: float
+
+    def __call__(self, alpha: Array) -> Array:
+        return self.top * expit(-self.steepness * (np.asarray(alpha, np.float64) - self.middle))
+
+
+def fit(alpha: Array, accuracy: Array, trials: int, start: Sigmoid | None = None) -> Sigmoid:
+    """Least squares through points (P,), P ≥ 3, each accuracy weighted by its binomial spread in `trials` images.
+
+    0 ≤ top ≤ 1, steepness ≥ 0. Started from several places, of whose minima the best is taken; from fewer if there is a
+    `start` that should be near.
+    """
+    alpha, accuracy = np.asarray(alpha, np.float64), np.asarray(accuracy, np.float64)
+    if len(alpha) < 3:
+        raise ValueError(f"a sigmoid has 3 parameters, there are {len(alpha)} points")
+    shrunk = (accuracy * trials + 2) / (trials + 4)  # Agresti and Coull: no weight is infinite at 0 and 1
+    error = np.sqrt(shrunk * (1 - shrunk) / trials)
+    width = max(np.ptp(alpha), 1e-3)
+
+    def residuals(p: Array) -> Array:
+        return (Sigmoid(*p)(alpha) - accuracy) / error
+
+    def slopes(p: Array) -> Array:
+        top, k, middle = p
+        s = expit(-k * (alpha - middle))
+        inner = top * s * (1 - s)
+        return np.stack([s, -inner * (alpha - middle), inner * k], axis=1) / error[:, None]
+
+    middles = np.quantile(alpha, (0.25, 0.75))
+    starts = [(top, k / width, m) for top in (0.8, 1.0) for k in (4, 20) for m in middles]
+    if start is not None:
+        starts = [start, starts[1], starts[2]]
+    bounds = ([0, 0, -10 * width], [1, 1e4 / width, alpha.max() + 10 * width])
+    fits = [least_squares(residuals, np.clip(s, bounds[0], bounds[1]), jac=slopes, bounds=bounds) for s in starts]
+    return Sigmoid(*min(fits, key=lambda f: f.cost).x)
+
+
+def images_drawn(n: int, resamples: int = 200, seed: int = 0) -> NDArray[np.int64]:
+    """Row numbers (resamples, n) of n images drawn with replacement: the bootstrap. The spread of what is fitted to
+    them is its uncertainty. All points of the law share their images, so they share the draws. seed: of the draws."""
+    return np.random.default_rng(seed).integers(n, size=(resamples, n))
+
+
+def law(probes: list[Record]) -> pd.DataFrame:
+    """Every purifier and strength as a point: α of uniform noise and accuracy under an attack that knows ξ (Fig. 3b).
+
+    alpha, accuracy and clean (accuracy of clean images under the fixed ξ) are means over images and seeds, alpha_std is
+    over them; low … high and clean_low … clean_high are 95 % intervals. recognised: whether clean is at least
+    RECOGNISED of the highest. Who loses clean images can keep no more of the attacked ones, however well he compresses:
+    the paper leaves t = 300 out of its figure for that.
+    """
+    rows = []
+    for keys, members in points_under_attack(probes):
+        alpha = stats.spread(np.concatenate([r.arrays["alpha"] for r in members]))
+        robust = stats.accuracy(np.stack([r.arrays["robust"] for r in members]))
+        clean = stats.accuracy(np.stack([r.arrays["clean_fixed"] for r in members]))
+        row = {"seed": "all", "seeds": len(members), "n": robust["n"]}
+        row |= {"alpha": alpha["mean"], "alpha_std": alpha["std"]}
+        row |= {"accuracy": robust["mean"], "low": robust["low"], "high": robust["high"]}
+        row |= {"clean": clean["mean"], "clean_low": clean["low"], "clean_high": clean["high"]}
+        rows.append(keys | row)
+    table = pd.DataFrame(rows)
+    return table.assign(recognised=_recognised(table["clean"].to_numpy()))
+
+
+RECOGNISED = 0.9
+
+
+def _recognised(clean: np.ndarray) -> np.ndarray:
+    return clean >= RECOGNISED * clean.max()
+
+
+def law_fit(probes: list[Record], steps: int = 41) -> pd.DataFrame:
+    """The sigmoid through the points of `law`, with 95 % intervals from resampled images.
+
+    through: all points, or the recognised ones, if there are three. quantity: top, steepness, middle, parameters of
+    Sigmoid; at-zero, its value at α = 0; clean, the measured clean accuracy, mean over the purifiers;
+    at-zero-minus-clean; misfit, the root mean square distance of the points; and curve, its value at each `alpha`.
+    """
+    members = [of_point for _, of_point in points_under_attack(probes)]
+    alpha, robust, clean = (
+        np.stack([np.mean([r.arrays[name] for r in of_point], axis=0) for of_point in members])  # (P, n)
+        for name in ("alpha", "robust", "clean_fixed")
+    )
+    recognised = _recognised(clean.mean(axis=1))
+    parts = [_fitted("all", alpha, robust, clean, steps)]
+    if recognised.sum() >= 3:
+        parts.append(_fitted("recognised", alpha[recognised], robust[recognised], clean[recognised], steps))
+    return pd.concat(parts, ignore_index=True)
+
+
+def _fitted(through: str, alpha: np.ndarray, robust: np.ndarray, clean: np.ndarray, steps: int) -> pd.DataFrame:
+    """Rows of `law_fit` through points (P, n)."""
+    grid = np.linspace(0, 1.05 * max(1.0, alpha.mean(axis=1).max()), steps)
+    points, n = alpha.shape
+    start = fit(alpha.mean(axis=1), robust.mean(axis=1), n)
+
+    def quantities(rows: np.ndarray) -> dict[tuple[str, float], float]:
+        a, r, c = (values[:, rows].mean(axis=1) for values in (alpha, robust, clean))
+        s = fit(a, r, n, start)
+        at_zero, measured = float(s(0.0)), float(c.mean())
+        found = {"top": s.top, "steepness": s.steepness, "middle": s.middle, "at-zero": at_zero, "clean": measured}
+        found |= {"at-zero-minus-clean": at_zero - measured, "misfit": float(np.sqrt(np.mean((s(a) - r) ** 2)))}
+        named = {(name, float("nan")): value for name, value in found.items()}
+        return named | {("curve", g): v for g, v in zip(grid.tolist(), s(grid).tolist(), strict=True)}
+
+    whole = quantities(np.arange(n))
+    again = [list(quantities(rows).values()) for rows in images_drawn(n)]
+    low, high = np.quantile(again, (0.025, 0.975), axis=0)
+    common = {"through": through, "points": points, "n": n}
+    return pd.DataFrame(
+        common | {"quantity": quantity, "alpha": a, "mean": value, "low": lo, "high": hi}
+        for ((quantity, a), value), lo, hi in zip(whole.items(), low, high, strict=True)
+    )
+
+
+def draw_law(points: pd.DataFrame, fit: pd.DataFrame) -> Figure:
+    """Every purifier and strength as a point, the sigmoid with its 95 % band; at α = 0 the measured clean accuracy."""
+    figure, ax = plt.subplots(figsize=(COLUMN * 1.5, 2.7))
+    plot_law(ax, points, fit, quiet=False)
+    swept = points.groupby("purifier").filter(lambda part: part["t"].nunique() > 1)
+    for _, point in swept.iterrows():
+        place = {"xy": (point["alpha"], point["accuracy"]), "xytext": (3, 2), "textcoords": "offset points"}
+        ax.annotate(f"{point['t']:.0f}", **place, fontsize=6)
+    clean = fit[fit["quantity"] == "clean"].iloc[-1]
+    error = [[clean["mean"] - clean["low"]], [clean["high"] - clean["mean"]]]
+    ax.errorbar(0, clean["mean"], error, fmt="*", ms=7, color="0.1", elinewidth=0.7, label="their clean accuracy")
+    figure.legend(*ax.get_legend_handles_labels(), loc="outside right upper")
+    return figure
+
+
+# quantity: that of the table law-fit
+FITTED = {"law-misfit": "misfit", "law-at-zero-gap": "at-zero-minus-clean"}
+QUANTITIES = tuple(FITTED)
+
+
+def evidence(law_fit: pd.DataFrame) -> Iterator[Evidence]:
+    """How far the points are from the sigmoid, and its value at α = 0 less the clean accuracy."""
+    for quantity, fitted in FITTED.items():
+        for _, row in law_fit[law_fit["quantity"] == fitted].iterrows():
+            case = f"{row['points']} purifiers: {row['through']}"
+            yield Evidence(quantity, case, row["mean"], row["low"], row["high"], int(row["n"]))

@@ -1,0 +1,77 @@
+"""What ranks purifiers by their robust accuracy, and what does not (Liu & Wei §5)."""
+
+from collections.abc import Iterator
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+
+from purity import stats
+from purity.metrics import frechet
+from purity.studies.drawing import PAGE, palette
+from purity.studies.records import Evidence, Record, points_under_attack
+
+# arrays of a probe that a predictor is made of, and how
+PREDICTORS = {
+    "alpha": (("alpha",), np.mean),
+    "magnitude": (("magnitude",), np.mean),
+    "frechet": (("features", "features_clean"), frechet),
+}
+
+
+def predictors(probes: list[Record]) -> pd.DataFrame:
+    """What might predict robust accuracy, purifier by purifier (§5): α of uniform noise; the magnitude ‖x − x₀‖ of the
+    attack; the Fréchet distance of purified attacked images to clean ones."""
+    rows = []
+    for keys, members in points_under_attack(probes):
+        accuracy = float(np.mean([r.arrays["robust"] for r in members]))
+        for predictor, (names, of) in PREDICTORS.items():
+            if all(name in r.arrays for r in members for name in names):
+                value = float(np.mean([of(*(r.arrays[name] for name in names)) for r in members]))
+                row = {"seed": "all", "seeds": len(members), "n": len(members[0].arrays["robust"])}
+                rows.append(keys | row | {"predictor": predictor, "value": value, "accuracy": accuracy})
+    return pd.DataFrame(rows)
+
+
+def predictors_rank(predictors: pd.DataFrame) -> pd.DataFrame:
+    """Rank correlation of each predictor with robust accuracy over the purifiers, with a 95 % interval."""
+    rows = []
+    for predictor, points in predictors.groupby("predictor", sort=False):
+        rho, low, high = stats.spearman(points["value"], points["accuracy"])
+        rows.append({"predictor": predictor, "mean": rho, "low": low, "high": high, "points": len(points)})
+    return pd.DataFrame(rows)
+
+
+def draw_predictors(table: pd.DataFrame, rank: pd.DataFrame) -> Figure:
+    """Robust accuracy of every purifier and strength against what might predict it; ρ is the rank correlation."""
+    labels = {
+        "alpha": "compression rate α\nof uniform noise",
+        "magnitude": "magnitude of the attack,\nℓ2",
+        "frechet": "Fréchet distance of\npurified to clean images",
+    }
+    names = [name for name in labels if (table["predictor"] == name).any()]
+    figure, axes = plt.subplots(1, len(names), figsize=(PAGE, 2.3), sharey=True, squeeze=False)
+    purifiers = list(dict.fromkeys(table["purifier"]))
+    colours = dict(zip(purifiers, palette(len(purifiers)), strict=True))
+    for ax, name in zip(axes[0], names, strict=True):
+        part = table[table["predictor"] == name]
+        for purifier, points in part.groupby("purifier", sort=False):
+            ax.plot(points["value"], points["accuracy"], "o", ms=3.5, color=colours[purifier], label=purifier)
+        row = rank[rank["predictor"] == name].iloc[0]
+        interval = "" if np.isnan(row["low"]) else f" [{row['low']:.2f}, {row['high']:.2f}]"
+        ax.set_title("" if np.isnan(row["mean"]) else f"ρ = {row['mean']:.2f}{interval}")
+        ax.set(xlabel=labels[name], ylim=(0, 1))
+    axes[0, 0].set_ylabel("robust accuracy,\nattacker knows ξ")
+    figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=min(6, len(purifiers)))
+    return figure
+
+
+QUANTITIES = tuple(f"{predictor}-rank" for predictor in PREDICTORS)
+
+
+def evidence(predictors_rank: pd.DataFrame) -> Iterator[Evidence]:
+    """Rank correlation of each predictor with robust accuracy; n counts points."""
+    for _, row in predictors_rank.iterrows():
+        n = int(row["points"])
+        yield Evidence(f"{row['predictor']}-rank", f"{n} purifiers", row["mean"], row["low"], row["high"], n)

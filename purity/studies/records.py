@@ -1,0 +1,146 @@
+"""What every study works with: records of what stages left, the rows that tables are made of, and evidence for claims.
+
+A table is one tidy frame, a row for each measured thing.
+
+Keys name what was measured (purifier, attack, knowledge, seed, …). Rows of one base seed have that seed; rows with
+seed "all" sum up all of them, `seeds` says how many. n counts images. `std` is over images, or, for accuracies and
+Fréchet distances of seed "all", over seeds. low, high: 95 % interval of an accuracy (purity.stats).
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import NamedTuple
+
+import numpy as np
+
+from purity import stats
+
+
+class Record(NamedTuple):
+    """What one stage left behind: what it is about, and named arrays.
+
+    keys: purifier, attack, knowledge, seed, t …, as far as the stage is about them; and roles, put there by who loads
+    the records. diffusion: the purifier has a diffusion model. process: what the purifier is (ddpm, reverse, ddim,
+    one-step or None). blind: the perturbation looked at no defence. eot_of: the attack whose EOT variant this one is.
+    twin_of: the attack with full gradients whose BPDA twin this one is. vanilla, ablation: of fine-tuned purifiers.
+    features: what the Fréchet distance is called.
+    """
+
+    keys: dict
+    arrays: Mapping[str, np.ndarray]
+
+
+Keys = tuple[str, ...]
+
+
+def grouped(records: Iterable[Record], by: Keys) -> list[tuple[dict, list[Record]]]:
+    """Records that share the keys `by`, in order of first appearance; within a group by seed."""
+    groups: dict[tuple, list[Record]] = {}
+    for record in records:
+        groups.setdefault(tuple(record.keys[key] for key in by), []).append(record)
+    return [
+        (dict(zip(by, group, strict=True)), sorted(members, key=lambda r: r.keys["seed"]))
+        for group, members in groups.items()
+    ]
+
+
+def spread_rows(keys: dict, members: list[Record], name: str) -> list[dict]:
+    """A row per seed and one for all, of one per-image array."""
+    rows = [keys | {"seed": r.keys["seed"], "seeds": 1} | stats.spread(r.arrays[name]) for r in members]
+    together = np.concatenate([r.arrays[name].ravel() for r in members])
+    return [*rows, keys | {"seed": "all", "seeds": len(members)} | stats.spread(together)]
+
+
+def accuracy_rows(keys: dict, members: list[Record], name: str) -> list[dict]:
+    """A row per seed and one for all, of one array of outcomes (n,) or (R, n)."""
+    outcomes = [np.atleast_2d(r.arrays[name]) for r in members]
+    rows = [
+        keys | {"seed": r.keys["seed"], "seeds": 1} | stats.accuracy(correct)
+        for r, correct in zip(members, outcomes, strict=True)
+    ]
+    summary = stats.accuracy(np.concatenate(outcomes))
+    per_seed = np.array([correct.mean() for correct in outcomes])
+    summary["std"] = float(per_seed.std(ddof=1)) if len(per_seed) > 1 else float("nan")
+    return [*rows, keys | {"seed": "all", "seeds": len(members)} | summary]
+
+
+def per_image(members: list[Record], name: str) -> np.ndarray:
+    """(n,) mean over seeds (and fresh draws)."""
+    return np.mean([np.atleast_2d(r.arrays[name]).mean(axis=0) for r in members], axis=0)
+
+
+ATTACKED = ("purifier", "attack", "knowledge")
+SWEPT = ("purifier", "t")
+
+# What an attacker knows → under which ξ his attack is judged, and the array that says whether it failed: a fresh ξ, the
+# fixed one, or one that has the part he knows and is fresh in the rest.
+JUDGED = {
+    "none": ("fresh", "correct_varying"),
+    "all": ("fixed", "correct_fixed"),
+    "forward": ("rest-fresh", "correct_partly"),
+    "reverse": ("rest-fresh", "correct_partly"),
+}
+
+
+def points_under_attack(probes: Iterable[Record]) -> list[tuple[dict, list[Record]]]:
+    """Probes of purifiers whose attacker knows ξ, by purifier and strength t: the points of the law."""
+    return grouped((r for r in probes if "robust" in r.arrays), SWEPT)
+
+
+class Evidence(NamedTuple):
+    """What was measured of one quantity in one case, with its 95 % interval."""
+
+    quantity: str  # as the study's QUANTITIES call it
+    case: str  # which purifier, which attack
+    mean: float
+    low: float
+    high: float
+    n: int  # images, points or seeds
+
+
+# What the evidence of several studies shares. Only purifiers with a diffusion model are asked.
+
+Attacks = dict[tuple[str, str, str], list[Record]]  # by purifier, attack, knowledge
+
+
+def with_diffusion(records: Iterable[Record]) -> list[Record]:
+    """Those about a purifier that has a diffusion model."""
+    return [r for r in records if r.keys.get("diffusion")]
+
+
+def attacks(records: Iterable[Record], blind: bool = False) -> Attacks:
+    """Records about attacks that looked at a defence, or about blind ones."""
+    chosen = [r for r in with_diffusion(records) if r.keys["attack"] != "clean" and bool(r.keys.get("blind")) == blind]
+    return {tuple(keys.values()): members for keys, members in grouped(chosen, ATTACKED)}
+
+
+def beside_eot(made: Attacks, knowledge: str) -> Iterator[tuple[str, list[Record], list[Record]]]:
+    """(case, records of an attack of this knowledge, those of its EOT variant that knows nothing), pair by pair."""
+    for (purifier, attack, known), members in made.items():
+        variants = {
+            name: records
+            for (p, name, k), records in made.items()
+            if (p, k) == (purifier, "none") and records[0].keys.get("eot_of") == attack
+        }
+        for name, eot in variants.items() if known == knowledge else ():
+            yield f"{purifier}, {attack}" + (f" beside {name}" if len(variants) > 1 else ""), members, eot
+
+
+def of_mean(quantity: str, case: str, values: np.ndarray) -> Evidence:
+    """The mean over images (n,) and its interval."""
+    mean, low, high = stats.mean_interval(values)
+    n = int(np.isfinite(values).sum())
+    return Evidence(quantity, case, mean, *in_doubt(mean, low, high, n), n)
+
+
+def in_doubt(mean: float, low: float, high: float, n: int) -> tuple[float, float]:
+    """The interval of a mean over n images. Where all agree, 3 in n may yet differ by 1 (rule of three)."""
+    return (mean - 3 / n, mean + 3 / n) if low == high else (low, high)
+
+
+def fooled_minus_robust(quantity: str, case: str, values: np.ndarray, right: np.ndarray) -> Evidence:
+    """Difference of the means over fooled and over robust images, values and right (S, n); n images are sampled."""
+    image = np.broadcast_to(np.arange(values.shape[1]), values.shape)
+    fooled, robust = ~right & np.isfinite(values), right & np.isfinite(values)
+    clusters = (image[fooled], image[robust])
+    difference = stats.difference_interval(values[fooled], values[robust], clusters=clusters)
+    return Evidence(quantity, case, *difference, len(np.unique(np.concatenate(clusters))))

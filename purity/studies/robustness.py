@@ -1,0 +1,81 @@
+"""Accuracy by what the attacker knows of ξ (Liu & Wei §4, Tables 2, 3; earlier version §4.2)."""
+
+from collections.abc import Iterator
+
+import matplotlib.pyplot as plt
+import pandas as pd
+from matplotlib.figure import Figure
+
+from purity.studies.drawing import PAGE, all_seeds, bars_of, label_of
+from purity.studies.records import (
+    ATTACKED,
+    JUDGED,
+    Evidence,
+    Record,
+    accuracy_rows,
+    attacks,
+    beside_eot,
+    grouped,
+    of_mean,
+    per_image,
+    with_diffusion,
+)
+
+
+def robustness(measured: list[Record]) -> pd.DataFrame:
+    """Accuracy by purifier, attack and what the attacker knows (Liu & Wei Tables 2, 3).
+
+    Attacks are judged as their knowledge means it (JUDGED), clean images under a fresh ξ and under the fixed one.
+    """
+    rows = []
+    for keys, members in grouped(measured, ATTACKED):
+        for knowledge in ("none", "all") if keys["attack"] == "clean" else (keys["knowledge"],):
+            judged, name = JUDGED[knowledge]
+            rows += accuracy_rows(keys | {"judged": judged}, members, name)
+    return pd.DataFrame(rows)
+
+
+def draw_robustness(table: pd.DataFrame) -> Figure:
+    """Accuracy with 95 % intervals, by purifier, attack and knowledge."""
+    table = all_seeds(table)
+    table = table[(table["attack"] != "clean") | (table["judged"] == "fresh")]
+    table["attacked by"] = table.apply(label_of, axis=1)
+    clean_first = table.sort_values("attack", key=lambda a: a != "clean", kind="stable")
+    figure, ax = plt.subplots(figsize=(PAGE, 2.6))
+    bars_of(ax, clean_first, "purifier", "attacked by", "low", "high")
+    ax.set_ylim(0, 1)
+    ax.set_ylabel("accuracy")
+    figure.legend(*ax.get_legend_handles_labels(), loc="outside right upper", title="attack")
+    return figure
+
+
+QUANTITIES = ("knowing-gap", "clean-gap", "eot-gap", "knowing-minus-eot", "bpda-gap")
+
+
+def evidence(measured: list[Record]) -> Iterator[Evidence]:
+    """Differences of accuracies, image by image.
+
+    knowing-gap: who knows nothing − who knows ξ. clean-gap: clean images, fresh ξ − fixed ξ. eot-gap: an attack that
+    knows nothing − its EOT variant; knowing-minus-eot: the attack that knows ξ − that variant. bpda-gap: BPDA − the
+    same attack with full gradients.
+    """
+    made = attacks(measured)
+    for (purifier, attack, knowledge), known in made.items():
+        unknown = made.get((purifier, attack, "none"))
+        if knowledge == "all" and unknown:
+            gap = per_image(unknown, "correct_varying") - per_image(known, "correct_fixed")
+            yield of_mean("knowing-gap", f"{purifier}, {attack}", gap)
+    for keys, members in grouped(with_diffusion(measured), ATTACKED):
+        if keys["attack"] == "clean":
+            gap = per_image(members, "correct_varying") - per_image(members, "correct_fixed")
+            yield of_mean("clean-gap", keys["purifier"], gap)
+    for quantity, knowledge in (("eot-gap", "none"), ("knowing-minus-eot", "all")):
+        for case, members, eot in beside_eot(made, knowledge):
+            gap = per_image(members, JUDGED[knowledge][1]) - per_image(eot, "correct_varying")
+            yield of_mean(quantity, case, gap)
+    for (purifier, attack, knowledge), members in made.items():
+        full = made.get((purifier, members[0].keys.get("twin_of"), knowledge))
+        if full:
+            _, name = JUDGED[knowledge]
+            case = f"{purifier}, {attack}, knows {knowledge}"
+            yield of_mean("bpda-gap", case, per_image(members, name) - per_image(full, name))

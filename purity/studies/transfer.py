@@ -1,0 +1,124 @@
+"""Whether an attack made for one ξ works under another, and how alike attacks are (Liu & Wei §4, Tables 4, 5)."""
+
+from collections.abc import Iterator
+from itertools import product
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+
+from purity import stats
+from purity.metrics import correlation
+from purity.studies.drawing import PAGE, all_seeds, bars_of
+from purity.studies.records import (
+    ATTACKED,
+    Evidence,
+    Record,
+    accuracy_rows,
+    attacks,
+    beside_eot,
+    grouped,
+    of_mean,
+    per_image,
+)
+
+
+def _correlations(first: list[Record], second: list[Record], x0: np.ndarray) -> np.ndarray:
+    """(pairs, n) correlation of the perturbations of two attacks, over all pairs of different base seeds.
+
+    Such pairs share neither ξ nor random start. The pairs of an attack with itself are counted once.
+    """
+    pairs = [(a, b) for a, b in product(first, second) if a.keys["seed"] != b.keys["seed"]]
+    if first is second:
+        pairs = [(a, b) for a, b in pairs if a.keys["seed"] < b.keys["seed"]]
+    found = [correlation(a.arrays["x"] - x0, b.arrays["x"] - x0) for a, b in pairs]
+    return np.stack(found) if found else np.empty((0, len(x0)))
+
+
+def transfer(measured: list[Record], crafted: list[Record], subset: list[Record]) -> pd.DataFrame:
+    """Attacks crafted under one ξ and judged under another (Liu & Wei Table 4), and how alike they are (Table 5).
+
+    measure accuracy: knowledge all judged `fixed` and `fresh` (the transfer), knowledge none judged fresh.
+    measure correlation: of the perturbations of two attacks on the same image, over all pairs of different base seeds
+    (`other`: the second attack and its knowledge).
+    crafted: the attacks' images x. subset: the clean ones.
+    """
+    rows, x0 = [], subset[0].arrays["x"]
+    for keys, members in grouped((r for r in measured if r.keys["attack"] != "clean"), ATTACKED):
+        if keys["knowledge"] == "all":
+            rows += accuracy_rows({"measure": "accuracy"} | keys | {"judged": "fixed"}, members, "correct_fixed")
+        if keys["knowledge"] in ("all", "none"):
+            rows += accuracy_rows({"measure": "accuracy"} | keys | {"judged": "fresh"}, members, "correct_varying")
+    for _, of_purifier in grouped(crafted, ("purifier",)):
+        groups = grouped(of_purifier, ATTACKED)
+        for (keys, first), (other, second) in product(groups, groups):
+            if other["knowledge"] != "all":
+                continue
+            values = _correlations(first, second, x0)
+            if len(values):
+                name = {"other": other["attack"], "other_knowledge": other["knowledge"]}
+                of_what = {"measure": "correlation"} | keys | name | {"seed": "pairs", "seeds": len(values)}
+                rows.append(of_what | stats.spread(values))
+    # the last two columns are there even where no attacks can be compared
+    first = list(dict.fromkeys(key for row in rows for key in row))
+    return pd.DataFrame(rows, columns=list(dict.fromkeys((*first, "other", "other_knowledge"))))
+
+
+def draw_transfer(table: pd.DataFrame) -> Figure:
+    """Left: an attack that knows ξ, judged under that ξ and under another, beside one that knows nothing. Right: how
+    alike the perturbations are."""
+    figure, (left, right) = plt.subplots(1, 2, figsize=(PAGE, 2.9), width_ratios=[1.4, 1])
+    accuracy = all_seeds(table[table["measure"] == "accuracy"])
+    accuracy["how"] = accuracy["knowledge"].map({"all": "knows ξ", "none": "knows nothing"}) + accuracy["judged"].map(
+        {"fixed": ", judged under it", "fresh": ", judged under another"}
+    ).where(accuracy["knowledge"] == "all", "")
+    both = accuracy.groupby(["purifier", "attack"])["knowledge"].transform("nunique") == 2
+    accuracy["case"] = accuracy["purifier"] + "\n" + accuracy["attack"]
+    bars_of(left, accuracy[both].sort_values("how", kind="stable"), "case", "how", "low", "high")
+    left.set_ylim(0, 1)
+    left.set_ylabel("accuracy")
+    left.tick_params(axis="x", rotation=30)
+    figure.legend(*left.get_legend_handles_labels(), loc="outside lower left", ncols=1)
+    pairs = table[table["measure"] == "correlation"]
+    if pairs.empty:  # one seed, or nobody who knows ξ
+        right.set_axis_off()
+        return figure
+    pairs = pairs[pairs["other"] == pairs["other"].mode()[0]]
+    star = pairs["knowledge"].map({"all": "*"}).fillna("")
+    names = pairs["purifier"] + ": " + pairs["attack"] + star + " with " + pairs["other"] + "*"
+    right.errorbar(pairs["mean"], range(len(pairs)), xerr=pairs["std"], fmt="o", ms=3, lw=0.8, color="0.2")
+    right.set_yticks(range(len(pairs)), names, fontsize=6)
+    right.set_xlim(min(0, right.get_xlim()[0]), 1)
+    right.invert_yaxis()
+    right.axvline(0, color="0.7", lw=0.6)
+    right.set_xlabel("correlation of perturbations (* knows ξ)")
+    return figure
+
+
+QUANTITIES = ("transfer-gap", "perturbation-correlation", "eot-correlation-gap")
+
+
+def evidence(measured: list[Record], crafted: list[Record], subset: list[Record]) -> Iterator[Evidence]:
+    """transfer-gap: accuracy under a fresh ξ − under the ξ that the attacker knew.
+
+    perturbation-correlation: of attacks that know different ξ. eot-correlation-gap: of EOT with them − of them.
+    """
+    for (purifier, attack, knowledge), members in attacks(measured).items():
+        if knowledge == "all":
+            gap = per_image(members, "correct_varying") - per_image(members, "correct_fixed")
+            yield of_mean("transfer-gap", f"{purifier}, {attack}", gap)
+    if not subset:
+        return
+    made, x0 = attacks(crafted), subset[0].arrays["x"]
+    for (purifier, attack, knowledge), members in made.items():
+        if knowledge == "all":
+            yield of_mean("perturbation-correlation", f"{purifier}, {attack}", _alike(members, members, x0))
+    for case, members, eot in beside_eot(made, "all"):
+        yield of_mean("eot-correlation-gap", case, _alike(eot, members, x0) - _alike(members, members, x0))
+
+
+def _alike(first: list[Record], second: list[Record], x0: np.ndarray) -> np.ndarray:
+    """(n,) correlation of perturbations, mean over pairs of different seeds; NaN where there is no pair."""
+    found = _correlations(first, second, x0)
+    return found.mean(axis=0) if len(found) else np.full(len(x0), np.nan)
