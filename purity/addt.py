@@ -155,7 +155,7 @@ def fine_tune(
     perturbation: str = "ranked",
     objective: str = "classifier",
     options: dict | None = None,
-    at_once: int | None = None,
+    max_batch: int | None = None,
     state: dict | None = None,
     snapshot: Callable[[dict], None] | None = None,
     every: int = 50,
@@ -165,7 +165,7 @@ def fine_tune(
     classify: g, frozen. `network` ends with the moving average of its weights; decay: of that average, from
     1 − (1+i)^(−3/4) up. flip: half of the images left to right. perturbation and objective, by name: PERTURBATIONS with
     their options, OBJECTIVES. The network stays in eval mode: dropout would draw from torch's own generator.
-    at_once: images of the batch that the network sees together, all unless given; the result differs by rounding only.
+    max_batch: images of the batch that the network sees together, all unless given; the result differs by rounding only.
     state, snapshot: after `every` steps snapshot is given all that the rest depends on, to be copied or written at
     once; from it as `state` training goes on as if it had not stopped.
     """
@@ -173,7 +173,7 @@ def fine_tune(
     generator = torch.Generator().manual_seed(seed)
     abar = schedules.linear().abar[1:].to(device, x.dtype)
     kind, raised = PERTURBATIONS[perturbation](**(options or {})), OBJECTIVES[objective]
-    parts = [slice(start, start + (at_once or batch)) for start in range(0, batch, at_once or batch)]
+    parts = [slice(start, start + (max_batch or batch)) for start in range(0, batch, max_batch or batch)]
     network.eval().requires_grad_()
     optimiser = torch.optim.AdamW(network.parameters(), lr=rate, betas=(0.95, 0.999), weight_decay=1e-6)
     average, losses = copy.deepcopy(network), []

@@ -4,14 +4,11 @@ A claim says where a quantity should lie. It `holds` if the whole 95 % interval 
 not hold` if none of it does, and is `undecided` in between.
 """
 
-from collections.abc import Collection
-from pathlib import Path
+from collections.abc import Iterable
 
 import numpy as np
 import pandas as pd
-import yaml
 
-TEXTS = ("id", "source", "claim", "quantity", "measured", "paper")
 
 
 def verdict(low: float, high: float, target: tuple[float, float]) -> str:
@@ -26,7 +23,7 @@ def verdict(low: float, high: float, target: tuple[float, float]) -> str:
 def findings(claims: list[dict], evidence: pd.DataFrame) -> pd.DataFrame:
     """A row for each claim and case that there is evidence for: claims in their order, cases as the study yields them.
 
-    claims: as of `read_claims`. evidence: quantity, case, mean, low, high, n. The column quantity says it in words.
+    claims: as of purity.report.claims.read. evidence: quantity, case, mean, low, high, n. The column quantity says it in words.
     """
     rows = []
     for claim in claims:
@@ -42,45 +39,7 @@ def findings(claims: list[dict], evidence: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=columns)
 
 
-def read_claims(path: str | Path, quantities: Collection[str]) -> list[dict]:
-    """The claims of a file, in its order; target becomes two floats, infinite where the file says null.
-
-    quantities: those that studies declare. ValueError naming the file, and the claim, if it is no list of claims, or if
-    one lacks a key, has an unknown one, a text that is none or empty, a target that is no interval, or a quantity that
-    is not declared.
-    """
-    try:
-        claims = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise ValueError(f"{path}: {' '.join(str(error).split())}") from error
-    if not isinstance(claims, list):
-        raise ValueError(f"{path}: it is no list of claims")
-    return [_checked(f"{path}: claim {number}", claim, quantities) for number, claim in enumerate(claims, start=1)]
-
-
-def _checked(where: str, claim: dict, quantities: Collection[str]) -> dict:
-    if not isinstance(claim, dict):
-        raise ValueError(f"{where} is no mapping")
-    where += f" ({claim.get('claim')})"
-    wanted = {*TEXTS, "target"}
-    for key in [*TEXTS, "target"]:
-        if key not in claim:
-            raise ValueError(f"{where} has no {key}")
-    for key in claim:
-        if key not in wanted:
-            raise ValueError(f"{where}: {key} is not known")
-    for key in TEXTS:
-        if not isinstance(claim[key], str) or not claim[key].strip():
-            raise ValueError(f"{where}: {key} must be a text")
-    if claim["quantity"] not in quantities:
-        raise ValueError(f"{where}: no study declares the quantity {claim['quantity']}")
-    return claim | {"target": _interval(where, claim["target"])}
-
-
-def _interval(where: str, target: list) -> tuple[float, float]:
-    numbers = isinstance(target, list) and all(type(limit) in (int, float, type(None)) for limit in target)
-    if numbers and len(target) == 2:
-        low, high = (-np.inf if target[0] is None else target[0]), (np.inf if target[1] is None else target[1])
-        if low < high and (low, high) != (-np.inf, np.inf):
-            return float(low), float(high)
-    raise ValueError(f"{where}: target must be [low, high] with low < high, null for no limit, not both")
+def gathered(evidence: Iterable[pd.DataFrame]) -> pd.DataFrame:
+    """The evidence of several studies as one table."""
+    columns = ["quantity", "case", "mean", "low", "high", "n"]
+    return pd.concat([pd.DataFrame(columns=columns), *(table for table in evidence if len(table))], ignore_index=True)

@@ -44,6 +44,10 @@ def check(config: dict, schema: str | Path, project: Project) -> None:
         # bpda hands its options on to pgd
         function = "purity.attacks:pgd" if preset["run"] == "purity.attacks:bpda" else preset["run"]
         _function(project, function, preset, f"attacks.{name}", "run", 5)
+        for role in ("eot_of", "twin_of"):
+            _named(preset.get(role), config["attacks"], f"attacks.{name}.{role}", "attack")
+            if preset.get(role) == name:
+                _refuse(f"attacks.{name}.{role}", "it cannot be one of itself")
     for name, preset in config["datasets"].items():
         _function(project, preset["load"], preset, f"datasets.{name}", "load", 2)
     for group in ("classifiers", "diffusions", "features"):
@@ -94,8 +98,8 @@ def _experiment(config: dict, key: str, experiment: dict) -> None:
         _refuse(f"{key}.gallery.attack", f"'{gallery['attack']}' is blind; show an attack on a purifier")
     if gallery["images"] > experiment["images"]:
         _refuse(f"{key}.gallery.images", f"more than the {experiment['images']} images of the experiment")
-    _named(gallery["steps"], attacked, f"{key}.gallery.steps", f"purifier of {key}.attacked")
-    if gallery["knowledge"] not in attacked[gallery["steps"]].get(gallery["attack"], []):
+    _named(gallery["purifier"], attacked, f"{key}.gallery.purifier", f"purifier of {key}.attacked")
+    if gallery["knowledge"] not in attacked[gallery["purifier"]].get(gallery["attack"], []):
         _refuse(f"{key}.gallery", f"{gallery['attack']} with knowledge {gallery['knowledge']} is not attacked above")
     for part, check_part in PARTS.items():
         if experiment.get(part):
@@ -201,9 +205,10 @@ PARTS = {
 
 
 def _with_eot(config: dict, key: str, name: str) -> None:
-    """An attack that is no blind one, nor its EOT variant, which is called <name>-eot."""
-    for attack in (name, f"{name}-eot"):
-        _attack(config, key, attack, blind=False)
+    """An attack that is no blind one and has an EOT variant, which says `eot_of` it."""
+    _attack(config, key, name, blind=False)
+    if not any(preset.get("eot_of") == name for preset in config["attacks"].values()):
+        _refuse(key, f"'{name}' has no EOT variant: no attack says `eot_of: {name}`")
 
 
 def _attack(config: dict, key: str, name: str, blind: bool | None = None) -> None:

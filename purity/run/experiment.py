@@ -152,10 +152,10 @@ class Experiment:
         """The group in whose stores the purified images of a cell are."""
         return self._keepers[cell]
 
-    def of_cells(self, kind: str, cells: Iterable[Cell]) -> list[str]:
+    def of_cells(self, kind: str, cells: Iterable[Cell], images: int | None = None) -> list[str]:
         """Stores (purified, measures) that hold these cells."""
         of_groups = dict.fromkeys((cell.purifier, self.keeper(cell)) for cell in cells)
-        return [path for purifier, group in of_groups for path in self.stores(kind, purifier=purifier, group=group)]
+        return [path for purifier, group in of_groups for path in self.stores(kind, images, purifier=purifier, group=group)]
 
     def attack_seeds(self, cell: Cell) -> list[int]:
         """Seeds of an attack: all that are asked for anywhere. A blind one is made for all purifiers."""
@@ -212,12 +212,10 @@ class Experiment:
     def gallery_stores(self) -> dict[str, list[str]]:
         shown = self.said["gallery"]
         cell, n = Cell(shown["purifier"], shown["attack"], shown["knowledge"]), shown["images"]
-        of_first = set(self.stores("data", n))
-        blocks = [path for path in self.stores("data") if path in of_first]
         return {
-            "subset": blocks,
+            "subset": self.data(images=n),
             "adversarial": self.adversarial([cell], images=n),
-            "purified": self.of_cells("purified", self.gallery_cells()),
+            "purified": self.of_cells("purified", self.gallery_cells(), n),
             "states": self.stores("states", **cell._asdict()),
         }
 
@@ -379,14 +377,16 @@ class Experiment:
     def probe(self, purifier: str, block: str) -> dict:
         sweep = self.part("sweep")
         reads = _reads("x0 y ids") | {"noisy": ["noisy", "x", {"attack": sweep["noise"], "knowledge": "none"}]}
-        if purifier in self.law_purifiers():
-            reads["attacked"] = ["adversarial", "x", {"attack": sweep["attack"], "knowledge": "all"}]
+        in_law = purifier in self.law_purifiers()
+        if in_law:
+            reads["x"] = ["adversarial", "x", {"attack": sweep["attack"], "knowledge": "all"}]
         keys = {"purifier": purifier.partition("@")[0], "t": self.presets.purifier_preset(purifier)["options"].get("t")}
         return {
             "stage": "purity.stages.probe:probe",
             "classifier": self.classifier(),
             "purifier": self.presets.purifier(purifier),
             "features": self.features(),
+            **({} if in_law else {"x": None}),
             "reads": reads,
             "parts": self._seeded(keys, self.seeds, block),
         }

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from purity.run import lineage
+from purity.run import lineage, store
 from purity.run.devices import claimed, no_memory
 from purity.run.progress import Done
 
@@ -22,12 +22,13 @@ _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # of glibc's malloc.h
 class Job:
     """batch: how many images at once, at most. device: 'cpu' or 'cuda'. progress: wraps a sized iterable, reports on it
     in the log now and then. done: what an earlier job of the same kind has done, to which this one adds; None: nothing
-    is remembered. evaluations: images that networks saw, by what they were watched as."""
+    is remembered. output: the file that it makes. evaluations: images that networks saw, by what they were watched as."""
 
     batch: int
     device: str = "cpu"
     progress: Callable[[Iterable], Iterator] = iter
     done: Done | None = None
+    output: str = ""
     evaluations: dict[str, int] = field(default_factory=dict)
 
     def part(self, name: str) -> "Job":
@@ -46,14 +47,13 @@ class Job:
 
 
 @contextmanager
-def running(what: str, given) -> Iterator[Job]:
+def running(given) -> Iterator[Job]:
     """The surroundings of a script's one call: what it needs of its job, and the record of it (purity.run.lineage).
 
-    what: names the job in messages. given: what Snakemake tells a script.
-    Foreseeable failures (ValueError, OSError, out of memory) end the script with one line on stderr and in the log;
-    the traceback goes to the log. Anything else is a bug and shows its traceback.
+    given: what Snakemake tells a script. Foreseeable failures (ValueError, OSError, out of memory) end the script with
+    one line on stderr and in the log; the traceback goes to the log. Anything else is a bug and shows its traceback.
     """
-    log = Path(given.log[0])
+    what, log = name(given), Path(given.log[0])
     log.parent.mkdir(parents=True, exist_ok=True)
     handlers = [logging.FileHandler(log, mode="w", encoding="utf-8")]
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", handlers=handlers, force=True)
@@ -61,18 +61,21 @@ def running(what: str, given) -> Iterator[Job]:
         with claimed(getattr(given.resources, "gpu", 0)) as device:
             prepare_torch(given.threads)
             started = time.monotonic()
-            depends = {name: given.params.get(name) for name in ("spec", "code")}
+            depends = {key: given.params.get(key) for key in ("spec", "code")}
             depends["inputs"] = lineage.digests(given.input)
-            done = Done(next(iter(given.output), log), depends)
+            output = str(next(iter(given.output), log))
             batch = getattr(given.resources, "batch", 1)
-            job = Job(batch, device, lambda items: reporting(items, what), done)
+            job = Job(batch, device, lambda items: reporting(items, what), Done(output, depends), output)
             yield job
             usage = _usage(device, time.monotonic() - started) | {"evaluations": job.evaluations}
         if given.output:
             made = {"what": what, "rule": given.rule, "outputs": lineage.digests(given.output)}
             made |= {"batch": getattr(given.resources, "batch", None)}
             lineage.record(log.with_suffix(".json"), **made, **depends, **usage, **lineage.surroundings())
-        done.clear()
+            for path in given.output:
+                if str(path).endswith(".zarr.zip"):
+                    store.remember(path)
+        job.done.clear()
         logging.info("%s: done in %.1f s", what, usage["seconds"])
     except (ValueError, OSError, MemoryError, RuntimeError) as error:
         if isinstance(error, RuntimeError) and not no_memory(error):
@@ -82,6 +85,12 @@ def running(what: str, given) -> Iterator[Job]:
         logging.exception("%s: %s%s", what, first, hint)
         print(f"ERROR {what}: {first}{hint}", file=sys.stderr, flush=True)
         sys.exit(1)
+
+
+def name(given) -> str:
+    """What a job is called in messages: its rule, and what it is about."""
+    about = [value for key, value in given.wildcards.items() if key != "experiment"]
+    return " ".join([given.rule.replace("_", " "), *([", ".join(about)] if about else [])])
 
 
 def reporting(items: Iterable, what: str, every: float = 10.0) -> Iterator:

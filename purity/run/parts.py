@@ -3,6 +3,7 @@
 import hashlib
 import json
 import logging
+import sys
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 
@@ -48,9 +49,14 @@ def made(function: Callable, spec: dict, code: str, inputs, job: Job, arguments:
             if len(todo) > 1:
                 logging.info("%s", name)
             part = replace(job, done=Done(job.output, {"depends": depends})) if job.output else job
-            arrays = _called(function, common | own, read, part, arguments)
-            parts[name] = store.Part(common | own, arrays, depends)
+            whole = common | own | {"reads": _reads(spec, own)}
+            parts[name] = store.Part(whole, _called(function, whole, read, part, arguments), depends)
     return parts
+
+
+def axes(function: Callable, wildcards) -> store.Axes | None:
+    """On which axes the images of a stage's arrays are, as its module says; None for what does not lie in blocks."""
+    return getattr(sys.modules[function.__module__], "AXES", {}) if "block" in wildcards.keys() else None
 
 
 def _called(function: Callable, spec: dict, read: dict, job: Job, arguments: Arguments | None) -> dict[str, np.ndarray]:
@@ -59,7 +65,7 @@ def _called(function: Callable, spec: dict, read: dict, job: Job, arguments: Arg
     arrays = {}
     for argument, found in read.items():
         if found is not None:
-            array = _reads(spec, spec)[argument][1]
+            array = spec["reads"][argument][1]
             # read anew for each part, so that no part's arrays are held while others are made
             again = store.Stored(found.paths, found.part)
             arrays[argument] = again if array is None else again[array][first]

@@ -24,6 +24,15 @@ def functions(*specs: dict | None) -> Iterator[str]:
 _NESTED = ("attack", "eot", "classifier", "purifier", "features", "diffusion", "dataset")
 
 
+# What the package's own purifiers are; others say it by `process`.
+PROCESSES = {
+    "purity.purifiers:ddpm": "ddpm",
+    "purity.purifiers:reverse": "reverse",
+    "purity.purifiers:ddim": "ddim",
+    "purity.purifiers:one_step": "one-step",
+}
+
+
 class Presets:
     """The presets of a checked config."""
 
@@ -120,7 +129,7 @@ class Presets:
         said = self.config["attacks"]
         return {
             "purifiers": {
-                name: {"diffusion": "diffusion" in preset, "process": preset.get("process")}
+                name: {"diffusion": "diffusion" in preset, "process": preset.get("process", PROCESSES.get(preset["make"]))}
                 for name, preset in ((name, self.purifier_preset(name)) for name in purifiers)
             },
             "attacks": {

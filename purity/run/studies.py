@@ -205,7 +205,7 @@ def inputs(study: Study, experiment: Experiment) -> dict[str, list[str]]:
     return {argument: RECORDS[kind].of(experiment).paths for argument, kind in study.reads.items()}
 
 
-def spec(study: Study, experiment: Experiment) -> dict:
+def spec(study: Study, experiment: Experiment, project: Project) -> dict:
     """What its tables depend on of the config: their functions, which records, and what presets say they are."""
     read = {argument: RECORDS[kind].of(experiment) for argument, kind in study.reads.items()}
     purifiers = list(dict.fromkeys(p for records in read.values() for p in records.purifiers))
@@ -216,6 +216,7 @@ def spec(study: Study, experiment: Experiment) -> dict:
     return {
         "tables": study.tables,
         "evidence": study.evidence,
+        "quantities": list(quantities(study, project)),
         "records": {
             argument: {"cells": None if r.cells is None else [list(cell) for cell in r.cells], "seeds": r.seeds}
             for argument, r in read.items()

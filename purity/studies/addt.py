@@ -75,7 +75,7 @@ def draw_addt(table: pd.DataFrame) -> Figure:
 
 # quantity: what the attacker knows
 GAINS = {"addt-gain-eot": "none", "addt-gain-dw-box": "all"}
-QUANTITIES = tuple(GAINS)
+QUANTITIES = ("addt-gain-eot", "addt-gain-dw-box")
 
 
 def evidence(measured: list[Record], addt: pd.DataFrame) -> Iterator[Evidence]:

@@ -173,7 +173,7 @@ def _resubmission_loss(predictions: Labels, y: Labels) -> Array:
 # quantity: what it is of an image, by its judgings (r, n) and labels (n,)
 OF_ATTACKED = {"fuzzy-share": _is_fuzzy, "vote-gain": _vote_gain}
 OF_CLEAN = {"resubmission-loss": _resubmission_loss}
-QUANTITIES = (*OF_ATTACKED, *OF_CLEAN)
+QUANTITIES = ("fuzzy-share", "vote-gain", "resubmission-loss")
 
 
 def evidence(judgings: list[Record]) -> Iterator[Evidence]:

@@ -156,7 +156,7 @@ def draw_law(points: pd.DataFrame, fit: pd.DataFrame) -> Figure:
 
 # quantity: that of the table law-fit
 FITTED = {"law-misfit": "misfit", "law-at-zero-gap": "at-zero-minus-clean"}
-QUANTITIES = tuple(FITTED)
+QUANTITIES = ("law-misfit", "law-at-zero-gap")
 
 
 def evidence(law_fit: pd.DataFrame) -> Iterator[Evidence]:

@@ -67,7 +67,7 @@ def draw_predictors(table: pd.DataFrame, rank: pd.DataFrame) -> Figure:
     return figure
 
 
-QUANTITIES = tuple(f"{predictor}-rank" for predictor in PREDICTORS)
+QUANTITIES = ("alpha-rank", "magnitude-rank", "frechet-rank")
 
 
 def evidence(predictors_rank: pd.DataFrame) -> Iterator[Evidence]:

@@ -112,7 +112,13 @@ CHANGES = {
     "ddpm-alpha-t200-t1000": Change("alpha", 200, 1000, "ddpm"),
     "reverse-alpha-t200-t700": Change("alpha", 200, 700, "reverse"),
 }
-QUANTITIES = tuple(CHANGES)
+QUANTITIES = (
+    "alpha-t10-t200",
+    "robust-t10-t200",
+    "clean-t10-t1000",
+    "ddpm-alpha-t200-t1000",
+    "reverse-alpha-t200-t700",
+)
 
 
 def evidence(probes: list[Record]) -> Iterator[Evidence]:

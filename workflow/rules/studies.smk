@@ -25,7 +25,7 @@ for study_ in STUDIES.values():
             conda:
                 CONDA_TABLES
             params:
-                spec=lambda w, study=study_: studies.spec(study, of(w)),
+                spec=lambda w, study=study_: studies.spec(study, of(w), PROJECT),
                 code=PROJECT.digest(ROOT / "workflow/scripts/tables.py", *study_.functions()),
             script:
                 "../scripts/tables.py"

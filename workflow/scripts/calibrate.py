@@ -8,7 +8,7 @@ from purity.run.job import running
 from purity.run.naming import resolve
 
 p, i = snakemake.params.spec, snakemake.input
-with running(f"calibrating {snakemake.wildcards.experiment}", snakemake) as job:
+with running(snakemake) as job:
     networks = [checkpoints.network(m, i.get(f"diffusion{k}"), job.device) for k, m in enumerate(p["diffusions"])]
     purifiers = {
         name: (resolve(f["make"]), f["options"], None if f["diffusion"] is None else networks[f["diffusion"]])

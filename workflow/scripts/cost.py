@@ -6,7 +6,7 @@ from pathlib import Path
 from purity.run import cost
 from purity.run.job import running
 
-with running("cost", snakemake):
+with running(snakemake):
     for path, (name, jobs) in zip(snakemake.input, snakemake.params.spec.items(), strict=True):
         calibration = json.loads(Path(path).read_text(encoding="utf-8"))
         print(cost.said(cost.table(jobs, calibration), name, calibration["device"]), flush=True)

@@ -9,11 +9,11 @@ from purity.run.job import running
 from purity.run.naming import resolve
 
 p, i = snakemake.params.spec, snakemake.input
-with running(f"fine-tuning {snakemake.wildcards.name}", snakemake) as job:
+with running(snakemake) as job:
     x, y, _ = resolve(p["dataset"]["load"])("train", None, **p["dataset"]["options"])
     network = checkpoints.network(p, i.diffusion, job.device)
     job.watch("diffusion", network)
-    state = job.kept.place / "training.pt"
+    state = job.done.place / "training.pt"
     loss = fine_tune(
         network,
         checkpoints.classifier(p["classifier"], i.classifier, job.device, job.watch),
@@ -21,7 +21,7 @@ with running(f"fine-tuning {snakemake.wildcards.name}", snakemake) as job:
         torch.from_numpy(y),
         job.progress,
         **p["fine_tuning"],
-        at_once=snakemake.resources.batch,
+        max_batch=snakemake.resources.batch,
         state=checkpoints.saved_state(state),
         snapshot=lambda reached: checkpoints.save_state(state, reached),
     )

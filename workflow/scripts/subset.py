@@ -6,7 +6,7 @@ from purity.run.job import running
 from purity.run.naming import resolve
 
 p = snakemake.params.spec
-with running("images", snakemake):
+with running(snakemake):
     first, last = p["images"]
     x, y, ids = resolve(p["load"])("test", last + 1, **p["options"])
     data.check_images(x, y, ids, p["name"])

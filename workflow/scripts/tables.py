@@ -4,13 +4,15 @@ from pathlib import Path
 
 from purity.run import store
 from purity.run.job import running
-from purity.studies import reading
-from purity.studies.tabulate import tabulated
+from purity.run.naming import resolve
+from purity.studies import reading, tabulate
 
 p, o = snakemake.params.spec, snakemake.output
 with running(snakemake):
     records = {name: reading.records(snakemake.input.get(name), p["roles"], **of) for name, of in p["records"].items()}
-    tables, evidence = tabulated(p["tables"], p["evidence"], records)
+    functions = {table: resolve(function) for table, function in p["tables"].items()}
+    said = p["evidence"] and resolve(p["evidence"])
+    tables, evidence = tabulate.made_by(functions, said, records, p["quantities"])
     for path in o.tables:
         store.save_table(path, tables[Path(path).stem])
     for path in o.evidence:

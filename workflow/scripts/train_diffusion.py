@@ -9,7 +9,7 @@ from purity.run.naming import resolve
 from purity.training import train_diffusion
 
 p = snakemake.params.spec
-with running(f"training {snakemake.wildcards.name}", snakemake) as job:
+with running(snakemake) as job:
     x, _, _ = resolve(p["dataset"]["load"])("train", None, **p["dataset"]["options"])
     network = checkpoints.untrained(p["network"], p["options"], p["training"]["seed"]).to(job.device)
     options = {key: value for key, value in p["training"].items() if key != "dataset"}

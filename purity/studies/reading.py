@@ -1,0 +1,54 @@
+"""Stores of stages as the records that studies read, with what presets say of the purifiers and attacks in them."""
+
+from collections.abc import Iterable
+
+import numpy as np
+
+from purity.run import store
+from purity.studies.records import ATTACKED, Record
+
+
+def records(paths: Iterable[str], roles: dict, cells: list[list[str]] | None, seeds: list[int] | None) -> list[Record]:
+    """Records of the parts of stores: in the order of `cells` (purifier, attack, knowledge) and of `seeds`, if given,
+    and only those.
+
+    roles: purifiers and attacks by name, each with what its preset says it is; fine_tuned purifiers; features, the name
+    of an experiment's feature network.
+    """
+    found = [Record(_keys(stored.keyed, roles), stored) for stored in store.gathered(paths)]
+    if seeds is not None:
+        found = sorted((r for r in found if r.keys["seed"] in seeds), key=lambda r: seeds.index(r.keys["seed"]))
+    if cells is not None:
+        place = {tuple(cell): k for k, cell in enumerate(cells)}
+        found = [r for r in found if _cell(r) in place]
+        return sorted(found, key=lambda r: place[_cell(r)])
+    # stores in their order, each with its seeds together
+    order = {path: k for k, path in enumerate(map(str, paths))}
+    return sorted(found, key=lambda r: order[str(r.arrays.paths[0])])
+
+
+def _cell(record: Record) -> tuple:
+    return tuple(record.keys[key] for key in ATTACKED)
+
+
+def _keys(keyed: dict, roles: dict) -> dict:
+    keys = keyed | roles["purifiers"].get(keyed.get("purifier"), {}) | roles["attacks"].get(keyed.get("attack"), {})
+    keys |= roles["fine_tuned"].get(keyed.get("purifier"), {})
+    return keys | ({"features": roles["features"]} if roles["features"] else {})
+
+
+def shown(stores, shown: dict) -> tuple[dict[str, np.ndarray], np.ndarray, np.ndarray]:
+    """What the gallery shows: rows of images by name; time and states of the first image on its way.
+
+    stores: subset, adversarial, purified, states. shown: of the config, and the seed.
+    """
+    n, wanted = shown["images"], {key: shown[key] for key in ("attack", "knowledge", "seed")}
+
+    def of(paths: Iterable[str]) -> list[store.Stored]:
+        found = store.gathered([paths] if isinstance(paths, str) else paths)
+        return [s for s in found if all(s.keyed.get(key, value) == value for key, value in wanted.items())]
+
+    (clean,), (crafted,), (states,) = of(stores.subset), of(stores.adversarial), of(stores.states)
+    rows = {"clean": clean["x"][:n], f"{shown['attack']} on {shown['purifier']}": crafted["x"][:n]}
+    rows |= {purified.keyed["purifier"]: purified["fixed"][:n] for purified in of(stores.purified)}
+    return rows, states["time"], states["states"][:, 0]
