@@ -242,3 +242,88 @@ def test_a_purifier_without_states_shows_its_two_ends(x):
     states = purifiers.states(lambda images, xi: images / 2, x, XI)
     (start, first), (end, last) = deque(states)
     assert (start, end) == (0, 1) and torch.equal(first, x) and torch.equal(last, x / 2)
+
+
+# Checked purifiers.
+
+
+@pytest.mark.parametrize("kind", ["identity", "gaussian", *MAKERS])
+def test_a_checked_purifier_is_the_purifier(kind, unet64, x):
+    purify = every_purifier(unet64)[kind]
+    held = purifiers.checked(purify, "mine")
+    assert torch.equal(held(x, XI), purify(x, XI))
+    found, wanted = (list(purifiers.states(f, x, XI)) for f in (held, purify))
+    assert [time for time, _ in found] == [time for time, _ in wanted]
+    assert all(torch.equal(a, b) for (_, a), (_, b) in zip(found, wanted, strict=True))
+    for made, expected in zip(weighted(held, x), weighted(purify, x), strict=True):
+        assert torch.equal(made, expected)
+
+
+@pytest.mark.parametrize("kind", ["identity", "gaussian", *MAKERS])
+def test_a_checked_purifier_has_states_where_the_purifier_has(kind, unet64):
+    purify = every_purifier(unet64)[kind]
+    assert hasattr(purifiers.checked(purify, "mine"), "states") == hasattr(purify, "states")
+
+
+WRONG = {
+    "shape": (lambda x: x[:, :, :-1], "shape"),
+    "nan": (lambda x: torch.where(x == x.max(), torch.nan, x), "NaN"),
+    "infinite": (lambda x: torch.where(x == x.max(), torch.inf, x), "infinite"),
+    "minus infinite": (lambda x: torch.where(x == x.min(), -torch.inf, x), "infinite"),
+    "below": (lambda x: x - 1, "outside"),
+    "above": (lambda x: x + 1, r"outside \[0, 1\]"),
+    "type": (lambda x: None, "NoneType, not a tensor"),
+}
+
+
+@pytest.mark.parametrize("wrong", WRONG)
+@pytest.mark.parametrize("gradient", [False, True])
+def test_every_call_of_a_checked_purifier_is_held_against_its_input(wrong, gradient, x):
+    """Not the first alone."""
+    calls = []
+
+    def purify(images, xi):
+        calls.append(len(images))
+        return WRONG[wrong][0](images) if len(calls) == 3 else images
+
+    held = purifiers.checked(purify, "mine")
+    images = x.clone().requires_grad_(gradient)
+    held(images, XI), held(images, XI)
+    with pytest.raises(ValueError, match=f"^purifier 'mine' returned .*{WRONG[wrong][1]}"):
+        held(images, XI)
+
+
+class Shown:
+    """A purifier of these states."""
+
+    def __init__(self, *states):
+        self.shown = states
+
+    def __call__(self, x, xi):
+        return self.shown[-1]
+
+    def states(self, x, xi):
+        yield from enumerate(self.shown)
+
+
+@pytest.mark.parametrize("wrong", WRONG)
+def test_the_last_state_of_a_checked_purifier_is_held_against_its_input_before_it_is_shown(wrong, x):
+    states = purifiers.states(purifiers.checked(Shown(x, WRONG[wrong][0](x)), "mine"), x, XI)
+    time, first = next(states)
+    assert time == 0 and first is x
+    with pytest.raises(ValueError, match=f"^purifier 'mine' returned .*{WRONG[wrong][1]}"):
+        next(states)
+
+
+def test_states_on_the_way_may_lie_outside_the_range_of_images(x):
+    states = list(purifiers.states(purifiers.checked(Shown(x, x + 9, x / 2), "mine"), x, XI))
+    assert [time for time, _ in states] == [0, 1, 2] and torch.equal(states[1][1], x + 9)
+
+
+def test_a_purifier_of_no_states_is_refused_too(x):
+    class Silent(Shown):
+        def states(self, x, xi):
+            yield from ()
+
+    with pytest.raises(ValueError, match="purifier 'mine' returned NoneType"):
+        list(purifiers.states(purifiers.checked(Silent(x), "mine"), x, XI))

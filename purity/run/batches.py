@@ -57,8 +57,8 @@ def _line(error: Exception) -> str:
 def in_batches(n: int, compute: Callable[[Tensor], Part], job: Job, limit: BatchLimit | None = None) -> Arrays:
     """compute(rows) of rows 0 … n−1, some at a time, as whole arrays with a row for each; rows (B,) int64.
 
-    What an earlier job has done is not done again; every batch is remembered for a later one. limit: how many at once,
-    for who wants to know in `compute` what a device without room left of it; of `job.batch` unless given.
+    What an earlier job has done is not done again; every batch is remembered for a later one. limit: how many rows at
+    once, `job.batch` unless given; a caller that needs the number inside `compute` makes its own.
     """
     out: Arrays = {}
     left = torch.ones(n, dtype=torch.bool)

@@ -388,3 +388,23 @@ def test_images_are_put_on_the_axis_that_is_named_and_what_is_alike_for_all_is_g
 
 def test_axes_of_arrays_that_are_not_there_do_not_matter():
     assert on_axes({}, {"absent": 1}) == {}
+
+
+# Parts of a job.
+
+
+def test_parts_of_a_job_remember_what_they_have_done_apart(whole, done):
+    turned = {name: array[::-1].copy() for name, array in whole.items()}
+    given, rerun = {"a": whole, "b": turned}, {"a": Computing(whole), "b": Computing(turned)}
+    for name, arrays in given.items():
+        same(in_batches(N, Computing(arrays), job(4, done()).part(name)), arrays)
+    for name, arrays in given.items():
+        same(in_batches(N, rerun[name], job(4, done()).part(name)), arrays)
+    assert rerun["a"].calls == rerun["b"].calls == [] and list(done().parts()) == []
+    done().clear()
+    assert not done().folder.exists()
+
+
+def test_a_part_of_a_job_is_the_job_otherwise():
+    mine = job(4)
+    assert mine.part("a") == mine and mine.part("a").evaluations is mine.evaluations

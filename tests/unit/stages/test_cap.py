@@ -27,7 +27,6 @@ def caps(
     points: int = 50,
     slices: int = 3,
     batch: int = 100,
-    done=None,
     **options,
 ) -> tuple[dict, np.ndarray, np.ndarray, np.ndarray]:
     """The stage on n images before the plane, attacked in one direction; and what it was given: x0, x, other.
@@ -53,7 +52,7 @@ def caps(
         radius=RADIUS,
         points=points,
         slices=slices,
-        job=job(batch, done),
+        job=job(batch),
         **options,
     )
     return found, x0, x, other

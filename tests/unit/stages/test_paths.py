@@ -35,14 +35,14 @@ def defended(unet64, cnn64, images):
     return x.numpy(), y.numpy(), {"classify": cnn64, "purify": purifiers.ddpm(unet64, **ddpm)}
 
 
-def paths_of(defended, run="pgd", draws=3, repeats=R, batch=N * R, xi=XI, rows=slice(None), done=None, **options):
+def paths_of(defended, run="pgd", draws=3, repeats=R, batch=N * R, xi=XI, rows=slice(None), **options):
     x, y, judges = defended
     options = PGD | options
     return attack_paths(
         x[rows],
         y[rows],
         xi,
-        job=job(batch, done),
+        job=job(batch),
         attack=Attack(RUNS[run], options),
         eot=Attack(RUNS[run], options | {"draws": draws}),
         repeats=repeats,
@@ -423,7 +423,7 @@ def test_one_first_for_all_is_that_first_for_each(defended):
 
 
 def test_the_draws_of_as_many_repeats_as_a_config_may_ask_for_are_addresses_of_noise():
-    schema = yaml.safe_load((Path(__file__).parents[1] / "config/schema.yaml").read_text(encoding="utf-8"))
+    schema = yaml.safe_load((Path(__file__).parents[3] / "config/schema.yaml").read_text(encoding="utf-8"))
     paths = schema["properties"]["experiments"]["additionalProperties"]["properties"]["paths"]
     assert ATTACKER + SPAN * paths["properties"]["repeats"]["maximum"] < 2**32
 
