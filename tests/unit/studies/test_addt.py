@@ -1,13 +1,19 @@
 """ADDT, from small records whose numbers are counted by hand."""
 
+import warnings
+
+import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
+from drawings import STOCHASTIC, bars_by_name, named, tables_of, together
 from made_up import TUNED, answers, hardened, only
+from matplotlib.colors import to_hex
+from matplotlib.figure import Figure
 
 from purity import stats
 from purity.studies import addt as study
-from purity.studies import robustness
+from purity.studies import drawing, robustness
 
 
 def hundredfold(seed, vanilla, tuned, **of):
@@ -117,3 +123,65 @@ def test_ablations_are_marked():
 def test_of_a_single_image_a_gain_has_no_interval():
     row = only(study.addt(hundredfold(0, {"fixed": [0]}, {"fixed": [1]})), measure="gain")
     assert row["mean"] == 1 and np.isnan(row["low"]) and np.isnan(row["high"])
+
+
+# The figure.
+
+
+UNDERS = {("clean", "none"): "clean", ("pgd-eot", "none"): "white-box EOT", ("pgd", "all"): "DW-box"}
+
+
+@pytest.mark.parametrize("case", STOCHASTIC["addt"])
+def test_bars_are_the_accuracies_of_vanilla_and_fine_tuned_purifiers(case, drawn):
+    figure, tables, *_ = drawn("addt", case)
+    table = together(tables["addt"], measure="accuracy")
+    wanted = {(row.purifier, UNDERS[row.attack, row.knowledge]): row.mean for row in table.itertuples()}
+    assert list(named(figure)) == list(UNDERS.values())
+    left = figure.axes[0]
+    assert bars_by_name(left, figure) == wanted and len(wanted) == 3 * table["purifier"].nunique()
+    assert [under for _, under in bars_by_name(left, figure)] == table["purifier"].nunique() * list(UNDERS.values())
+    assert [text.get_text() for text in left.get_xticklabels()] == list(table["purifier"].unique())
+
+
+def gains(figure: Figure) -> dict[tuple[str, str], list[float]]:
+    """Mean, low and high by purifier and label, as drawn to the right."""
+    right = figure.axes[1]
+    tuned, shown = [text.get_text() for text in right.get_yticklabels()], {}
+    label = {colour: name for name, colour in named(figure).items()}
+    for container in right.containers:
+        points, _, (lines,) = container.lines
+        assert to_hex(points.get_color()) == to_hex(lines.get_color()[0])
+        for x, y, segment in zip(*points.get_data(), lines.get_segments(), strict=True):
+            shown[tuned[round(y)], label[to_hex(points.get_color())]] = [x, *segment[:, 0]]
+    return shown
+
+
+@pytest.mark.parametrize("case", [case for case in STOCHASTIC["addt"] if case != "one image"])
+def test_to_the_right_is_what_the_fine_tuned_ones_gain_with_its_interval(case, drawn):
+    figure, tables, *_ = drawn("addt", case)
+    table = together(tables["addt"], measure="gain")
+    found = gains(figure)
+    assert len(found) == len(table) == 3 * table["purifier"].nunique()
+    for row in table.itertuples():
+        numbers = found[row.purifier, UNDERS[row.attack, row.knowledge]]
+        assert numbers == pytest.approx([row.mean, row.low, row.high], abs=1e-12)
+    assert "gained" in figure.axes[1].get_xlabel()
+
+
+def test_a_gain_without_an_interval_is_a_point(drawn):
+    figure, tables, *_ = drawn("addt", "one image")
+    table = together(tables["addt"], measure="gain")
+    assert table["low"].isna().all()
+    found = [x for container in figure.axes[1].containers for x in container.lines[0].get_xdata()]
+    assert sorted(found) == sorted(table["mean"])
+
+
+def test_without_gains_there_are_the_accuracies(tmp_path):
+    made = {"measured": [r for r in hardened()["measured"] if r.keys["purifier"] != "ddpm"]}
+    with drawing.style(), warnings.catch_warnings():
+        warnings.simplefilter("error")
+        figure = study.draw_addt(tables_of("addt", made, tmp_path)["addt"])
+        figure.draw_without_rendering()
+    assert len(bars_by_name(figure.axes[0], figure)) == 6
+    assert not [x for container in figure.axes[1].containers for x in container.lines[0].get_xdata()]
+    plt.close(figure)

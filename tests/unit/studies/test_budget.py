@@ -2,9 +2,11 @@
 
 import numpy as np
 import pytest
+from drawings import PARTS, band, colours, data_axes, of_colour, same, together, xy
 from made_up import (
     only,
 )
+from matplotlib.colors import to_hex
 
 from purity import stats
 from purity.studies import budget as study
@@ -34,3 +36,21 @@ def test_attacks_have_their_own_budgets():
     made = study.budget([of("pgd", [1, 0]), of("pgd-l2", [1, 1])])
     assert only(made, attack="pgd", seed="all")["mean"] == 0.5
     assert only(made, attack="pgd-l2", seed="all")["mean"] == 1.0
+
+
+# The figure.
+
+
+@pytest.mark.parametrize("case", PARTS["budget"])
+def test_the_budget_is_shown_from_its_least_to_its_largest_scale_beside_the_law(case, drawn):
+    figure, given, *_ = drawn("budget", case)
+    (ax,), table, points = data_axes(figure), given["budget"], given["law"]
+    named = colours(figure.legends[0])
+    for attack in ("pgd", "pgd-l2"):
+        colour = named[f"classifier alone, {attack} with ε·α"]
+        (line,) = of_colour(ax.lines, colour)
+        part = together(table, attack=attack).sort_values("scale")
+        assert same(xy(line), part[["scale", "mean"]]) and same(band(ax, colour), part[["scale", "low", "high"]])
+    found = [pair for bars in ax.containers for pair in xy(bars.lines[0])]
+    assert sorted(found) == pytest.approx(np.array(sorted(points[["alpha", "accuracy"]].to_numpy().tolist())))
+    assert {to_hex(bars.lines[0].get_color()) for bars in ax.containers} == {named["purifiers"]}

@@ -3,7 +3,9 @@
 import numpy as np
 import pandas as pd
 import pytest
+from drawings import data_axes, is_there, of_colour, same, xy
 from made_up import cap_record, of_attack, only
+from matplotlib.colors import to_hex
 from scipy.special import expit
 from scipy.stats import norm
 
@@ -312,3 +314,41 @@ def test_where_no_image_can_be_shown_there_are_no_slices():
 def test_a_cap_table_of_no_usable_image_is_empty_and_says_of_what(table):
     made = table([cap_record(usable=np.zeros(6, bool))])
     assert len(made) == 0 and {"purifier", "attack", "knowledge"} < set(made)
+
+
+# The figure.
+
+
+def counts(ax, colour: str | None = None) -> np.ndarray:
+    return np.array(
+        [bar.get_height() for bar in ax.patches if colour in (None, to_hex(bar.get_facecolor(), keep_alpha=True))]
+    )
+
+
+@pytest.mark.parametrize("case", ["all", "one plane, infinite slopes", "few points"])
+def test_caps_are_those_of_the_tables(case, drawn):
+    figure, given, *_ = drawn("cap", case)
+    images, transition, slices = given.values()
+    planes = list(dict.fromkeys(slices["plane"]))
+    assert planes == ["random", "adversarial"][: 1 if "one plane" in case else 2]
+    *maps, slopes, mean, thresholds, volumes = data_axes(figure)
+    for ax, plane in zip(maps, planes, strict=True):
+        part = slices[(slices["plane"] == plane) & (slices["image"] == slices["image"][0])]
+        (image,) = ax.images
+        assert image.origin == "lower" and image.get_extent() == [-2.5, 2.5, -2.5, 2.5]
+        shown = np.array(image.get_array()).astype(bool)
+        wanted = part.sort_values(["across", "along"])["correct"].to_numpy().reshape(5, 5)
+        assert (shown == wanted).all() and 0 < wanted.mean() < 1
+        dark, light = (sum(image.cmap(image.norm(value))[:3]) for value in (0.0, 1.0))
+        assert dark < light and {"random": "random", "adversarial": "another attack"}[plane] in ax.get_ylabel()
+    assert counts(slopes).sum() == counts(thresholds).sum() == counts(volumes).sum() == len(images)
+    steep = counts(slopes)[-1]
+    assert steep == (images["slope"] >= 28).sum() and steep > 0
+    assert counts(slopes)[:3].sum() == (images["slope"] < 6).sum()
+    assert thresholds.patches[-1].get_x() + thresholds.patches[-1].get_width() == pytest.approx(2)
+    fitted = of_colour(mean.lines, to_hex("0.1"))
+    assert same(xy(fitted[0]), transition[["offset", "fitted"]])
+    observed = [line for line in mean.lines if line.get_marker() == "o" and is_there(line)]
+    enough = transition[transition["n"] > 20]
+    assert len(observed) == (len(enough) > 0) == ("few points" not in case)
+    assert all(same(xy(line), enough[["offset", "observed"]]) for line in observed)

@@ -1,7 +1,11 @@
 """DW-box, from small records whose numbers are counted by hand."""
 
+import numpy as np
 import pandas as pd
+import pytest
+from drawings import STOCHASTIC, bars_by_name, named, together
 from made_up import answers, boxed, only
+from matplotlib.collections import LineCollection
 
 from purity.studies import dw_box as study
 from purity.studies import robustness
@@ -66,3 +70,55 @@ def test_but_for_families_it_is_the_table_of_robustness():
     assert list(made) == ["purifier", "attack", "family", *list(wanted)[2:]]
     pd.testing.assert_frame_equal(made.drop(columns="family"), wanted)
     assert len(made) == 2 * (2 + 8) * 3
+
+
+# The figure.
+
+
+def whiskers(ax) -> np.ndarray:
+    """Low and high of all upright error bars, from left to right."""
+    lines = [s for c in ax.collections if isinstance(c, LineCollection) for s in c.get_segments()]
+    upright = [s for s in lines if s[0, 0] == s[-1, 0] and s[0, 1] != s[-1, 1]]
+    return np.array([s[:, 1] for s in sorted(upright, key=lambda s: s[0, 0])])
+
+
+@pytest.mark.parametrize("case", STOCHASTIC["dw-box"])
+def test_bars_are_the_accuracies_by_what_the_attacker_knows(case, drawn):
+    figure, tables, *_ = drawn("dw-box", case)
+    table = together(tables["dw-box"])
+    attacks = [family for family in table["family"].unique() if family != "clean"]
+    axes = figure.axes
+    assert [ax.get_title() for ax in axes] == attacks and len(attacks) in (1, 2)
+    assert list(named(figure)) == [study.KNOWS[k] for k in ("none", "forward", "reverse", "all")]
+    for ax, attack in zip(axes, attacks, strict=True):
+        part = table[table["family"] == attack]
+        wanted = {(row.purifier, study.KNOWS[row.knowledge]): row.mean for row in part.itertuples()}
+        assert bars_by_name(ax, figure) == wanted and len(wanted) == 4 * table["purifier"].nunique()
+        assert [knows for _, knows in bars_by_name(ax, figure)] == table["purifier"].nunique() * list(named(figure))
+        assert ax.get_ylim() == (0, 1)
+
+
+@pytest.mark.parametrize("case", ["all", "odd names", "one purifier, attack and seed", "the other way round"])
+def test_error_bars_are_the_intervals_of_the_table(case, drawn):
+    figure, tables, *_ = drawn("dw-box", case)
+    for ax in figure.axes:
+        part = together(tables["dw-box"], family=ax.get_title())
+        order = part["knowledge"].map(list(study.KNOWS).index) + 4 * part["purifier"].map(
+            list(part["purifier"].unique()).index
+        )
+        wanted = part.assign(order=order).sort_values("order")[["low", "high"]].to_numpy()
+        assert whiskers(ax) == pytest.approx(wanted)
+
+
+@pytest.mark.parametrize("case", STOCHASTIC["dw-box"])
+def test_a_dashed_line_over_the_bars_of_each_purifier_is_its_clean_accuracy_under_fresh_draws(case, drawn):
+    figure, tables, *_ = drawn("dw-box", case)
+    clean = together(tables["dw-box"], attack="clean", judged="fresh")
+    for ax in figure.axes:
+        dashed = [s for c in ax.collections if c.get_linestyle()[0][1] for s in c.get_segments()]
+        assert [(s[0, 1], s[1, 1]) for s in dashed] == [(mean, mean) for mean in clean["mean"]]
+        for k, segment in enumerate(dashed):
+            own = [bar for bar in ax.patches if abs(bar.get_x() + bar.get_width() / 2 - k) < 0.5]
+            assert len(own) == 4
+            assert segment[0, 0] <= min(bar.get_x() for bar in own)
+            assert segment[1, 0] >= max(bar.get_x() + bar.get_width() for bar in own)

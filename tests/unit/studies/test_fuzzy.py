@@ -6,7 +6,9 @@ from math import comb
 import numpy as np
 import pandas as pd
 import pytest
+from drawings import PARTS, band, colours, data_axes, of_colour, same, together, xy
 from made_up import of_attack, only
+from matplotlib.colors import to_hex
 
 from purity import stats
 from purity.studies import fuzzy as study
@@ -354,3 +356,43 @@ def test_every_grade_is_counted_though_it_is_no_binary_fraction(r):
     made = study.fuzzy_grades([of_attack(y=np.zeros(r + 1, np.int64), predictions=predictions)])
     assert made["share"].to_numpy() == pytest.approx(np.full(r + 1, 1 / (r + 1)))
     assert made["cfr"].to_numpy() == pytest.approx(np.arange(r + 1) / (r + 1))
+
+
+# The figure.
+
+
+@pytest.mark.parametrize("case", ["all", "a hundred judgings of two purifiers", "one attack and seed, two judgings"])
+def test_fuzzy_robustness_of_the_first_purifier_is_that_of_the_tables(case, drawn):
+    figure, given, *_ = drawn("fuzzy", case)
+    (_, middle, right), (table, grades) = data_axes(figure), given.values()
+    purifier, r = grades["purifier"][0], table["judgings"][0]
+    assert figure.get_suptitle() == f"{purifier}; every attack judged under {r} fresh ξ"
+    table, grades = table[table["purifier"] == purifier], grades[grades["purifier"] == purifier]
+    named = colours(figure.legends[0])
+    assert list(named) == list(dict.fromkeys(table["attack"]))
+    for attack, colour in named.items():
+        (curve,) = of_colour(middle.lines, colour)
+        part = grades[grades["attack"] == attack]
+        assert same(xy(curve), part[["grade", "cfr"]]) and same(band(middle, colour), part[["grade", "low", "high"]])
+        styles = {line.get_linestyle(): xy(line) for line in of_colour(right.lines, colour)}
+        for style, measure in (("-", "vote"), ("--", "worst-of")):
+            assert same(styles[style], together(table, attack=attack, measure=measure)[["k", "mean"]])
+    legend = {
+        t.get_text(): h.get_linestyle()
+        for t, h in zip(right.get_legend().texts, right.get_legend().legend_handles, strict=True)
+    }
+    assert legend == {"vote of k": "-", "all of k right": "--"}
+
+
+@pytest.mark.parametrize("case", PARTS["fuzzy"])
+def test_a_grade_on_the_border_of_two_bins_is_counted_in_the_upper_one(case, drawn):
+    """Grade j/r lies in the tenth ⌊10 j/r⌋, in numbers that are whole; the last has the grade 1, too."""
+    figure, given, *_ = drawn("fuzzy", case)
+    left, grades = data_axes(figure)[0], given["fuzzy-grades"]
+    r = given["fuzzy"]["judgings"][0]
+    named = colours(figure.legends[0])
+    for attack, colour in named.items():
+        part = grades[(grades["attack"] == attack) & (grades["purifier"] == grades["purifier"][0])]
+        wanted = np.bincount([min(10 * j // r, 9) for j in range(r + 1)], part["share"], 10)
+        (stairs,) = [patch for patch in left.patches if to_hex(patch.get_edgecolor()) == colour]
+        assert stairs.get_data().values == pytest.approx(wanted) and wanted.sum() == pytest.approx(1)

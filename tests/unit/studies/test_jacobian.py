@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from drawings import band, colours, data_axes, of_colour, same, strokes, together, xy
 from made_up import (
     known_outcomes,
     only,
@@ -78,3 +79,34 @@ def test_the_spectrum_by_rank_is_over_images_and_seeds():
     # of 1, 2, 4 in order: a twentieth of the way from the least to the next, and from the largest to the next
     assert (together["low"].iloc[0], together["high"].iloc[0]) == pytest.approx((1 + 0.05 * 1, 4 - 0.05 * 2))
     assert made[made["purifier"] == "ddim"][["mean", "low", "high"]].to_numpy().tolist() == [[9] * 3, [8] * 3]
+
+
+# The figure.
+
+
+def test_singular_values_by_rank_and_the_largest_by_outcome_are_those_of_the_tables(drawn):
+    figure, given, *_ = drawn("jacobian")
+    (left, right), (spectrum, summary) = data_axes(figure), given.values()
+    named = colours(left.get_legend())
+    assert list(named) == ["ddpm", "reverse", "ddim"]
+    for purifier, colour in named.items():
+        (line,) = of_colour(left.lines, colour)
+        part = spectrum[spectrum["purifier"] == purifier]
+        assert same(xy(line), part[["rank", "mean"]])
+        assert same(band(left, colour), part[["rank", "low", "high"]])
+    outcome = {colour: label for label, colour in colours(figure.legends[0]).items()}
+    purifiers = [t.get_text() for t in right.get_xticklabels()]
+    shown = {
+        (purifiers[round(bar.get_x() + bar.get_width() / 2)], outcome[strokes(bar)[0][0]]): bar.get_height()
+        for bar in right.patches
+        if np.isfinite(bar.get_height())
+    }
+    largest = together(summary, measure="largest").set_index(["purifier", "outcome"])["mean"]
+    assert len(largest) == 9 and shown == pytest.approx(largest.to_dict())
+
+
+@pytest.mark.parametrize(("case", "outcome"), [("nothing fooled", "robust"), ("nothing robust", "fooled")])
+def test_an_outcome_that_no_image_has_has_no_bar(case, outcome, drawn):
+    figure = drawn("jacobian", case).figure
+    assert list(colours(figure.legends[0])) == ["any", outcome]
+    assert sum(np.isfinite(bar.get_height()) for bar in data_axes(figure)[1].patches) == 6

@@ -4,7 +4,9 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from drawings import SWEPT, band, colours, data_axes, is_there, same, whiskers, xy
 from made_up import only, probe
+from matplotlib.colors import to_hex
 
 from purity import stats
 from purity.studies import law as study
@@ -354,3 +356,57 @@ def test_a_probe_without_an_attack_is_no_point_of_the_law():
 def test_fewer_than_three_points_are_refused():
     with pytest.raises(ValueError, match=r"3 parameters.*2 points"):
         through_all(world(alphas=[0.1, 0.5]))
+
+
+# The figure.
+
+
+LAW_POINTS = {"all": (9, 3), "one purifier and seed": (3, 0), "two points recognised, no features": (9, 7)}
+
+
+@pytest.mark.parametrize("case", LAW_POINTS)
+def test_points_of_the_law_are_those_of_the_table_and_hollow_where_clean_images_are_lost(case, drawn):
+    figure, given, *_ = drawn("law", case)
+    (ax,), points = data_axes(figure), given["law"]
+    assert (len(points), (~points["recognised"]).sum()) == LAW_POINTS[case]
+    named = {label: colour for label, colour in colours(figure.legends[0]).items() if label in SWEPT}
+    assert list(named) == list(dict.fromkeys(points["purifier"]))
+    seen = 0
+    for bars in ax.containers:
+        point = bars.lines[0]
+        if point.get_marker() == "o" and is_there(point):
+            colour, filling = to_hex(point.get_color()), to_hex(point.get_markerfacecolor())
+            (purifier,) = [name for name, own in named.items() if own == colour]
+            part = points[(points["purifier"] == purifier) & (points["recognised"] == (filling == colour))]
+            assert filling in (colour, "#ffffff")
+            assert same(xy(point), part[["alpha", "accuracy"]])
+            assert same(whiskers(bars), part[["alpha", "low", "high"]])
+            seen += len(part)
+    assert seen == len(points)
+
+
+@pytest.mark.parametrize("case", LAW_POINTS)
+def test_the_sigmoid_goes_through_the_filled_points_if_there_are_three(case, drawn):
+    figure, given, *_ = drawn("law", case)
+    (ax,), fit = data_axes(figure), given["law-fit"]
+    names = {"sigmoid through all": ("all", "--"), "sigmoid through filled points": ("recognised", "-")}
+    wanted = list(names)[: 1 if case.startswith("two points") else 2]
+    assert [label for label in colours(figure.legends[0]) if "sigmoid" in label] == wanted
+    for label in wanted:
+        through, style = names[label]
+        (line,) = [line for line in ax.lines if line.get_label() == label]
+        curve = fit[(fit["quantity"] == "curve") & (fit["through"] == through)]
+        assert len(curve) == 41 and same(xy(line), curve[["alpha", "mean"]]) and line.get_linestyle() == style
+    assert same(band(ax, to_hex("0.25")), curve[["alpha", "low", "high"]])  # of the best of them
+    clean = fit[(fit["quantity"] == "clean") & (fit["through"] == through)].assign(alpha=0)
+    (star,) = [bars for bars in ax.containers if bars.lines[0].get_marker() == "*"]
+    assert same(xy(star.lines[0]), clean[["alpha", "mean"]]) and same(whiskers(star), clean[["alpha", "low", "high"]])
+
+
+def test_strengths_are_written_at_the_points_of_purifiers_that_have_several(drawn):
+    figure, given, *_ = drawn("law")
+    (ax,), points = data_axes(figure), given["law"]
+    points = points[points["purifier"].isin(["ddpm", "reverse"])]
+    wanted = {(row.alpha, row.accuracy): f"{row.t:.0f}" for row in points.itertuples()}
+    assert {text.xy: text.get_text() for text in ax.texts} == wanted and len(wanted) == 6
+    assert not data_axes(drawn("law", "no strengths, nothing fooled").figure)[0].texts

@@ -3,7 +3,9 @@
 import numpy as np
 import pandas as pd
 import pytest
+from drawings import colours, legends, of_colour, same, xy
 from made_up import margin_record, of_attack, only
+from matplotlib.colors import to_hex
 
 from purity import stats
 from purity.studies import margins as study
@@ -141,3 +143,44 @@ def test_the_area_under_a_curve_is_the_one_in_the_table():
 def test_a_margin_table_of_no_usable_image_is_empty_and_says_of_what(table):
     made = table([margin_record(usable=np.zeros(7, bool))])
     assert len(made) == 0 and {"purifier", "attack", "knowledge"} < set(made)
+
+
+# The figure.
+
+
+def counts(ax, colour: str | None = None) -> np.ndarray:
+    return np.array(
+        [bar.get_height() for bar in ax.patches if colour in (None, to_hex(bar.get_facecolor(), keep_alpha=True))]
+    )
+
+
+@pytest.mark.parametrize("case", ["all", "all thresholds beyond", "one that nothing fools, one without a usable image"])
+def test_margins_are_those_of_the_tables(case, drawn):
+    figure, given, *_ = drawn("margins", case)
+    axes, (images, roc) = figure.axes, given.values()
+    purifiers = list(dict.fromkeys(images["purifier"]))
+    assert [ax.get_title(loc="left") for ax in axes[::3]] == purifiers
+    outcome = {
+        text.get_text(): to_hex(handle.get_facecolor(), keep_alpha=True)
+        for text, handle in zip(figure.legends[0].texts, figure.legends[0].legend_handles, strict=True)
+    }
+    (beside,) = [colours(legend) for legend in legends(figure) if legend not in figure.legends]
+    scores = dict(zip(("threshold", "length", "attack_length"), beside.values(), strict=True))
+    finite = images["threshold"][np.isfinite(images["threshold"])]
+    for purifier, threshold, length, curves in zip(purifiers, axes[::3], axes[1::3], axes[2::3], strict=True):
+        part = images[images["purifier"] == purifier]
+        for name, colour in outcome.items():
+            of = part[part["outcome"] == name]
+            assert counts(threshold, colour).sum() == counts(length, colour).sum() == len(of)
+            assert counts(threshold, colour)[-1:].sum() >= np.isinf(of["threshold"]).sum()
+            if len(of):
+                longest = images["length"].max()
+                assert counts(length, colour) == pytest.approx(np.histogram(of["length"], 25, (0, longest))[0])
+            if len(finite):
+                below = of["threshold"] < finite.quantile(0.98) * 24 / 25
+                assert counts(threshold, colour)[:-1].sum() == below.sum()
+        for score, colour in scores.items():
+            own = roc[(roc["purifier"] == purifier) & (roc["score"] == score)]
+            lines = of_colour(curves.lines, colour)
+            assert len(lines) == (len(own) > 0) == part["outcome"].nunique() - 1
+            assert all(same(xy(line), own[["false_positive", "true_positive"]]) for line in lines)

@@ -2,15 +2,19 @@
 
 import warnings
 
+import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
+from drawings import STOCHASTIC, named
 from made_up import (
     of_purifier,
     only,
     walked,
 )
+from matplotlib.colors import to_hex
 
+from purity.studies import drawing
 from purity.studies import paths as study
 from purity.studies.paths import principal_plane
 from purity.studies.records import Record
@@ -294,3 +298,123 @@ def test_paths_and_landscapes_are_paired_by_purifier_not_by_place():
     wanted = study.landscape_paths(made["landscapes"], made["paths"])
     pd.testing.assert_frame_equal(study.landscape_paths(made["landscapes"], made["paths"][::-1]), wanted)
     assert wanted.groupby(["purifier", "step"])["loss"].sum().nunique() == 10
+
+
+# The figure.
+
+
+def lines_of(ax, colour: str) -> list[np.ndarray]:
+    """(S, 3) each."""
+    return [np.array(line.get_data_3d()).T for line in ax.lines if to_hex(line.get_color()) == colour]
+
+
+@pytest.mark.parametrize("case", STOCHASTIC["attack-paths"])
+def test_every_path_of_the_image_shown_is_a_line_through_its_places(case, drawn):
+    figure, tables, *_ = drawn("attack-paths", case)
+    table = tables["attack-paths"]
+    table = table[table["image"] == shown_in(figure)]
+    of_legend = named(figure)
+    assert list(of_legend) == ["white-box", "white-box EOT", "DW-box"]
+    assert len(figure.axes) == table["purifier"].nunique()
+    for ax, purifier in zip(figure.axes, table["purifier"].unique(), strict=True):
+        part = table[table["purifier"] == purifier]
+        repeats = part.groupby("kind")["repeat"].nunique()
+        assert len(ax.lines) == repeats.sum() and repeats["DW-box"] == 1
+        for kind, colour in of_legend.items():
+            ways = [way for _, way in part[part["kind"] == kind].groupby("repeat")]
+            for line, way in zip(lines_of(ax, colour), ways, strict=True):
+                assert np.array_equal(line, way.sort_values("step")[["u", "v", "loss"]].to_numpy())
+
+
+@pytest.mark.parametrize("case", STOCHASTIC["attack-paths"])
+def test_a_panel_says_how_much_its_plane_keeps(case, drawn):
+    figure, tables, *_ = drawn("attack-paths", case)
+    kept = tables["attack-paths"].query(f"image == {shown_in(figure)}").groupby("purifier", sort=False)["kept"].first()
+    titles = [ax.get_title() for ax in figure.axes]
+    assert titles == [f"{purifier}: {share:.0%} of squared length in the plane" for purifier, share in kept.items()]
+
+
+@pytest.mark.parametrize(
+    ("name", "case"), [(name, case) for name in ("attack-paths", "landscape") for case in STOCHASTIC[name]]
+)
+def test_all_panels_have_the_same_heights_and_nothing_sticks_out(name, case, drawn):
+    figure = drawn(name, case).figure
+    ((low, high),) = {ax.get_zlim() for ax in figure.axes}
+    heights = np.concatenate([np.ravel(line.get_data_3d()[2]) for ax in figure.axes for line in ax.lines])
+    surfaces = [np.ravel(arrays[2]) for arrays, _ in drawn(name, case).surfaces.values()]
+    assert low == 0
+    assert heights.min() >= 0 and 0.9 * high < max(heights.max(), *(z.max() for z in surfaces), 0) <= high
+
+
+def shown_in(figure) -> int:
+    return int(figure.get_suptitle().removeprefix("image "))
+
+
+@pytest.mark.parametrize("case", STOCHASTIC["attack-paths"])
+def test_the_image_shown_is_that_of_middling_harm(case, drawn):
+    """Not one that was picked: as many do better on the first purifier as do worse."""
+    figure, tables, *_ = drawn("attack-paths", case)
+    table = tables["attack-paths"]
+    known = table[(table["kind"] == "DW-box") & (table["purifier"] == table["purifier"].iloc[0])]
+    last = known[known["step"] == known["step"].max()].set_index("image")["loss"]
+    below = (last < last[shown_in(figure)]).sum()
+    assert 0 <= (last > last[shown_in(figure)]).sum() - below <= 1 or last.duplicated().any()
+
+
+def test_only_one_image_is_shown(drawn):
+    figure, tables, *_ = drawn("attack-paths")
+    alone = tables["attack-paths"].query(f"image == {shown_in(figure)}")
+    with drawing.style():
+        figure = study.attack_paths(alone)
+    for ax, other in zip(figure.axes, drawn("attack-paths").figure.axes, strict=True):
+        assert all(np.array_equal(a.get_data_3d(), b.get_data_3d()) for a, b in zip(ax.lines, other.lines, strict=True))
+        assert ax.get_zlim() == other.get_zlim()
+    plt.close(figure)
+
+
+@pytest.mark.parametrize("case", STOCHASTIC["landscape"])
+def test_the_surface_of_each_purifier_is_its_mean_loss(case, drawn):
+    figure, tables, *_, surfaces = drawn("landscape", case)
+    table = tables["landscape"]
+    purifiers = table["purifier"].unique()
+    assert [ax.get_title() for ax in figure.axes] == list(purifiers) and len(surfaces) == len(purifiers)
+    for ax in figure.axes:
+        (a, b, z), _ = surfaces[ax]
+        part = table[table["purifier"] == ax.get_title()].set_index(["a", "b"])["mean"]
+        assert z.shape == (5, 5) and len(part) == 25
+        found = {(x, y): height for x, y, height in zip(*map(np.ravel, np.broadcast_arrays(a, b, z)), strict=True)}
+        assert found == part.to_dict()
+        assert "DW-box" in ax.get_xlabel() and "EOT" in ax.get_ylabel()
+
+
+@pytest.mark.parametrize("case", STOCHASTIC["landscape"])
+def test_all_surfaces_have_one_scale_of_colours(case, drawn):
+    one = drawn("landscape", case)
+    (limits,) = {(look["vmin"], look["vmax"]) for _, look in one.surfaces.values()}
+    assert limits == (0, max(one.tables["landscape"]["mean"].max(), one.tables["landscape-paths"]["loss"].max()))
+
+
+@pytest.mark.parametrize("case", STOCHASTIC["landscape"])
+def test_the_mean_paths_of_both_attacks_are_lines(case, drawn):
+    figure, tables, *_ = drawn("landscape", case)
+    table, of_legend = tables["landscape-paths"], named(figure)
+    assert list(of_legend) == ["white-box EOT", "DW-box"]
+    for ax in figure.axes:
+        assert len(ax.lines) == 2
+        for kind, colour in of_legend.items():
+            (line,) = lines_of(ax, colour)
+            way = table[(table["purifier"] == ax.get_title()) & (table["kind"] == kind)].sort_values("step")
+            assert len(way) == 5 and np.array_equal(line, way[["a", "b", "loss"]].to_numpy())
+
+
+def test_attackers_have_the_same_colours_on_paths_and_landscapes(drawn):
+    assert named(drawn("landscape").figure).items() <= named(drawn("attack-paths").figure).items()
+
+
+@pytest.mark.parametrize(
+    ("case", "said"), [("all", "mean over 3 images;"), ("one purifier and image", "mean over 1 image;")]
+)
+def test_a_landscape_says_of_how_many_images_it_is(case, said, drawn):
+    figure, tables, *_ = drawn("landscape", case)
+    assert figure.get_suptitle().startswith(said)
+    assert tables["landscape"]["std"].isna().all() == ("one" in case)

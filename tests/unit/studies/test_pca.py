@@ -3,6 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
+from drawings import colours, data_axes, of_colour, same, xy
 from made_up import only, record
 
 from purity.studies import pca as study
@@ -63,3 +64,18 @@ def test_only_the_first_components_are_kept_and_their_shares_are_of_all(kept, co
     assert made["component"].tolist() == 2 * list(range(1, components + 1))
     assert only(made, when="after", component=1)["share"] == pytest.approx(6 / 21)
     assert only(made, when="after", component=2)["mean"] == pytest.approx(5 / 3.5)
+
+
+# The figure.
+
+
+def test_principal_variances_are_those_of_the_table(drawn):
+    figure, given, *_ = drawn("pca")
+    (ax,), (table,) = data_axes(figure), given.values()
+    named = colours(ax.get_legend())
+    assert list(named) == ["before", "after ddpm", "after reverse"] and ax.get_yscale() == "log"
+    for label, colour in named.items():
+        when, _, purifier = label.partition(" ")
+        part = table[(table["when"] == when) & (table["purifier"] == (purifier or "ddpm"))]
+        (line,) = of_colour(ax.lines, colour)
+        assert len(part) == 16 and same(xy(line), part[["component", "mean"]])

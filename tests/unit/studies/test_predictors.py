@@ -1,8 +1,11 @@
 """What predicts robustness from small records whose answers are known."""
 
+import re
+
 import numpy as np
 import pandas as pd
 import pytest
+from drawings import PARTS, SWEPT, colours, data_axes, of_colour, same, xy
 from made_up import features_apart, only, probe
 
 from purity import stats
@@ -72,3 +75,30 @@ def test_seeds_of_a_purifier_are_one_point_and_what_is_constant_has_no_rank():
     assert np.isnan(only(made, predictor="magnitude")["mean"]) and only(made, predictor="alpha")[
         "mean"
     ] == pytest.approx(-1)
+
+
+# The figure.
+
+
+@pytest.mark.parametrize("case", PARTS["predictors"])
+def test_a_number_that_is_not_known_is_not_written(case, drawn):
+    """Three points have a rank correlation without an interval, and equal ones have none."""
+    assert [t.get_text() for t, _ in drawn("predictors", case).texts if "nan" in t.get_text()] == []
+
+
+@pytest.mark.parametrize("case", ["all", "two points recognised, no features"])
+def test_predictors_have_their_points_and_their_rank_correlation(case, drawn):
+    figure, given, *_ = drawn("predictors", case)
+    axes, (table, rank) = data_axes(figure), given.values()
+    named, predictors = colours(figure.legends[0]), list(rank["predictor"])
+    assert predictors == ["alpha", "magnitude", "frechet"][: 2 if "no features" in case else 3]
+    assert list(named) == list(SWEPT)
+    for ax, predictor in zip(axes, predictors, strict=True):
+        assert {"alpha": "compression", "magnitude": "magnitude", "frechet": "Fréchet"}[predictor] in ax.get_xlabel()
+        of = table[table["predictor"] == predictor]
+        for purifier, colour in named.items():
+            (line,) = of_colour(ax.lines, colour)
+            assert same(xy(line), of[of["purifier"] == purifier][["value", "accuracy"]])
+        (row,) = rank[rank["predictor"] == predictor].itertuples()
+        numbers = [float(number) for number in re.findall(r"-?\d\.\d\d", ax.get_title())]
+        assert numbers == pytest.approx([row.mean, row.low, row.high], abs=0.0051) and "ρ" in ax.get_title()

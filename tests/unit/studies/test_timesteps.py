@@ -2,10 +2,12 @@
 
 import numpy as np
 import pytest
+from drawings import colours, data_axes, legends, same, together, whiskers, xy
 from made_up import (
     only,
     probe,
 )
+from matplotlib.colors import to_hex
 
 from purity import stats
 from purity.studies import law, predictors
@@ -63,3 +65,27 @@ def test_a_purifier_without_a_strength_has_its_rows_too(table, others):
     assert len(table([*others, none])) == len(made)
     if "measure" in made:
         assert only(own, measure="alpha", seed="all")["mean"] == pytest.approx(0.6)
+
+
+# The figure.
+
+
+@pytest.mark.parametrize(
+    ("name", "measures"), [("timesteps", ["alpha", "robust-accuracy"]), ("clean-t", ["clean-fixed", "alpha"])]
+)
+def test_what_hangs_on_the_strength_is_shown_at_each_strength(name, measures, drawn):
+    figure, given, *_ = drawn(name)
+    axes, (table,) = data_axes(figure), given.values()
+    (named,) = (colours(legend) for legend in legends(figure))
+    assert list(named) == ["ddpm", "reverse", "ddim", "one-step"]
+    for ax, measure in zip(axes, measures, strict=True):
+        assert ("accuracy" in ax.get_ylabel()) == (measure != "alpha") and len(ax.containers) == len(named)
+        assert ax.get_xscale() == "log" and ax.get_xlabel() == "strength t"
+        for (purifier, colour), bars in zip(named.items(), ax.containers, strict=True):
+            part = together(table, measure=measure, purifier=purifier)
+            assert to_hex(bars.lines[0].get_color()) == colour and same(xy(bars.lines[0]), part[["t", "mean"]])
+            if measure == "alpha":
+                part = part.assign(low=part["mean"] - part["std"], high=part["mean"] + part["std"])
+            assert same(whiskers(bars), part[["t", "low", "high"]])
+        ticks = [t.get_text() for t in ax.get_xticklabels()]
+        assert len(ticks) >= 4 and set(map(int, ticks)) <= set(table["t"])  # of close neighbours one is named
