@@ -3,7 +3,6 @@
 import numpy as np
 import pytest
 from scipy.special import expit
-from scipy.stats import norm
 from sklearn.linear_model import LogisticRegression
 
 from purity import cap
@@ -12,91 +11,6 @@ from purity import cap
 @pytest.fixture
 def generator():
     return np.random.default_rng(0)
-
-
-# Volumes.
-
-
-@pytest.mark.parametrize("d", [1, 2, 3, 5, 10])
-@pytest.mark.parametrize("beta", [0.0, 0.1, 0.3, 0.6])
-def test_the_volume_of_a_cap_is_the_share_of_the_ball_beyond_it(d, beta, generator):
-    """Of 40,000 uniform points. A share scatters by √(p(1−p)/n); 4.5 of those are passed once in 150,000."""
-    z = generator.standard_normal((40_000, d))
-    points = z / np.linalg.norm(z, axis=1, keepdims=True) * generator.random((40_000, 1)) ** (1 / d)
-    p = cap.volume_ratio(beta, d)
-    assert (points[:, 0] > beta).mean() == pytest.approx(p, abs=4.5 * np.sqrt(p * (1 - p) / 40_000))
-
-
-def test_volumes_in_one_two_and_three_dimensions_are_those_of_the_textbook():
-    b = np.linspace(0, 1, 51)
-    assert cap.volume_ratio(b, 1) == pytest.approx((1 - b) / 2, abs=1e-14)
-    assert cap.volume_ratio(b, 2) == pytest.approx((np.arccos(b) - b * np.sqrt(1 - b**2)) / np.pi, abs=1e-14)
-    assert cap.volume_ratio(b, 3) == pytest.approx((1 - b) ** 2 * (2 + b) / 4, abs=1e-14)
-
-
-@pytest.mark.parametrize("d", [1, 2, 64, 3072, 150_528])
-def test_a_cap_through_the_centre_is_half_and_one_beyond_the_ball_nothing(d):
-    assert cap.volume_ratio(0.0, d) == pytest.approx(0.5, abs=1e-15)
-    assert cap.volume_ratio(np.array([1.0, 1.5, np.inf]), d).tolist() == [0, 0, 0]
-
-
-def test_a_cap_shrinks_with_its_distance_and_with_the_dimension():
-    b = np.linspace(0, 1, 101)
-    for d in (1, 5, 64):
-        assert (np.diff(cap.volume_ratio(b, d)) < 0).all()
-    by_dimension = np.array([cap.volume_ratio(b[1:-1], d) for d in (1, 2, 3, 10, 64, 200)])
-    assert (np.diff(by_dimension, axis=0) < 0).all()
-
-
-def test_in_many_dimensions_a_coordinate_of_the_ball_is_nearly_normal():
-    """Its variance is 1/(d + 2). Its excess kurtosis, −6/(d + 4), takes 15/d of the tail beyond z = 3 (Edgeworth)."""
-    d = 100_000
-    z = np.array([0.5, 1.0, 2.0, 3.0])
-    assert cap.volume_ratio(z / np.sqrt(d + 2), d) == pytest.approx(norm.sf(z), rel=30 / d)
-
-
-# Directions.
-
-
-def test_a_cap_at_one_over_root_k_holds_k_directions_exactly():
-    k = np.arange(1, 201)
-    assert cap.orthogonal_directions(1 / np.sqrt(k), 1000).tolist() == k.tolist()
-    assert cap.orthogonal_directions(1 / np.sqrt(k) * (1 + 1e-9), 1000).tolist() == (k - 1).tolist()
-    assert cap.orthogonal_directions(1 / np.sqrt(k) * (1 - 1e-9), 1000).tolist() == k.tolist()
-
-
-def test_no_more_directions_than_dimensions_and_none_in_an_empty_cap():
-    beta = np.array([0.0, 1e-9, 0.1, 0.5, 1.0, 1.0001, 2.0, np.inf])
-    assert cap.orthogonal_directions(beta, 64).tolist() == [64, 64, 64, 4, 1, 0, 0, 0]
-    assert cap.orthogonal_directions(beta, 3).tolist() == [3, 3, 3, 3, 1, 0, 0, 0]
-
-
-def frame(generator, k: int, d: int) -> np.ndarray:
-    """k orthonormal rows of d."""
-    return np.linalg.qr(generator.standard_normal((d, k)))[0].T
-
-
-@pytest.mark.parametrize("k", [1, 2, 3, 7, 16])
-def test_orthogonal_vectors_reach_a_kth_root_of_their_length_along_their_centroid_and_no_axis_does_better(k, generator):
-    """Of an axis u, Σ (u·vᵢ)² ≤ ε²: the least of k projections is at most ε/√k, and the centroid attains it."""
-    epsilon, d = 0.7, 16
-    v = epsilon * frame(generator, k, d)
-    centroid = v.sum(axis=0) / np.linalg.norm(v.sum(axis=0))
-    assert v @ centroid == pytest.approx(np.full(k, epsilon / np.sqrt(k)), abs=1e-12)
-    axes = generator.standard_normal((2000, d)) + 3 * centroid
-    axes /= np.linalg.norm(axes, axis=1, keepdims=True)
-    assert (axes @ v.T).min(axis=1).max() <= epsilon / np.sqrt(k) + 1e-12
-
-
-@pytest.mark.parametrize("beta", [0.2501, 0.2, 0.3, 0.45, 0.577, 0.58, 0.7, 0.708, 0.99, 1.01])
-def test_so_many_directions_fit_as_project_into_the_cap(beta, generator):
-    epsilon, d = 2.0, 20
-    fits = []
-    for k in range(1, d + 1):
-        v = epsilon * frame(generator, k, d)
-        axis = v.sum(axis=0) / np.linalg.norm(v.sum(axis=0))
-        fits.append((v @ axis >= beta * epsilon).all())
-    assert cap.orthogonal_directions(beta, d) == sum(fits) and sorted(fits, reverse=True) == fits
 
 
 # Psychometric fits.
@@ -213,25 +127,3 @@ def test_one_misplaced_point_makes_a_step_finite():
 @pytest.mark.parametrize("outcome", [True, False])
 def test_equal_outcomes_have_no_fit(outcome):
     assert np.isnan(cap.psychometric(np.arange(5.0), np.full(5, outcome))).tolist() == [True, True]
-
-
-# The mean transition.
-
-
-def test_the_transition_of_one_slope_is_its_sigmoid():
-    offset = np.linspace(-2, 2, 9)
-    assert cap.transition(np.array([3.0]), offset) == pytest.approx(1 / (1 + np.exp(-3 * offset)), abs=1e-15)
-
-
-def test_the_transition_of_an_infinite_slope_is_a_step_that_is_a_half_at_its_threshold(recwarn):
-    offset = np.array([-2.0, -1e-9, 0.0, 1e-9, 2.0])
-    assert cap.transition(np.array([np.inf]), offset).tolist() == [0, 0, 0.5, 1, 1]
-    assert cap.transition(np.array([-np.inf]), offset).tolist() == [1, 1, 0.5, 0, 0]
-    assert not list(recwarn)
-
-
-def test_the_transition_is_the_mean_over_images():
-    offset = np.linspace(-2, 2, 9)
-    slopes = np.array([0.5, 3.0, np.inf])
-    alone = np.stack([cap.transition(np.array([s]), offset) for s in slopes])
-    assert cap.transition(slopes, offset) == pytest.approx(alone.mean(axis=0), abs=1e-15)

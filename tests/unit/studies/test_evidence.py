@@ -1,136 +1,120 @@
-"""The papers' claims, held against made-up measurements of which the truth is known."""
+"""What studies find for the papers' claims, from made-up measurements of which the truth is known."""
 
 import re
 from collections.abc import Callable
+from importlib import import_module
 from itertools import product
 from pathlib import Path
+from pkgutil import iter_modules
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
 import pytest
-from made_up import features_apart, keys
+from made_up import features_apart, keys, of_purifier
 from scipy.stats import norm
 from scipy.stats import t as student
 
-from purity import law, stats
-from purity.report import findings as module
-from purity.report.findings import ABOVE_ZERO, BELOW_ZERO, CLAIMS, findings, verdict
-from purity.tables import Record
+from purity import stats, studies
+from purity.report import findings as report
+from purity.report.findings import read_claims, verdict
+from purity.studies import (
+    addt,
+    compression,
+    distances,
+    dw_box,
+    fuzzy,
+    jacobian,
+    law,
+    pca,
+    predictors,
+    robustness,
+    timesteps,
+    trajectory,
+    transfer,
+)
+from purity.studies import (
+    ball as balls_study,
+)
+from purity.studies import (
+    budget as budget_study,
+)
+from purity.studies import (
+    cap as cap_study,
+)
+from purity.studies import (
+    margins as margins_study,
+)
+from purity.studies.records import Evidence, Record, points_under_attack
+from purity.studies.tabulate import declared
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[3]
+STUDIES = [import_module(f"purity.studies.{module.name}") for module in iter_modules(studies.__path__)]
+READ = read_claims(ROOT / "config/reference/claims.yaml", declared(STUDIES))
+CLAIMS = [SimpleNamespace(**claim) for claim in READ]
 Z = norm.ppf(0.975)
 HOLDS, FAILS, OPEN = "holds", "does not hold", "undecided"
 TURNED = {HOLDS: FAILS, FAILS: HOLDS, OPEN: OPEN}
 inf, nan = np.inf, np.nan
 
 
-LAW_FIT, DRAWN = module.tables_compression.law_fit, law.images_drawn
+LAW_FIT, DRAWN = law.law_fit, law.images_drawn
+
+
+def evidence_of(**kinds: list[Record]) -> pd.DataFrame:
+    """What all studies find, of records by kind; a kind may be missing."""
+    measured, hardened, probes, caps, thresholds = (
+        kinds.get(kind, []) for kind in ("measured", "hardened", "probes", "caps", "margins")
+    )
+    found = []
+    for study in (trajectory, distances, robustness, compression):
+        found += study.evidence(measured)
+    found += transfer.evidence(measured, kinds.get("crafted", []), kinds.get("subset", []))
+    found += balls_study.evidence(kinds.get("balls", []))
+    found += jacobian.evidence(kinds.get("jacobians", []), kinds.get("outcomes", []))
+    found += pca.evidence(kinds.get("spectra", []))
+    found += timesteps.evidence(probes)
+    points = points_under_attack(probes)
+    if len(points) >= 3:
+        found += law.evidence(law.law_fit(probes))
+    if points:
+        found += predictors.evidence(predictors.predictors_rank(predictors.predictors(probes)))
+    found += budget_study.evidence(kinds.get("budgets", []), probes)
+    found += fuzzy.evidence(kinds.get("judgings", []))
+    if caps:
+        found += cap_study.evidence(cap_study.cap_images(caps))
+    if thresholds:
+        found += margins_study.evidence(thresholds, margins_study.margins(margins_study.margins_images(thresholds)))
+    found += dw_box.evidence(kinds.get("boxed", []))
+    if hardened:
+        found += addt.evidence(hardened, addt.addt(hardened))
+    return pd.DataFrame(found, columns=list(Evidence._fields))
+
+
+def findings(**kinds: list[Record]) -> pd.DataFrame:
+    """All of that, held against the papers' claims."""
+    return report.findings(READ, evidence_of(**kinds))
 
 
 def no_fit(probes: list[Record], steps: int = 1) -> pd.DataFrame:
     """A table like that of the fit, in no time: the mean accuracy in place of every quantity."""
-    mean = np.mean([r.arrays["robust"].mean() for r in probes])
-    points = len({(r.keys["purifier"], r.keys["t"]) for r in probes})
+    attacked = [r for r in probes if "robust" in r.arrays]
+    mean = np.mean([r.arrays["robust"].mean() for r in attacked])
+    points = len({(r.keys["purifier"], r.keys["t"]) for r in attacked})
     row = {"through": "all", "points": points, "n": 1, "mean": mean, "low": mean - 0.01, "high": mean + 0.01}
     return pd.DataFrame([row | {"quantity": quantity} for quantity in ("misfit", "at-zero-minus-clean")])
 
 
 @pytest.fixture(autouse=True)
 def without_fits(monkeypatch):
-    monkeypatch.setattr(module.tables_compression, "law_fit", no_fit)
+    monkeypatch.setattr(law, "law_fit", no_fit)
 
 
 @pytest.fixture
 def fits(without_fits, monkeypatch):
     """For the tests of the law; 4 resamples, as no verdict here is that close."""
-    monkeypatch.setattr(module.tables_compression, "law_fit", LAW_FIT)
+    monkeypatch.setattr(law, "law_fit", LAW_FIT)
     monkeypatch.setattr(law, "images_drawn", lambda n: DRAWN(n, resamples=4))
-
-
-# Verdicts.
-
-
-@pytest.mark.parametrize(
-    ("low", "high", "target", "said"),
-    [
-        (0.2, 0.3, (0.1, 0.4), HOLDS),
-        (0.5, 0.6, (0.1, 0.4), FAILS),
-        (-0.2, 0.0, (0.1, 0.4), FAILS),
-        (0.3, 0.5, (0.1, 0.4), OPEN),
-        (0.0, 0.2, (0.1, 0.4), OPEN),
-        (0.0, 0.5, (0.1, 0.4), OPEN),
-        # touching from within, from outside
-        (0.1, 0.4, (0.1, 0.4), HOLDS),
-        (0.4, 0.5, (0.1, 0.4), OPEN),
-        (0.0, 0.1, (0.1, 0.4), OPEN),
-        # open to one side
-        (1e9, 1e10, ABOVE_ZERO, HOLDS),
-        (-2.0, -1.0, ABOVE_ZERO, FAILS),
-        (-1.0, 1.0, ABOVE_ZERO, OPEN),
-        (-2.0, -1.0, BELOW_ZERO, HOLDS),
-        (1.0, inf, BELOW_ZERO, FAILS),
-        (1.0, inf, (1.0, inf), HOLDS),
-        (-inf, inf, ABOVE_ZERO, OPEN),
-        # no interval
-        (nan, nan, (-inf, inf), OPEN),
-        (nan, 5.0, (0.0, 1.0), OPEN),
-        (-5.0, nan, (0.0, 1.0), OPEN),
-        (nan, -5.0, (0.0, 1.0), OPEN),
-        (5.0, nan, (0.0, 1.0), OPEN),
-    ],
-)
-def test_a_claim_holds_where_the_whole_interval_is_and_fails_where_none_of_it_is(low, high, target, said):
-    assert verdict(low, high, target) == said
-
-
-def test_turning_an_interval_and_its_target_round_changes_no_verdict():
-    edges = [-inf, -1.0, -0.5, 0.0, 0.5, 1.0, inf]
-    intervals = [(a, b) for a, b in product(edges, edges) if a < b]
-    for (low, high), (start, end) in product(intervals, intervals):
-        assert verdict(low, high, (start, end)) == verdict(-high, -low, (-end, -start))
-
-
-def test_a_narrower_interval_never_turns_one_verdict_into_the_other():
-    edges = np.linspace(-1, 1, 9)
-    for low, high in ((a, b) for a, b in product(edges, edges) if a < b):
-        wide, narrow = verdict(low - 0.1, high + 0.1, (-0.5, 0.5)), verdict(low, high, (-0.5, 0.5))
-        assert wide in (OPEN, narrow)
-
-
-@pytest.mark.parametrize("target", [ABOVE_ZERO, BELOW_ZERO], ids=["above", "below"])
-def test_no_difference_in_any_image_is_none_above_zero_and_none_below(target):
-    assert verdict(0.0, 0.0, target) != HOLDS
-
-
-# The list of claims.
-
-
-def test_every_claim_is_shown_by_a_table_of_the_workflow():
-    source = (ROOT / "workflow/rules/targets.smk").read_text(encoding="utf-8")
-    block = re.search(r"^TABLES = \{$(.*?)^\}$", source, re.DOTALL | re.MULTILINE)[1]
-    tables = set(re.findall(r'^    "([a-z-]+)":', block, re.MULTILINE))
-    assert len(tables) > 20 and {c.id for c in CLAIMS} <= tables
-
-
-def test_every_claim_says_what_is_claimed_measured_and_printed_and_where():
-    for c in CLAIMS:
-        for name in ("id", "source", "claim", "quantity", "paper"):
-            text = getattr(c, name)
-            assert isinstance(text, str) and text == text.strip() != "" and "\n" not in text, (c.claim, name)
-        assert re.match(r"(earlier )?(§|App\. )|stochastic perspective$", c.source), c.source
-
-
-def test_every_target_is_an_interval_that_leaves_something_out():
-    for c in CLAIMS:
-        low, high = c.target
-        assert low < high and (low, high) != (-inf, inf), c.claim
-
-
-def test_no_two_claims_are_the_same():
-    """The page puts the cases of one (source, claim) together."""
-    for of in (lambda c: (c.source, c.claim), lambda c: (c.id, c.quantity, c.target, c.paper)):
-        named = [of(c) for c in CLAIMS]
-        assert len(set(named)) == len(named)
 
 
 # What the stages leave.
@@ -151,12 +135,12 @@ WHEN = ("before", "after")
 def ball(n: int, purifier="ddpm", seed=0, **arrays) -> Record:
     whole = {"directions_xi": np.full(n, 0.2), "directions_input": np.full(n, 0.9), "snr": np.full(n, 0.01)}
     whole |= {"centroid_initial": np.ones((n, 2)), "centroid_input": np.ones((n, 2, 3)), "centroid_xi": np.ones((n, 2))}
-    return Record({"purifier": purifier, "seed": seed}, whole | arrays)
+    return Record(of_purifier(purifier, seed), whole | arrays)
 
 
 def probe(n: int, t: int | None, purifier="ddpm", seed=0, **arrays) -> Record:
     whole = {"alpha": np.full(n, 0.5), "clean_fixed": np.ones(n, bool), "clean_fresh": np.ones(n, bool)}
-    return Record({"purifier": purifier, "t": t, "seed": seed}, whole | arrays)
+    return Record(of_purifier(purifier, seed, t=t), whole | arrays)
 
 
 def judging(right: np.ndarray, attack="pgd", purifier="ddpm", seed=0) -> Record:
@@ -181,7 +165,7 @@ def margin(robust: np.ndarray, purifier="ddpm", seed=0, **arrays) -> Record:
 
 
 def spectrum(n: int, purifier="ddpm", seed=0, d=20, **arrays) -> Record:
-    return Record({"purifier": purifier, "seed": seed}, {"before": np.ones((n, d)), "after": np.ones((n, d))} | arrays)
+    return Record(of_purifier(purifier, seed), {"before": np.ones((n, d)), "after": np.ones((n, d))} | arrays)
 
 
 def of_claim(start: str, made: pd.DataFrame) -> pd.DataFrame:
@@ -416,7 +400,7 @@ def singular(low: float, high: float) -> Callable:
 
     def made(values):
         large = np.arange(20) < np.rint(20 * np.asarray(values))[:, None]
-        return {"jacobians": [Record({"purifier": "ddpm", "seed": 0}, {"singular_values": np.where(large, high, low)})]}
+        return {"jacobians": [Record(of_purifier("ddpm", 0), {"singular_values": np.where(large, high, low)})]}
 
     return made
 
@@ -639,7 +623,7 @@ def largest_singular(a, b) -> dict:
     largest = np.r_[a, b]
     values = np.stack([largest / 3, largest, np.full_like(largest, 0.01)], axis=1)
     right = np.r_[np.zeros(len(a), bool), np.ones(len(b), bool), [False, True]]  # outcomes of two images more
-    jacobians = [Record({"purifier": "ddpm", "seed": 0}, {"singular_values": values})]
+    jacobians = [Record(of_purifier("ddpm", 0), {"singular_values": values})]
     return {"jacobians": jacobians, "outcomes": [measured(len(right), correct_fixed=right)]}
 
 
@@ -849,10 +833,28 @@ def test_purifiers_that_lose_clean_images_spoil_the_law_of_all_and_not_that_of_t
     assert cases["verdict"].to_dict() == {"9 purifiers: all": FAILS, "7 purifiers: recognised": HOLDS}
 
 
+def without_diffusion(records: list[Record]) -> list[Record]:
+    return [Record(r.keys | {"diffusion": False}, r.arrays) for r in records]
+
+
+@pytest.mark.usefixtures("fits")
+def test_the_points_of_the_law_and_of_predictors_are_those_of_their_tables():
+    """Purifiers without a diffusion model are points of the figure, so of the claim."""
+    probes = [*lawful()[:5], *without_diffusion(lawful()[5:])]
+    made = findings(probes=probes)
+    assert set(of_claim("One sigmoid gives", made)["case"]) == {"7 purifiers: all", "7 purifiers: recognised"}
+    assert of_claim("The compression rate ranks", made)["case"].tolist() == ["7 purifiers"]
+    fit = law.law_fit(probes)
+    row = fit[(fit["quantity"] == "misfit") & (fit["through"] == "all")].iloc[0]
+    found = of_claim("One sigmoid gives", made).set_index("case").loc["7 purifiers: all"]
+    assert found[["mean", "low", "high", "n"]].tolist() == row[["mean", "low", "high", "n"]].tolist()
+
+
 @pytest.mark.usefixtures("fits")
 @pytest.mark.parametrize("points", [1, 2])
-def test_too_few_points_for_a_law_leave_it_out(points):
-    """Those of purifiers without a diffusion model may have made up the number that the configuration asks for."""
+def test_too_few_points_for_a_law_have_no_table_that_evidence_could_be_taken_from(points):
+    with pytest.raises(ValueError, match="3 parameters"):
+        law.law_fit(lawful(alphas=ALPHAS[:points]))
     made = findings(probes=lawful(alphas=ALPHAS[:points]))
     assert of_claim("One sigmoid gives", made).empty and of_claim("Its value at α = 0", made).empty
 
@@ -1014,7 +1016,7 @@ def every(seeds=(0, 1, 2), n=12) -> dict[str, list[Record]]:
     attacks = {"clean": ["none"], "uniform": ["none"], "uniform-x4": ["none"], "pgd": ["none", "all"]}
     attacks |= {"pgd-eot": ["none"], "bpda": ["none", "all"], "bpda-eot": ["none"]}
     for purifier, seed in product(("ddpm", "reverse"), seeds):
-        of = {"purifier": purifier, "seed": seed}
+        of = of_purifier(purifier, seed)
         for attack, knowledge in ((a, k) for a, knowledges in attacks.items() for k in knowledges):
             scale = 4 if attack == "uniform-x4" else 1
             arrays = {f"{m}_{w}": scale * g.random(n) for m, w in product(DEFAULTS, WHEN)}
@@ -1064,7 +1066,7 @@ KINDS += ("probes", "judgings", "margins", "budgets", "caps", "boxed", "hardened
 @pytest.fixture(scope="module")
 def whole():
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(module.tables_compression, "law_fit", no_fit)
+        patch.setattr(law, "law_fit", no_fit)
         return findings(**every())
 
 
@@ -1093,7 +1095,7 @@ def test_without_evidence_the_frame_has_the_same_columns(whole):
     assert list(findings().columns) == list(whole.columns)
 
 
-def needed(claim: module.Claim) -> set[str]:
+def needed(claim: SimpleNamespace) -> set[str]:
     """The kinds of evidence that a claim rests on."""
     if claim.claim.startswith(("Attacks for different ξ", "EOT's perturbation")):
         return {"crafted", "subset"}
@@ -1186,7 +1188,7 @@ def repeated():
         if kind != "subset"
     }
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(module.tables_compression, "law_fit", no_fit)
+        patch.setattr(law, "law_fit", no_fit)
         return findings(**again, subset=every()["subset"])
 
 
@@ -1225,3 +1227,85 @@ def test_the_interval_of_a_mean_is_that_of_the_statistics():
     values = np.random.default_rng(0).random(50)
     row = only("Internal randomness dominates", balls=[ball(50, snr=values)])
     assert (row["mean"], row["low"], row["high"]) == stats.mean_interval(values)
+
+
+# Roles.
+
+
+def test_purifiers_without_a_diffusion_model_are_asked_nothing_of_their_own():
+    """Caps are those of the bare classifier; the law and what predicts are of all that were attacked."""
+    unasked = {kind: without_diffusion(records) for kind, records in every().items() if kind != "subset"}
+    made = findings(**unasked, subset=every()["subset"])
+    assert set(made["id"]) == {"cap", "law", "predictors"}
+
+
+@pytest.mark.parametrize("kind", ["margins", "hardened"])
+def test_what_comes_from_a_table_is_of_the_purifiers_with_a_diffusion_model_in_it(kind):
+    records = every()[kind]
+    asked = [r for r in records if r.keys["purifier"].startswith("ddpm")] if kind == "margins" else records
+    others = without_diffusion([Record(r.keys | {"purifier": f"no-{r.keys['purifier']}"}, r.arrays) for r in records])
+    pd.testing.assert_frame_equal(findings(**{kind: [*asked, *others]}), findings(**{kind: asked}))
+
+
+def renamed(records: list[Record]) -> list[Record]:
+    """The same attacks under names that say nothing."""
+    name = {"pgd-eot": "a", "bpda": "b", "bpda-eot": "c", "pgd-20-eot": "d", "clean": "clean", None: None}
+    return [
+        Record(r.keys | {"attack": name.get(r.keys.get("attack"), r.keys.get("attack"))}, r.arrays) for r in records
+    ]
+
+
+def test_what_an_attack_is_to_another_is_said_by_its_roles_not_by_its_name(whole):
+    """`twin_of` and `eot_of` name the attacks as they are called now."""
+    now = {"pgd-eot": "a", "bpda": "b"}
+    made = {
+        kind: [
+            Record(
+                r.keys
+                | {role: now.get(r.keys[role], r.keys[role]) for role in ("eot_of", "twin_of") if role in r.keys},
+                r.arrays,
+            )
+            for r in renamed(records)
+        ]
+        for kind, records in every().items()
+    }
+    numbers = ["claim", "mean", "low", "high", "n", "verdict"]
+    pd.testing.assert_frame_equal(findings(**made)[numbers], whole[numbers])
+
+
+@pytest.mark.parametrize("role", ["eot_of", "twin_of"])
+def test_without_a_role_nothing_is_compared_whatever_the_names(role, whole):
+    silent = {
+        kind: [Record({key: v for key, v in r.keys.items() if key != role}, r.arrays) for r in records]
+        for kind, records in every().items()
+    }
+    missing = {"eot_of": {"eot-gap", "knowing-minus-eot", "eot-correlation-gap", "dw-box-gap"}, "twin_of": {"bpda-gap"}}
+    found = set(evidence_of(**silent)["quantity"])
+    assert found == set(evidence_of(**every())["quantity"]) - missing[role]
+
+
+def test_two_eot_variants_of_one_attack_are_two_cases():
+    known = measured(N, attack="pgd", correct_fixed=first(20) == 1)
+    variants = [
+        measured(N, attack=name, knowledge="none", correct_varying=(first(k) == 1)[None])
+        for name, k in (("eot-10", 60), ("eot-20", 50))
+    ]
+    variants = [Record(r.keys | {"eot_of": "pgd"}, r.arrays) for r in variants]
+    made = of_claim("An attacker who knows all of ξ", findings(boxed=[known, *variants]))
+    assert made["case"].tolist() == ["ddpm, pgd beside eot-10", "ddpm, pgd beside eot-20"]
+    assert made["mean"].tolist() == pytest.approx([0.4, 0.3])
+    alone = of_claim("An attacker who knows all of ξ", findings(boxed=[known, variants[0]]))
+    assert alone["case"].tolist() == ["ddpm, pgd"]
+
+
+def test_what_is_said_of_one_process_is_asked_of_all_its_purifiers_whatever_their_names():
+    probes = [probe(5, t, p, alpha=np.full(5, 1 / t)) for p, t in product(("ours", "ddpm-like"), (200, 1000))]
+    process = {"ours": "ddpm", "ddpm-like": "reverse"}
+    probes = [Record(r.keys | {"process": process[r.keys["purifier"]]}, r.arrays) for r in probes]
+    assert of_claim("α of ddpm goes on", findings(probes=probes))["case"].tolist() == ["ours, t = 200 → 1000"]
+
+
+def test_every_study_yields_what_it_declares():
+    found = evidence_of(**every())
+    assert set(found["quantity"]) == set(declared(STUDIES))
+    assert not found.duplicated(["quantity", "case"]).any()

@@ -9,11 +9,12 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
+from drawings import data_axes, legends, texts
 from made_up import experiment
 from matplotlib.figure import Figure
 
-from purity import figures, tables
 from purity.run import store
+from purity.studies import ball, compression, distances, drawing, robustness, trajectory, transfer
 
 FULL = {
     "identity": {"pgd": ["none"]},
@@ -42,6 +43,23 @@ def made_up(case: str) -> dict:
     return experiment(attacked, seeds, features=features)
 
 
+STUDY = {
+    "trajectory": trajectory,
+    "distances": distances,
+    "robustness": robustness,
+    "transfer": transfer,
+    "compression": compression,
+    "directions": ball,
+    "centroids": ball,
+    "variance": ball,
+}
+
+
+def drawing_of(name: str):
+    """The function that draws a figure."""
+    return getattr(STUDY[name], f"draw_{name}")
+
+
 NAMES = ("trajectory", "distances", "robustness", "transfer", "compression", "directions", "centroids", "variance")
 
 
@@ -55,14 +73,14 @@ def shown(name: str, made: dict, folder: Path) -> list[pd.DataFrame]:
     """The tables of a figure, as the rules pair them, read back from disk."""
     attacked = [record for record in made["measured"] if record.keys["attack"] != "clean"]
     from_records = {
-        "trajectory": lambda: [tables.trajectory([r for r in made["purified"] if r.keys["attack"] != "clean"])],
-        "distances": lambda: [tables.distances(attacked)],
-        "robustness": lambda: [tables.robustness(made["measured"])],
-        "transfer": lambda: [tables.transfer(attacked, made["crafted"], made["subset"])],
-        "compression": lambda: [tables.compression(attacked)],
-        "directions": lambda: [tables.directions(made["balls"]), tables.directions_matrix(made["balls"])],
-        "centroids": lambda: [tables.centroids_histogram(made["balls"])],
-        "variance": lambda: [tables.variance(made["balls"])],
+        "trajectory": lambda: [trajectory.trajectory([r for r in made["purified"] if r.keys["attack"] != "clean"])],
+        "distances": lambda: [distances.distances(attacked)],
+        "robustness": lambda: [robustness.robustness(made["measured"])],
+        "transfer": lambda: [transfer.transfer(attacked, made["crafted"], made["subset"])],
+        "compression": lambda: [compression.compression(attacked)],
+        "directions": lambda: [ball.directions(made["balls"]), ball.directions_matrix(made["balls"])],
+        "centroids": lambda: [ball.centroids_histogram(made["balls"])],
+        "variance": lambda: [ball.variance(made["balls"])],
     }
     paths = []
     for i, table in enumerate(from_records[name]()):
@@ -73,24 +91,11 @@ def shown(name: str, made: dict, folder: Path) -> list[pd.DataFrame]:
 
 def drawn(name: str, made: dict, folder: Path) -> Figure:
     """A figure laid out as it is saved; a warning (no room, no glyph, nothing to show) is an error."""
-    with figures.style(), warnings.catch_warnings():
+    with drawing.style(), warnings.catch_warnings():
         warnings.simplefilter("error")
-        figure = getattr(figures, name)(*shown(name, made, folder))
+        figure = drawing_of(name)(*shown(name, made, folder))
         figure.draw_without_rendering()
     return figure
-
-
-def texts(figure: Figure) -> set[str]:
-    """Everything written on a figure."""
-    return {t.get_text() for t in figure.findobj(plt.Text) if t.get_visible() and t.get_text()}
-
-
-def legends(figure: Figure) -> list:
-    return figure.findobj(plt.matplotlib.legend.Legend)
-
-
-def data_axes(figure: Figure) -> list:
-    return [ax for ax in figure.findobj(plt.Axes) if ax.has_data() and ax.get_visible()]
 
 
 OF_BALLS = ("directions", "centroids", "variance")  # which do not hang on who is attacked how
@@ -181,7 +186,7 @@ def bars(ax) -> list[float]:
 
 def test_robustness_shows_the_means_of_all_seeds(full, tmp_path):
     (ax,) = data_axes(drawn("robustness", full, tmp_path))
-    table = tables.robustness(full["measured"])
+    table = robustness.robustness(full["measured"])
     table = table[(table["seed"] == "all") & ((table["attack"] != "clean") | (table["judged"] == "fresh"))]
     assert bars(ax) == pytest.approx(sorted(table["mean"]))
 
@@ -195,8 +200,8 @@ def test_bars_have_the_colours_of_the_legend(full, tmp_path):
 
 def test_the_height_of_bars_does_not_hang_on_the_order_of_rows(full, tmp_path):
     (table,) = shown("robustness", full, tmp_path)
-    with figures.style():
-        one, other = (data_axes(figures.robustness(t))[0] for t in (table, table.iloc[::-1]))
+    with drawing.style():
+        one, other = (data_axes(robustness.draw_robustness(t))[0] for t in (table, table.iloc[::-1]))
     assert bars(one) == pytest.approx(bars(other))
 
 
@@ -205,40 +210,17 @@ def test_a_figure_leaves_its_table_and_matplotlibs_settings_as_they_were(full, t
     for name in NAMES:
         given = shown(name, full, tmp_path)
         before = [table.copy() for table in given]
-        with figures.style():
-            getattr(figures, name)(*given)
+        with drawing.style():
+            drawing_of(name)(*given)
         for table, copy in zip(given, before, strict=True):
             pd.testing.assert_frame_equal(table, copy)
     assert dict(plt.rcParams) == settings
 
 
-@pytest.mark.parametrize("steps", [1, 60, 3000])
-def test_a_loss_curve_of_any_length_can_be_drawn(steps):
-    table = pd.DataFrame({"step": range(1, steps + 1), "loss": np.random.default_rng(0).random(steps) + 0.1})
-    with figures.style():
-        (ax,) = data_axes(figures.loss(table))
-    assert ax.get_xlabel() and ax.get_ylabel() == "loss"
-
-
-@pytest.mark.parametrize(("channels", "n", "steps"), [(1, 6, 21), (3, 1, 2), (1, 20, 4)])
-def test_a_gallery_shows_every_image_and_the_first_and_last_state(channels, n, steps):
-    images = np.random.default_rng(0).random((n, channels, 8, 8))
-    states = 3 * np.random.default_rng(1).random((steps, channels, 8, 8)) - 1  # noisy states leave [0, 1]
-    with figures.style(), warnings.catch_warnings():
-        warnings.simplefilter("error")
-        figure = figures.gallery({"clean": images, "ddpm": images / 2}, np.arange(steps) * 10, states, "ddpm")
-        figure.draw_without_rendering()
-    pictures = [image.get_array() for ax in data_axes(figure) for image in ax.images]
-    assert len(pictures) == 2 * n + min(steps, 11)
-    assert {"clean", "ddpm", "t = 0", f"t = {10 * (steps - 1)}"} <= texts(figure)
-    limits = [image.get_clim() for ax in data_axes(figure) for image in ax.images if channels == 1]
-    assert set(limits) <= {(0, 1)}  # one grey scale for all
-
-
 SAVE = """
 import sys
 from pathlib import Path
-from test_figures import saved
+from unit.studies.test_figures import saved
 saved(Path(sys.argv[1]))
 """
 
@@ -247,8 +229,8 @@ def saved(folder: Path) -> dict[str, bytes]:
     """Figures with lines, bars, pictures, legends outside, and Greek letters."""
     made = made_up("one purifier")
     for name in ("trajectory", "transfer", "directions"):
-        with figures.style():
-            figure = getattr(figures, name)(*shown(name, made, folder))
+        with drawing.style():
+            figure = drawing_of(name)(*shown(name, made, folder))
             store.save_figure(figure, png=folder / f"{name}.png", pdf=folder / f"{name}.pdf")
     return {path.name: path.read_bytes() for path in folder.glob("*.p*")}
 
@@ -256,7 +238,7 @@ def saved(folder: Path) -> dict[str, bytes]:
 def test_figures_come_out_byte_for_byte_the_same_in_another_process(tmp_path):
     here, there = tmp_path / "here", tmp_path / "there"
     here.mkdir(), there.mkdir()
-    tests = Path(__file__).parent
+    tests = Path(__file__).parents[2]
     environment = {"PYTHONPATH": f"{tests.parent}:{tests}", "PYTHONHASHSEED": "7", "HOME": str(tmp_path)}
     subprocess.run([sys.executable, "-c", SAVE, str(there)], env=environment, check=True, timeout=120)
     one = saved(here)
