@@ -26,7 +26,7 @@ study(
     "cap",
     section="6 Adversarial caps and margins (earlier version, §5, §6)",
     reads={"caps": "cap"},
-    tables=["cap", "cap-images", "cap-transition", "cap-slices"],
+    tables=["cap-images", "cap", "cap-transition", "cap-slices"],
     figures={"cap": ["cap-images", "cap-transition", "cap-slices"]},
     evidence=True,
 )

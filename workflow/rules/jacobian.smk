@@ -24,7 +24,7 @@ rule jacobian:
 study(
     "jacobian",
     section="4 Compression of image space (§5, App. C.4)",
-    reads={"jacobians": "jacobian", "measured": "jacobian-outcomes"},
+    reads={"jacobians": "jacobian", "outcomes": "jacobian-outcomes"},
     tables=["jacobian", "jacobian-spectrum"],
     figures={"jacobian": ["jacobian-spectrum", "jacobian"]},
     evidence=True,

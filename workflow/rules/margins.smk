@@ -29,7 +29,7 @@ rule margins:
 study(
     "margins",
     section="6 Adversarial caps and margins (earlier version, §5, §6)",
-    reads={"margins": "margins"},
+    reads={"thresholds": "margins"},
     tables=["margins-images", "margins", "margins-roc"],
     figures={"margins": ["margins-images", "margins-roc"]},
     evidence=True,
