@@ -19,7 +19,7 @@ def distances(measured: list[Record]) -> pd.DataFrame:
     The Fréchet distance is called `fid`, or as the experiment's features are; `frechet-classifier` on the classifier's.
     """
     rows = []
-    for keys, members in grouped(measured, ATTACKED):
+    for keys, members in grouped((r for r in measured if r.keys["attack"] != "clean"), ATTACKED):
         for measure, when in product(("l2", "linf", "ssim"), ("before", "after")):
             rows += spread_rows(keys | {"measure": measure, "when": when}, members, f"{measure}_{when}")
         with_features = [r for r in members if "frechet_after" in r.arrays]

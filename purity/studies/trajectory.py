@@ -15,7 +15,7 @@ from purity.studies.records import ATTACKED, Evidence, Record, attacks, grouped,
 def trajectory(purified: list[Record]) -> pd.DataFrame:
     """ℓ2 and ℓ∞ to x₀ at every state between x and f_ξ(x) (Liu & Wei Fig. 1c, Tables S2-S4)."""
     rows = []
-    for keys, members in grouped(purified, ATTACKED):
+    for keys, members in grouped((r for r in purified if r.keys["attack"] != "clean"), ATTACKED):
         for distance, name in (("l2", "path_l2"), ("linf", "path_linf")):
             for step, time in enumerate(members[0].arrays["path_time"]):
                 together = np.concatenate([r.arrays[name][step] for r in members])
