@@ -1,70 +1,115 @@
-"""The fastest exact way to J_f: reverse or forward mode, the primal shared or not.
+"""The fastest exact way to J_f: a copy of the image for each row, forward mode, or rows that share one evaluation of f.
 
-    uv run python benchmarks/jacobian.py [--chunk 64] [--steps 10] [--width 16] [--side 8] [--device cpu]
+    uv run python benchmarks/jacobian.py [--network cifar10] [--side 16] [--steps 2] [--chunk 16]
 
-Seconds for the whole Jacobian of one image under DDPM purification by the embedded network with random weights,
-medians of several rounds in turns, and what each keeps in memory at its peak (on a GPU). The ways are
-those of purity/stages/jacobian.py, an experiment's `jacobian.mode`.
+Seconds for some directions of one image's Jacobian under DDPM purification, medians of rounds in turns; random weights
+of the CIFAR-10 DDPM architecture or of the embedded network (--network digits). `shared` (purity/diffusion/jacobian.py)
+keeps the graph of one evaluation, `shared, all kept` that of the whole chain; the others are of purity/stages/jacobian.py.
+Memory is the peak of a process of its own above what it held with the network loaded. Directions that share take less
+of it: --chunk-shared is how many go together then.
 """
 
 import argparse
+import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
 import torch
 from attack import rounds
+from gradient import checkpointed, resident
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from purity import purifiers
+from purity import unets
+from purity.diffusion import samplers
+from purity.diffusion.chain import chained
+from purity.diffusion.denoiser import denoiser
+from purity.diffusion.jacobian import pullback
+from purity.diffusion.schedules import linear, strength
 from purity.noise import Noise
 from purity.run import checkpoints
 from purity.run.job import prepare_torch
-from purity.stages.jacobian import MODES, basis
+from purity.stages import jacobian
+
+# name: how a step is evaluated, and the linear map
+WAYS = {
+    "rows": (checkpointed, jacobian.repeated),
+    "reverse": (checkpointed, jacobian.pullback),
+    "forward": (lambda step: step, jacobian.pushforward),
+    "shared": (partial(chained, keep=1), pullback),
+    "shared, all kept": (lambda step: step, pullback),
+}
+
+
+def network_of(name: str):
+    if name == "cifar10":
+        return unets.pesser().eval().requires_grad_(False)
+    unet = checkpoints.load("purity.networks:unet", {"channels": 1, "width": 16, "embedding": 64}, None, "cpu")
+    with torch.no_grad():  # the last layer of an untrained network is zero
+        unet.leave.weight.normal_(std=0.05, generator=torch.Generator().manual_seed(0))
+    return unet
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--chunk", type=int, default=64, help="directions at once (default 64)")
-    parser.add_argument("--steps", type=int, default=10, help="network evaluations of a purification (default 10)")
-    parser.add_argument("--width", type=int, default=16, help="of the network (default 16)")
-    parser.add_argument("--side", type=int, default=8, help="of the image in pixels (default 8)")
+    parser.add_argument("--network", choices=["cifar10", "digits"], default="cifar10")
+    parser.add_argument("--side", type=int, default=16, help="of the image in pixels (default 16)")
+    parser.add_argument("--steps", type=int, default=2, help="network evaluations of a purification (default 2)")
+    parser.add_argument("--directions", type=int, default=64, help="that are taken in all (default 64)")
+    parser.add_argument("--chunk", type=int, default=16, help="directions at once (default 16)")
+    parser.add_argument("--chunk-shared", type=int, default=64, help="the same where they share (default 64)")
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--ways", nargs="+", choices=WAYS, default=list(WAYS))
     parser.add_argument("--device", default="cpu")
+    parser.add_argument("--peak", choices=WAYS, help="the memory of one way and nothing else")
     a = parser.parse_args()
     prepare_torch(threads=1)
-    unet = checkpoints.load("purity.networks:unet", {"channels": 1, "width": a.width, "embedding": 64}, None, a.device)
-    with torch.no_grad():  # the last layer of an untrained network is zero
-        unet.leave.weight.normal_(std=0.05, generator=torch.Generator(a.device).manual_seed(0))
-    purify = purifiers.ddpm(unet, t=100, steps=a.steps, sigma="large", clip=True, forward="iterated", recompute=False)
-    x = torch.rand(1, 1, a.side, a.side, generator=torch.Generator().manual_seed(0)).to(a.device)
-    chunks = torch.arange(x.numel(), device=a.device).split(a.chunk)
-    xi = Noise(0, torch.zeros(1, dtype=torch.int64))
-    peaks: dict[str, float] = {}
+    network, s = network_of(a.network).to(a.device), strength(linear(), 100, a.steps)
+    channels = 3 if a.network == "cifar10" else 1
+    x = torch.rand(1, channels, a.side, a.side, generator=torch.Generator().manual_seed(0)).to(a.device)
+    e = torch.eye(x.numel(), device=a.device)[: a.directions].view(-1, *x.shape[1:])
 
-    def measured(name, run):
-        def call():
-            if a.device == "cuda":
-                torch.cuda.reset_peak_memory_stats()
-            run()
-            if a.device == "cuda":
-                peaks[name] = torch.cuda.max_memory_allocated() / 2**20
+    def products(way: str):
+        through, mode = WAYS[way]
+        posterior = samplers.posterior(denoiser(network, s, "large", clip=True), s)
+        step = through(posterior, n=s.steps) if way == "shared" else through(posterior)
 
-        return call
+        def f(z):
+            *_, (_, out) = samplers.ancestral(step, z, s, Noise(0, torch.zeros(len(z), dtype=torch.int64)))
+            return out
 
-    def whole(mode):
         def run():
-            linear = MODES[mode](lambda z: purify(z, xi.rows(torch.zeros(len(z), dtype=torch.int64))), x)
-            for columns in chunks:
-                linear(basis(columns, x))
+            linear_map = mode(f, x)
+            chunk = a.chunk_shared if way.startswith("shared") else a.chunk
+            return torch.cat([linear_map(part) for part in e.split(chunk)])
 
         return run
 
-    seconds = rounds({mode: measured(mode, whole(mode)) for mode in MODES}, a.device)
-    print(f"J of one image on {a.device}: {x.numel()} dimensions, {a.chunk} directions at once,")
-    print(f"{a.steps} evaluations of a network of width {a.width}")
-    for name, s in seconds.items():
-        memory = f"{peaks[name]:>10.0f} MiB" if peaks else ""
-        print(f"{name:10}{s * 1e3:>10.1f} ms{s / seconds['rows']:>8.2f} of rows{memory}")
+    if a.peak:
+        run = products(a.peak)
+        Path("/proc/self/clear_refs").write_text("5")
+        before = resident("VmRSS")
+        run()
+        print(resident("VmHWM") - before)
+        return
+    runs = {way: products(way) for way in a.ways}
+    print(f"{len(e)} of {x.numel()} directions, {a.steps} evaluations of {a.network}'s network")
+    print(f"{a.chunk} directions at once, {a.chunk_shared} where they share")
+    exact = runs[a.ways[0]]()
+    error = {way: (run() - exact).abs().max().item() for way, run in runs.items() if way != "forward"}
+    seconds = rounds(runs, a.device, a.rounds)
+    for way, took in seconds.items():
+        command = [sys.executable, __file__, "--peak", way]
+        for key in ("network", "side", "steps", "directions", "chunk", "chunk-shared", "device"):
+            command += [f"--{key}", str(getattr(a, key.replace("-", "_")))]
+        peak = "" if a.device == "cuda" else subprocess.run(command, capture_output=True, text=True, check=True).stdout
+        peak = f"{float(peak.splitlines()[-1]):>8.0f} MiB" if peak else ""
+        off = f"   apart by {error[way]:.1e}" if way in error else ""
+        print(
+            f"{way:18}{took * 1e3 / len(e):>9.1f} ms each{seconds[a.ways[0]] / took:>7.2f} × as fast{peak}{off}",
+            flush=True,
+        )
 
 
 if __name__ == "__main__":

@@ -2,7 +2,8 @@
 
 Each public function here makes one purifier from the options of its preset in the config; a purifier of your own is
 made the same way, by any importable function. A purifier may have a method `states(x, xi)` that yields what it passes
-through; the trajectory figure and the gallery then show it.
+through; the trajectory figure and the gallery then show it. One that evaluates a network many times hands it to
+`purity.diffusion.chain.chained`, and its gradients fit the memory.
 """
 
 import math
@@ -15,7 +16,8 @@ import torch
 from torch import Tensor
 
 from purity.diffusion import samplers, schedules
-from purity.diffusion.denoiser import Network, denoiser, recomputed
+from purity.diffusion.chain import Evaluate, chained
+from purity.diffusion.denoiser import Network, denoiser
 from purity.diffusion.resizing import resized
 from purity.diffusion.samplers import State
 from purity.diffusion.schedules import Schedule
@@ -92,12 +94,12 @@ def ddpm(
     """DiffPure: forward noise to strength t, then the ancestral chain.
 
     network(x, index) predicts ε; t in 1 … 1000; steps: evaluations kept of the t (respacing); sigma: small, large or
-    learned; clip: x̂₀ to [-1, 1]; forward: iterated (one noise a step) or one-step; recompute: keep no activations;
-    side: of the network's images, if the images have another.
+    learned; clip: x̂₀ to [-1, 1]; forward: iterated (one noise a step) or one-step; recompute: for
+    gradients, repeat the evaluations whose activations do not fit the memory at hand (purity.diffusion.chain; false:
+    keep those of all); side: of the network's images, if the images have another.
     """
     s = schedules.strength(schedules.linear(), t, steps)
-    denoise = _denoise(network, s, sigma, clip, recompute)
-    return Diffusion(s, FORWARD[forward], partial(samplers.ddpm, denoise), side)
+    return Diffusion(s, FORWARD[forward], _ancestral(network, s, sigma, clip, recompute), side)
 
 
 def reverse(
@@ -112,7 +114,7 @@ def reverse(
 ) -> Purifier:
     """RevPure: the chain of `ddpm` started at the image itself, without forward noise."""
     s = schedules.strength(schedules.linear(), t, steps)
-    return Diffusion(s, samplers.stay, partial(samplers.ddpm, _denoise(network, s, sigma, clip, recompute)), side)
+    return Diffusion(s, samplers.stay, _ancestral(network, s, sigma, clip, recompute), side)
 
 
 def ddim(
@@ -131,20 +133,23 @@ def ddim(
     clipped_epsilon: with clip, ε is derived anew from the clipped x̂₀ (guided diffusion) or kept (diffusers).
     """
     s = schedules.strength(schedules.linear(), t, steps)
-    denoise = _denoise(network, s, "small", clip, recompute, keep_eps=clipped_epsilon == "kept")
-    return Diffusion(s, FORWARD[forward], partial(samplers.ddim, denoise), side)
+    step = samplers.implicit(denoiser(network, s, "small", clip, keep_eps=clipped_epsilon == "kept"), s)
+    return Diffusion(s, FORWARD[forward], partial(samplers.deterministic, _kept(step, s, recompute)), side)
 
 
 def one_step(network: Network, *, t: int, clip: bool, recompute: bool = True, side: int | None = None) -> Purifier:
-    """Forward noise in one step, then x̂₀ by one evaluation (Carlini et al. 2022)."""
+    """Forward noise in one step, then x̂₀ by one evaluation (Carlini et al. 2022), which there is no use to repeat."""
     s = schedules.strength(schedules.linear(), t)
-    denoise = _denoise(network, s, "small", clip, recompute)
-    return Diffusion(s, samplers.jump, partial(samplers.one_step, denoise), side)
+    return Diffusion(s, samplers.jump, partial(samplers.one_step, denoiser(network, s, "small", clip)), side)
 
 
-def _denoise(network, s, sigma, clip, recompute, keep_eps=False):
-    denoise = denoiser(network, s, sigma, clip, keep_eps)
-    return recomputed(denoise) if recompute else denoise
+def _ancestral(network: Network, s: Schedule, sigma: str, clip: bool, recompute: bool):
+    step = samplers.posterior(denoiser(network, s, sigma, clip), s)
+    return partial(samplers.ancestral, _kept(step, s, recompute))
+
+
+def _kept(step: Evaluate, s: Schedule, recompute: bool) -> Evaluate:
+    return chained(step, s.steps) if recompute else step
 
 
 def checked(purify: Purifier, name: str) -> Purifier:

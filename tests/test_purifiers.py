@@ -167,51 +167,6 @@ def test_no_global_generator_is_touched_by_value_or_gradient(name, unet64, x):
     assert torch.equal(torch.get_rng_state(), before)
 
 
-def saved_bytes(purify, x):
-    """What the graph of f(x) keeps for its backward pass, storage by storage."""
-    kept = {}
-
-    def pack(tensor):
-        kept[tensor.untyped_storage().data_ptr()] = tensor  # held, so that no address is used twice
-        return tensor
-
-    with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
-        purify(x.clone().requires_grad_(), XI)
-    return sum(tensor.untyped_storage().nbytes() for tensor in kept.values())
-
-
-def test_memory_does_not_grow_with_the_number_of_evaluations_under_recomputation(unet64, x):
-    """Twelve more evaluations may keep their twelve states, and scalars of the schedule: fewer than two states each.
-
-    A plain graph keeps every activation of the network, here some 200 times a state.
-    """
-    state = x.numel() * x.element_size()
-    make = partial(purifiers.ddpm, unet64, t=50, sigma="large", clip=True, forward="one-step")
-
-    def growth(recompute):
-        few, many = (saved_bytes(make(steps=steps, recompute=recompute), x) for steps in (4, 16))
-        return (many - few) / 12 / state
-
-    assert 1 <= growth(recompute=True) < 2
-    assert growth(recompute=False) > 50
-
-
-def test_recomputation_evaluates_the_network_once_more_a_step_and_only_for_gradients(unet64, x):
-    told = []
-
-    def network(z, index):
-        told.append(index.item())
-        return unet64(z, index)
-
-    purify = MAKERS["ddpm"](network)
-    with torch.no_grad():
-        purify(x, XI)
-    assert told == [49, 33, 16, 0]
-    told.clear()
-    weighted(purify, x)
-    assert told == [49, 33, 16, 0, 0, 16, 33, 49]
-
-
 # What may not pass for an image.
 
 

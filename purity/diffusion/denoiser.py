@@ -4,7 +4,6 @@ from collections.abc import Callable
 
 import torch
 from torch import Tensor
-from torch.utils.checkpoint import checkpoint
 
 from purity.diffusion.samplers import Denoise, Estimate
 from purity.diffusion.schedules import Schedule
@@ -59,17 +58,3 @@ def denoiser(network: Network, s: Schedule, sigma: str, clip: bool, keep_eps: bo
         return Estimate(x0, eps, sigma_at(v, t))
 
     return denoise
-
-
-def recomputed(denoise: Denoise) -> Denoise:
-    """The same function, keeping no activations for the backward pass but x itself: memory does not grow with t.
-
-    Costs one more evaluation a step. Noise is not drawn inside, so the recomputation sees nothing random.
-    """
-
-    def again(x: Tensor, t: int) -> Estimate:
-        if torch.is_grad_enabled() and x.requires_grad:
-            return checkpoint(denoise, x, t, use_reentrant=False, preserve_rng_state=False)
-        return denoise(x, t)
-
-    return again

@@ -43,27 +43,56 @@ def stay(x: Tensor, s: Schedule, xi: Noise) -> Iterator[State]:
     yield s.steps, x
 
 
-def ddpm(denoise: Denoise, x: Tensor, s: Schedule, xi: Noise) -> Iterator[State]:
-    """Ancestral chain x_n → x_0 (Ho et al. 2020, Alg. 2; Liu & Wei eq. 2).
+def posterior(denoise: Denoise, s: Schedule) -> Callable[[Tensor, int], tuple[Tensor, Tensor]]:
+    """(x_t, t) ↦ the mean of x_{t−1} and σ_t (Ho et al. 2020, eq. 7, through x̂₀).
 
-    Written through x̂₀ (Ho et al. eq. 7), which equals (x_t − β_t/√(1−ᾱ_t) ε)/√(1−β_t) + σ_t ξ_t when x̂₀ is not
-    clipped. No noise at the last step.
+    Equals (x_t − β_t/√(1−ᾱ_t) ε)/√(1−β_t) when x̂₀ is not clipped.
     """
-    for t in range(s.steps, 0, -1):
+
+    def step(x: Tensor, t: int) -> tuple[Tensor, Tensor]:
         x0, _, sigma = denoise(x, t)
         a, b = s.abar[t - 1].sqrt() * s.beta[t], (1 - s.beta[t]).sqrt() * (1 - s.abar[t - 1])
-        x = (a * x0 + b * x) / (1 - s.abar[t])
+        return (a * x0 + b * x) / (1 - s.abar[t]), sigma
+
+    return step
+
+
+def ancestral(
+    step: Callable[[Tensor, int], tuple[Tensor, Tensor]], x: Tensor, s: Schedule, xi: Noise
+) -> Iterator[State]:
+    """x_{t−1} = mean + σ_t ξ_t of a `posterior` step, x_n → x_0. No noise at the last."""
+    for t in range(s.steps, 0, -1):
+        x, sigma = step(x, t)
         if t > 1:
             x = x + sigma * xi.reverse(s.index[t], like=x)
         yield t - 1, x
 
 
-def ddim(denoise: Denoise, x: Tensor, s: Schedule, xi: Noise) -> Iterator[State]:
-    """x_{t−1} = √ᾱ_{t−1} x̂₀ + √(1−ᾱ_{t−1}) ε (Song et al. 2020, η = 0; Liu & Wei eq. 3). Uses no noise."""
-    for t in range(s.steps, 0, -1):
+def ddpm(denoise: Denoise, x: Tensor, s: Schedule, xi: Noise) -> Iterator[State]:
+    """Ancestral chain x_n → x_0 (Ho et al. 2020, Alg. 2; Liu & Wei eq. 2)."""
+    return ancestral(posterior(denoise, s), x, s, xi)
+
+
+def implicit(denoise: Denoise, s: Schedule) -> Callable[[Tensor, int], Tensor]:
+    """(x_t, t) ↦ x_{t−1} = √ᾱ_{t−1} x̂₀ + √(1−ᾱ_{t−1}) ε (Song et al. 2020, η = 0; Liu & Wei eq. 3)."""
+
+    def step(x: Tensor, t: int) -> Tensor:
         x0, eps, _ = denoise(x, t)
-        x = s.abar[t - 1].sqrt() * x0 + (1 - s.abar[t - 1]).sqrt() * eps
+        return s.abar[t - 1].sqrt() * x0 + (1 - s.abar[t - 1]).sqrt() * eps
+
+    return step
+
+
+def deterministic(step: Callable[[Tensor, int], Tensor], x: Tensor, s: Schedule, xi: Noise) -> Iterator[State]:
+    """x_{t−1} = step(x_t, t), x_n → x_0. Uses no noise."""
+    for t in range(s.steps, 0, -1):
+        x = step(x, t)
         yield t - 1, x
+
+
+def ddim(denoise: Denoise, x: Tensor, s: Schedule, xi: Noise) -> Iterator[State]:
+    """The deterministic chain x_n → x_0 of DDIM's steps (see `implicit`)."""
+    return deterministic(implicit(denoise, s), x, s, xi)
 
 
 def one_step(denoise: Denoise, x: Tensor, s: Schedule, xi: Noise) -> Iterator[State]:

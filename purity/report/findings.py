@@ -10,7 +10,6 @@ import numpy as np
 import pandas as pd
 
 
-
 def verdict(low: float, high: float, target: tuple[float, float]) -> str:
     """holds, does not hold or undecided, by the interval low … high and where it should lie."""
     if np.isnan(low) or np.isnan(high) or (low == high and low in target):

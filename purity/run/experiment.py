@@ -155,7 +155,9 @@ class Experiment:
     def of_cells(self, kind: str, cells: Iterable[Cell], images: int | None = None) -> list[str]:
         """Stores (purified, measures) that hold these cells."""
         of_groups = dict.fromkeys((cell.purifier, self.keeper(cell)) for cell in cells)
-        return [path for purifier, group in of_groups for path in self.stores(kind, images, purifier=purifier, group=group)]
+        return [
+            path for purifier, group in of_groups for path in self.stores(kind, images, purifier=purifier, group=group)
+        ]
 
     def attack_seeds(self, cell: Cell) -> list[int]:
         """Seeds of an attack: all that are asked for anywhere. A blind one is made for all purifiers."""
@@ -313,7 +315,10 @@ class Experiment:
             "knowledge": knowledge,
             **({"batch": self.config["batch"]} if batchwise else {}),
         }
-        return spec | {"reads": _reads("x0 y ids"), "parts": self._seeded(cell._asdict(), self.attack_seeds(cell), block)}
+        return spec | {
+            "reads": _reads("x0 y ids"),
+            "parts": self._seeded(cell._asdict(), self.attack_seeds(cell), block),
+        }
 
     def purify(self, purifier: str, group: str, block: str) -> dict:
         parts = {}
@@ -362,11 +367,17 @@ class Experiment:
     def measure_ball(self, purifier: str) -> dict:
         parts = self._seeded({"purifier": purifier}, self.seeds)
         reads = {"x": ["ball", "x"], "f": ["ball", "f"], "ids": ["ball", "ids"]}
-        return {"stage": "purity.metrics:ball", "reads": reads, "parts": {k: {"keys": p["keys"]} for k, p in parts.items()}}
+        return {
+            "stage": "purity.metrics:ball",
+            "reads": reads,
+            "parts": {k: {"keys": p["keys"]} for k, p in parts.items()},
+        }
 
     def jacobian(self, purifier: str) -> dict:
         part = self.part("jacobian")
-        return self._on_clean("purity.stages.jacobian:jacobian", purifier) | {key: part[key] for key in ("images", "mode")}
+        return self._on_clean("purity.stages.jacobian:jacobian", purifier) | {
+            key: part[key] for key in ("images", "mode")
+        }
 
     def pca(self, purifier: str) -> dict:
         part = self.part("pca")

@@ -129,11 +129,18 @@ class Presets:
         said = self.config["attacks"]
         return {
             "purifiers": {
-                name: {"diffusion": "diffusion" in preset, "process": preset.get("process", PROCESSES.get(preset["make"]))}
+                name: {
+                    "diffusion": "diffusion" in preset,
+                    "process": preset.get("process", PROCESSES.get(preset["make"])),
+                }
                 for name, preset in ((name, self.purifier_preset(name)) for name in purifiers)
             },
             "attacks": {
-                name: {"blind": name in self.blind, "eot_of": said[name].get("eot_of"), "twin_of": said[name].get("twin_of")}
+                name: {
+                    "blind": name in self.blind,
+                    "eot_of": said[name].get("eot_of"),
+                    "twin_of": said[name].get("twin_of"),
+                }
                 for name in attacks
             },
         }

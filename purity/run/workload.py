@@ -47,7 +47,9 @@ def _on_clean(e: Experiment) -> Iterable[tuple[str, Job]]:
         part = e.part(kind)
         for purifier in part.get("purifiers", []):
             n = len(e.seeds) * part["images"]
-            does = {"jacobians": n} if kind == "jacobian" else {"purifications": n * part["points"] * part.get("draws", 1)}
+            does = (
+                {"jacobians": n} if kind == "jacobian" else {"purifications": n * part["points"] * part.get("draws", 1)}
+            )
             yield _job(e.stores(kind, purifier=purifier)[0], kind, purifier, **does)
 
 
@@ -86,7 +88,9 @@ def _paths(e: Experiment) -> Iterable[tuple[str, Job]]:
     part = e.part("paths")
     for purifier in part.get("purifiers", []):
         named, eot = {"purifier": purifier, "attack": part["attack"]}, e.presets.eot(part["attack"])
-        yield _job(e.stores("paths", **named)[0], "paths", purifier, images=part["images"] * part["repeats"], attack=eot)
+        yield _job(
+            e.stores("paths", **named)[0], "paths", purifier, images=part["images"] * part["repeats"], attack=eot
+        )
         n = part["images"] * part["points"] ** 2
         yield _job(e.stores("landscape", **named)[0], "landscape", purifier, purifications=n)
 
