@@ -165,7 +165,7 @@ def fine_tune(
     classify: g, frozen. `network` ends with the moving average of its weights; decay: of that average, from
     1 − (1+i)^(−3/4) up. flip: half of the images left to right. perturbation and objective, by name: PERTURBATIONS with
     their options, OBJECTIVES. The network stays in eval mode: dropout would draw from torch's own generator.
-    max_batch: images of the batch that the network sees together, all unless given; the result differs by rounding only.
+    max_batch: images of the batch that the network sees together, all unless given; it changes the result by rounding.
     state, snapshot: after `every` steps snapshot is given all that the rest depends on, to be copied or written at
     once; from it as `state` training goes on as if it had not stopped.
     """

@@ -22,7 +22,8 @@ def verdict(low: float, high: float, target: tuple[float, float]) -> str:
 def findings(claims: list[dict], evidence: pd.DataFrame) -> pd.DataFrame:
     """A row for each claim and case that there is evidence for: claims in their order, cases as the study yields them.
 
-    claims: as of purity.report.claims.read. evidence: quantity, case, mean, low, high, n. The column quantity says it in words.
+    claims: as of purity.report.claims.read. evidence: quantity, case, mean, low, high, n. The column quantity is
+    in words.
     """
     rows = []
     for claim in claims:

@@ -1,4 +1,4 @@
-"""Stages part by part: a store has one for each seed (and attack). What is there already is taken over, not made again."""
+"""Stages part by part: a store has one for each seed (and attack). Those that are there already are not made again."""
 
 import hashlib
 import json
@@ -30,7 +30,7 @@ def made(function: Callable, spec: dict, code: str, inputs, job: Job, arguments:
     """
     common = {key: value for key, value in spec.items() if key != "parts"}
     stores = {name: store.gathered(_listed(inputs, name)) for name in _stores(spec)}
-    files = [path for name in inputs.keys() if name not in stores for path in _listed(inputs, name)]
+    files = [path for name, _ in inputs.items() if name not in stores for path in _listed(inputs, name)]
     given = {"code": code, "common": common, "files": lineage.digests(files)}
     there = dict(_there(job.output))
     todo = {}
@@ -56,7 +56,7 @@ def made(function: Callable, spec: dict, code: str, inputs, job: Job, arguments:
 
 def axes(function: Callable, wildcards) -> store.Axes | None:
     """On which axes the images of a stage's arrays are, as its module says; None for what does not lie in blocks."""
-    return getattr(sys.modules[function.__module__], "AXES", {}) if "block" in wildcards.keys() else None
+    return getattr(sys.modules[function.__module__], "AXES", {}) if hasattr(wildcards, "block") else None
 
 
 def _called(function: Callable, spec: dict, read: dict, job: Job, arguments: Arguments | None) -> dict[str, np.ndarray]:
