@@ -5,8 +5,8 @@
 Seconds for some directions of one image's Jacobian under DDPM purification, medians of rounds in turns; random weights
 of the CIFAR-10 DDPM architecture or of the embedded network (--network digits). `shared` (purity/diffusion/jacobian.py)
 keeps the graph of one evaluation, `shared, all kept` that of the whole chain; the others are of
-purity/stages/jacobian.py. Memory is the peak of a process of its own above what it held with the network loaded. Directions that share take less
-of it: --chunk-shared is how many go together then.
+purity/stages/jacobian.py. Memory is the peak of a process of its own above what it held with the network loaded.
+Directions that share take less of it: --chunk-shared is how many go together then.
 """
 
 import argparse

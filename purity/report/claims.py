@@ -30,9 +30,9 @@ def read(paths: Iterable[str]) -> list[dict]:
 def read_file(path: str | Path, quantities: Collection[str] | None = None) -> list[dict]:
     """The claims of a file, in its order; target becomes two floats, infinite where the file says null.
 
-    quantities: those that studies declare; None if that was checked before. ValueError naming the file, and the claim, if it is no list of claims, or if
-    one lacks a key, has an unknown one, a text that is none or empty, a target that is no interval, or a quantity that
-    is not declared.
+    quantities: those that studies yield; None if that was checked before. ValueError naming the file, and the claim, if
+    it is no list of claims, or if one lacks a key, has an unknown one, a text that is none or empty, a target that is
+    no interval, or a quantity that no study yields.
     """
     try:
         claims = yaml.safe_load(Path(path).read_text(encoding="utf-8"))

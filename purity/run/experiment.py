@@ -30,7 +30,7 @@ STORES = {
     "paths": "paths/{purifier}/{attack}",
     "landscape": "landscape/{purifier}/{attack}",
 }
-# Parts of an experiment that have attacked images purified and judged: `attacked`, which each experiment has, and these.
+# Parts of an experiment that have attacked images purified and judged. Each has `attacked`.
 GROUPS = ("attacked", "dw-box", "addt")
 CLEAN = ("clean", "none")  # attack and knowledge of images that nobody attacked
 

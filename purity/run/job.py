@@ -22,7 +22,8 @@ _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # of glibc's malloc.h
 class Job:
     """batch: how many images at once, at most. device: 'cpu' or 'cuda'. progress: wraps a sized iterable, reports on it
     in the log now and then. done: what an earlier job of the same kind has done, to which this one adds; None: nothing
-    is remembered. output: the file that it makes. evaluations: images that networks saw, by what they were watched as."""
+    is remembered. output: the file that it makes. evaluations: images that networks saw, by what they were watched
+    as."""
 
     batch: int
     device: str = "cpu"
