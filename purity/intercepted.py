@@ -221,7 +221,7 @@ def _by_generators(func, args: tuple, kwargs: dict, n: Numbers, out: Tensor) -> 
 
     def row(b: int) -> Tensor:
         def of(t: Tensor) -> Tensor:
-            return (t[b : b + 1] if rows > 1 and t.ndim and len(t) == rows else t).cpu()
+            return (t[b : b + 1] if rows > 1 and t.ndim == out.ndim and len(t) == rows else t).cpu()
 
         own_args, own_kwargs = tree_map_only(Tensor, of, (args, kwargs))
         return func(*own_args, **{**own_kwargs, "generator": generators[b]})
