@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from purity.run.rules import broken
+
 if TYPE_CHECKING:
     from PIL import Image
 
@@ -230,9 +232,21 @@ def subset(x: np.ndarray, y: np.ndarray, ids: np.ndarray, first: int, last: int)
 
 def check_images(x: np.ndarray, y: np.ndarray, ids: np.ndarray, name: str) -> None:
     """Refuse what is no image set: ValueError naming it."""
+    what = f"dataset '{name}'"
+    for said, array in (("images", x), ("labels", y), ("ids", ids)):
+        if not isinstance(array, np.ndarray):
+            raise broken(f"{what}: {said} must be a numpy array, not {type(array).__name__}", "image-set")
     if x.ndim != 4 or x.dtype != np.float32:
-        raise ValueError(f"dataset '{name}': images must be float32 (N, C, H, W), not {x.dtype} {x.shape}")
+        raise broken(f"{what}: images must be float32 (N, C, H, W), not {x.dtype} {x.shape}", "image-set")
+    if x.size == 0:
+        raise broken(f"{what}: there are no images, or none with a pixel: shape {x.shape}", "image-set")
     if not (np.isfinite(x).all() and x.min() >= 0 and x.max() <= 1):
-        raise ValueError(f"dataset '{name}': images must be finite and lie in [0, 1]")
+        raise broken(f"{what}: images must be finite and lie in [0, 1]", "image-set")
+    if y.ndim != 1 or y.dtype != np.int64:
+        raise broken(f"{what}: labels must be int64 (N,), not {y.dtype} {y.shape}", "labels")
+    if len(y) == len(x) and y.min() < 0:
+        raise broken(f"{what}: labels count from 0, there is {y.min()}", "labels")
     if not len(x) == len(y) == len(ids) or len(set(ids.tolist())) != len(ids):
-        raise ValueError(f"dataset '{name}': every image needs one label and an id of its own")
+        raise broken(f"{what}: every image needs one label and an id of its own", "image-set")
+    if ids.ndim != 1 or ids.dtype.kind not in "iu" or ids.min() < 0 or ids.max() >= 2**32:
+        raise broken(f"{what}: ids must be whole numbers (N,) from 0 to 2³² − 1", "image-set")
