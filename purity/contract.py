@@ -523,6 +523,7 @@ def check_parts(
     blind, whether batchwise. attacked: names of the attacks by purifier. labels (N,): of all images; without them y.
     """
     seconds: dict[str, float] = {}
+    known: set[str] = set()  # attacks that were tried in full
 
     @contextmanager
     def timed(what: str) -> Iterator[None]:
@@ -543,6 +544,11 @@ def check_parts(
             run, options, blind, batchwise = attacks[attack]
             if (key := f"attack {attack}" + ("" if blind else f" on {purifier}")) in seconds:
                 continue
+            on = None if blind else defence
             with timed(key):
-                check_attack(run, options, None if blind else defence, x, y, xi, attack, batchwise)
+                if attack in known:  # does it find the gradients that it needs here too?
+                    protected_attack(run, attack)(on, x, y, xi, iter, **options)
+                else:
+                    check_attack(run, options, on, x, y, xi, attack, batchwise)
+            known.add(attack)
     return seconds
