@@ -2,26 +2,38 @@
 
 split: "train" or "test". n: the first so many images, or all there are if they are fewer or n is None; what lies behind
 them is not decoded. x (N, C, H, W) float32 in [0, 1], y (N,) int64; ids (N,) int64: the place of each image in the
-whole split, the same for any n. Name an importable function of this kind in the config to bring your own images.
+whole split, the same for any n. Name an importable function of this kind in the config to bring your own images; what
+it promises is in docs/contract.md. A loader may have an attribute `class_names`, a function `(split, **options)` that
+gives the names of its classes by label.
 """
 
 import fcntl
+import hashlib
 import inspect
+import logging
 import os
-from collections.abc import Iterable, Iterator
+import re
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from purity.run.rules import broken
+
 if TYPE_CHECKING:
     from PIL import Image
 
 Images = tuple[np.ndarray, np.ndarray, np.ndarray]
 
-# How the images of class folders are put in line, each given as (class folder, file name, label).
-ORDERS = {"path": lambda image: image, "name": lambda image: (image[1], image[0])}
+# Folders that operating systems and tools leave behind; those with a leading dot do not count either.
+_LEFT_BEHIND = {"__MACOSX", "__pycache__", "@eaDir", "lost+found", "$RECYCLE.BIN", "System Volume Information"}
+
+_SPLITS = ("train", "val", "test")
+
+_WNID = re.compile(r"n\d{8}")
 
 MODES = {1: "L", 3: "RGB"}
 
@@ -40,6 +52,9 @@ def digits(split: str, n: int | None = None) -> Images:
     return x[chosen], labels[chosen].astype(np.int64), chosen
 
 
+digits.class_names = lambda split: [str(digit) for digit in range(10)]
+
+
 def torchvision(
     split: str,
     n: int | None,
@@ -50,13 +65,22 @@ def torchvision(
     splits: dict[str, str] | None = None,
     resize: int | None = None,
     crop: int | None = None,
+    seed: int | None = None,
 ) -> Images:
     """The classification set `torchvision.datasets.<name>` in the folder root, in torchvision's order.
 
     download: fetch what root lacks; torchvision verifies it. splits: what the set calls its parts where it is not
-    "train" and "test", e.g. {"test": "val"}. resize, crop: as in `folder`.
+    "train" and "test", e.g. {"test": "val"}. resize, crop: as in `folder`. seed: of a permutation of the images; many
+    sets begin with all images of one class. ids are places in torchvision's order.
     ValueError if torchvision has no such set, cannot make it from root or an image of it cannot be read.
     """
+    made = _torchvision_set(split, name=name, root=root, download=download, splits=splits)
+    places = np.arange(len(made)) if seed is None else np.random.default_rng(seed).permutation(len(made))
+    x, y, _ = _decoded(_items(made, f"torchvision's {name}, {split}", places[:n]), resize, crop)
+    return x, y, places[: len(x)].astype(np.int64)
+
+
+def _torchvision_set(split: str, *, name: str, root: str, download: bool = True, splits: dict | None = None):
     from torchvision import datasets
 
     kind = getattr(datasets, name, None)
@@ -73,13 +97,19 @@ def torchvision(
     root = str(Path(root).expanduser())
     try:
         with _locked(root) if arguments.get("download") else nullcontext():
-            made = kind(root, **arguments)
+            return kind(root, **arguments)
     except ValueError as error:
         raise ValueError(f"torchvision's {name}: {_line(error)}; `splits` says which part is {split}") from error
     except Exception as error:  # torchvision, urllib, tarfile and gdown raise many kinds
         remedy = _remedy(kind, part)
         raise ValueError(f"torchvision's {name} cannot be had from {root} ({_line(error)}); {remedy}") from error
-    return _decoded(_items(made, f"torchvision's {name}, {split}", n), resize, crop)
+
+
+def _torchvision_classes(split: str, *, resize=None, crop=None, seed=None, **options) -> list[str] | None:
+    return getattr(_torchvision_set(split, **options), "classes", None)
+
+
+torchvision.class_names = _torchvision_classes
 
 
 @contextmanager
@@ -105,10 +135,10 @@ def _remedy(kind: type, part: str) -> str:
     return f"put {file} (md5 {md5}, from {url}) there and set download: true, which checks and unpacks it"
 
 
-def _items(made, what: str, n: int | None) -> Iterator[tuple[str, "Image.Image", int]]:
+def _items(made, what: str, places: Iterable[int]) -> Iterator[tuple[str, "Image.Image", int]]:
     from PIL import Image
 
-    for i in range(len(made))[:n]:
+    for i in map(int, places):
         try:
             item = made[i]
         except Exception as error:  # as many kinds as there are decoders
@@ -120,6 +150,35 @@ def _items(made, what: str, n: int | None) -> Iterator[tuple[str, "Image.Image",
                 raise ValueError(f"{what} gives no 8-bit images with one class number each")
 
 
+Listed = tuple[str, str, int]  # of an image: class folder, file name, label
+
+
+def _by_path(images: Iterable[Listed], seed: int) -> list[Listed]:
+    return sorted(images)
+
+
+def _by_name(images: Iterable[Listed], seed: int) -> list[Listed]:
+    return sorted(images, key=lambda image: (image[1], image[0]))
+
+
+def _balanced(images: Iterable[Listed], seed: int) -> list[Listed]:
+    """The first file of every class, the second of every class …"""
+    seen: Counter[int] = Counter()
+    placed = []
+    for image in sorted(images):
+        placed.append((seen[image[2]], image[2], image))
+        seen[image[2]] += 1
+    return [image for _, _, image in sorted(placed)]
+
+
+def _mixed(images: Iterable[Listed], seed: int) -> list[Listed]:
+    """By a digest of seed and path, so that a file that is added moves no other one past another."""
+    return sorted(images, key=lambda image: hashlib.sha256(f"{seed}/{image[0]}/{image[1]}".encode()).digest())
+
+
+ORDERS = {"balanced": _balanced, "path": _by_path, "name": _by_name, "mixed": _mixed}
+
+
 def folder(
     split: str,
     n: int | None,
@@ -127,36 +186,105 @@ def folder(
     root: str,
     resize: int | None = None,
     crop: int | None = None,
-    order: str = "path",
+    order: str = "balanced",
     channels: int = 3,
+    classes: Sequence[str | int] | None = None,
+    seed: int = 0,
 ) -> Images:
     """Image files in a folder for each class: root/<split>/<class>/<file>, or root/<class>/<file> without root/<split>.
 
-    Without it both splits are the same images. Labels are the places of the class folders' sorted names; names with a
-    leading dot do not count. resize: the shorter side in pixels, bilinear (torchvision); crop: the side of the square
-    kept around the centre. order: "path", by class folder, then file (torchvision's ImageFolder), or "name", by file
-    name. channels: 3 converts to RGB, 1 to grey.
-    ValueError if a folder has no images, a file cannot be read or the images differ in size.
+    Without it both splits are the same images. classes: names of the class folders by label; others do not count.
+    Without it all folders of all splits are classes: where all names are whole numbers these are the labels, else they
+    are labelled by the alphabet. Names with a leading dot and what systems leave behind never count.
+    resize: the shorter side in pixels, bilinear (torchvision); crop: the side of the square kept around the centre.
+    order: "balanced", one image of every class after the other, "mixed" by the seed, "path", by class folder, then file
+    (torchvision's ImageFolder), or "name", by file name. channels: 3 converts to RGB, 1 to grey.
+    ValueError if there are no images, a class has none, a folder is foreign (only some names are numbers; train has no
+    such class), a file cannot be read or the images differ in size.
     """
-    from torchvision.datasets.folder import IMG_EXTENSIONS
+    base, labels = _labelled(root, split, classes)
+    listed = [(name, file, label) for name, label in labels.items() for file in _files(base / name)]
+    if not listed:
+        raise broken(f"{base} has no class folders with images; put them into {Path(root) / split}/<class>/", "folders")
+    for name in labels.keys() - {name for name, _, _ in listed}:
+        if (base / name).is_dir():
+            said = f"class folder {base / name} holds no images: take it away, or name `classes` in the options"
+            raise broken(said, "folders")
+    chosen = _in_line(listed, n, order, seed)
+    counted = Counter(name for name, _, _ in chosen)
+    said = ", ".join(f"{label} {name} ({counted[name]})" for name, label in labels.items())
+    logging.info("classes of %s, and images of each: %s", base, said)
+    return _read(base, chosen, resize, crop, channels)
 
+
+def _in_line(listed: list[Listed], n: int | None, order: str, seed: int) -> list[Listed]:
     if order not in ORDERS:
         raise ValueError(f"order must be one of {', '.join(ORDERS)}, not {order!r}")
+    return ORDERS[order](listed, seed)[:n]
+
+
+def _read(base: Path, chosen: list[Listed], resize: int | None, crop: int | None, channels: int) -> Images:
     if channels not in MODES:
         raise ValueError(f"channels must be one of {', '.join(map(str, MODES))}, not {channels!r}")
-    base, classes = _classes(root, split)
-    files = [
-        (name, file, label)
-        for label, name in enumerate(classes)
-        for file in os.listdir(base / name)
-        if file.lower().endswith(IMG_EXTENSIONS) and not file.startswith(".")
-    ]
-    if not files:
-        raise ValueError(f"{base} has no class folders with images; put them into {Path(root) / split}/<class>/")
-    chosen = sorted(files, key=ORDERS[order])[:n]
     paths = ((base / name / file, label) for name, file, label in chosen)
     opened = ((f"image {path}", _opened(path, MODES[channels]), label) for path, label in paths)
     return _decoded(opened, resize, crop)
+
+
+def _files(folder: Path) -> list[str]:
+    from torchvision.datasets.folder import IMG_EXTENSIONS
+
+    if not folder.is_dir():
+        return []
+    return [file for file in os.listdir(folder) if file.lower().endswith(IMG_EXTENSIONS) and not file.startswith(".")]
+
+
+def _labelled(root: str, split: str, classes: Sequence[str | int] | None) -> tuple[Path, dict[str, int]]:
+    """The folder of the class folders, and the label of each class, in the order of the labels."""
+    base = _base(root, split)
+    here = _folders(base)
+    others = {} if base == Path(root).expanduser() else _other_splits(base)
+    found = sorted(set(here).union(*others.values()))
+    if classes is not None:
+        names = [str(name) for name in classes]
+        if twice := [name for name, times in Counter(names).items() if times > 1]:
+            raise broken(f"classes: {twice[0]} is there {names.count(twice[0])} times", "folders")
+        if missing := [name for name in names if name not in found]:
+            known = ", ".join(found) or "none"
+            raise broken(f"classes: there is no folder {base / missing[0]}; there are {known}", "folders")
+        if strangers := [name for name in here if name not in names]:
+            logging.info("folders of %s that are no classes: %s", base, ", ".join(strangers))
+        return base, {name: label for label, name in enumerate(names)}
+    strangers = [name for name in here if name not in others.get("train", here)]
+    if strangers and len(strangers) < len(here):
+        said = f"{base} has a class folder '{strangers[0]}', {base.parent / 'train'} has none"
+        raise broken(f"{said}: take it away, or name `classes` in the options", "folders")
+    numbers = [name for name in found if name.isascii() and name.isdigit()]
+    if not numbers:
+        return base, {name: label for label, name in enumerate(found)}
+    if len(numbers) < len(found):
+        stranger = next(name for name in found if name not in numbers)
+        said = f"{base} has class folders '{numbers[0]}' and '{stranger}', a number and none"
+        raise broken(f"{said}: name `classes` in the options, in the order of the labels", "folders")
+    labels = {name: int(name) for name in sorted(numbers, key=int)}
+    if len(set(labels.values())) < len(labels):
+        raise broken(f"{base} has two class folders of the same number: {', '.join(labels)}", "folders")
+    return base, labels
+
+
+def _other_splits(base: Path) -> dict[str, list[str]]:
+    beside = {split: base.parent / split for split in _SPLITS if split != base.name}
+    return {split: _folders(path) for split, path in beside.items() if path.is_dir()}
+
+
+def _folder_classes(split: str, *, root: str, classes: Sequence[str | int] | None = None, **options) -> list[str]:
+    """By label; a number that no folder has is a class without a name of its own."""
+    _, labels = _labelled(root, split, classes)
+    names = {label: name for name, label in labels.items()}
+    return [names.get(label, str(label)) for label in range(max(names, default=-1) + 1)]
+
+
+folder.class_names = _folder_classes
 
 
 def imagenet(
@@ -168,20 +296,39 @@ def imagenet(
     classes; "path" begins with all images of the first class. resize, crop: as in `folder`.
     ValueError unless there are 1,000 class folders, and as in `folder`.
     """
-    part = {"train": "train", "test": "val"}[split]
-    base, classes = _classes(root, part)
-    if len(classes) != 1000:
-        raise ValueError(f"{base} has {len(classes)} class folders, ImageNet needs one for each of its 1000 wnids")
-    return folder(part, n, root=root, resize=resize, crop=crop, order=order)
+    base, wnids = _wnids(split, root)
+    listed = [(wnid, file, label) for label, wnid in enumerate(wnids) for file in _files(base / wnid)]
+    if not listed:
+        raise broken(f"{base} has no class folders with images", "folders")
+    return _read(base, _in_line(listed, n, order, 0), resize, crop, 3)
 
 
-def _classes(root: str, part: str) -> tuple[Path, list[str]]:
-    """The folder of the class folders and their names, sorted."""
+def _wnids(split: str, root: str) -> tuple[Path, list[str]]:
+    base = _base(root, {"train": "train", "test": "val"}[split])
+    wnids = _folders(base)
+    if len(wnids) != 1000:
+        raise ValueError(f"{base} has {len(wnids)} class folders, ImageNet needs one for each of its 1000 wnids")
+    if strangers := [name for name in wnids if not _WNID.fullmatch(name)]:
+        raise broken(f"{base} has a folder '{strangers[0]}', which is no wnid; take it away", "folders")
+    return base, wnids
+
+
+imagenet.class_names = lambda split, *, root, **options: _wnids(split, root)[1]
+
+
+def _base(root: str, part: str) -> Path:
+    """The folder of the class folders."""
     root = Path(root).expanduser()
     base = root / part if (root / part).is_dir() else root
     if not base.is_dir():
         raise ValueError(f"{root} is no folder; `root` must name the one that holds the images")
-    return base, sorted(entry.name for entry in os.scandir(base) if entry.is_dir() and entry.name[0] != ".")
+    return base
+
+
+def _folders(base: Path) -> list[str]:
+    """Names of the class folders, sorted."""
+    entries = (entry for entry in os.scandir(base) if entry.is_dir())
+    return sorted(entry.name for entry in entries if entry.name[0] != "." and entry.name not in _LEFT_BEHIND)
 
 
 def _opened(path: Path, mode: str) -> "Image.Image":
@@ -223,16 +370,51 @@ def _line(error: Exception) -> str:
 def subset(x: np.ndarray, y: np.ndarray, ids: np.ndarray, first: int, last: int) -> Images:
     """Images first … last of those in line: the papers take the first n, here in blocks."""
     if last >= len(x):
-        raise ValueError(f"images: {last + 1} asked for, the test split has {len(x)}")
+        raise broken(f"images: {last + 1} asked for, the test split has {len(x)}", "enough-images")
     chosen = slice(first, last + 1)
     return x[chosen], y[chosen], ids[chosen]
 
 
+def class_names(load: Callable, split: str, options: Mapping) -> list[str] | None:
+    """Names of a loader's classes by label, if it has a function `class_names` that tells them."""
+    told = getattr(load, "class_names", None)
+    names = None if told is None else told(split, **options)
+    return None if names is None else [str(name) for name in names]
+
+
+def first_image(x: np.ndarray, y: np.ndarray, ids: np.ndarray) -> str:
+    """SHA-256 of the first image in line with its label and id. Blocks of one experiment have the same."""
+    return hashlib.sha256(b"".join(np.ascontiguousarray(a[:1]).tobytes() for a in (x, y, ids))).hexdigest()
+
+
+def check_blocks(first_images: Mapping[str, str]) -> None:
+    """first_images: `first_image` of what was loaded, by block. ValueError if the loader gave others to one of them."""
+    (block, wanted), *others = first_images.items()
+    for other, digest in others:
+        if digest != wanted:
+            said = f"{other} and {block} come of other images: their loader gave another order to each of the two jobs"
+            raise broken(f"{said}; shuffle by a seed of the options, delete both and run again", "same-images")
+
+
 def check_images(x: np.ndarray, y: np.ndarray, ids: np.ndarray, name: str) -> None:
     """Refuse what is no image set: ValueError naming it."""
+    what = f"dataset '{name}'"
+    for said, array in (("images", x), ("labels", y), ("ids", ids)):
+        if not isinstance(array, np.ndarray):
+            raise broken(f"{what}: {said} must be a numpy array, not {type(array).__name__}", "image-set")
     if x.ndim != 4 or x.dtype != np.float32:
-        raise ValueError(f"dataset '{name}': images must be float32 (N, C, H, W), not {x.dtype} {x.shape}")
+        raise broken(f"{what}: images must be float32 (N, C, H, W), not {x.dtype} {x.shape}", "image-set")
+    if x.size == 0:
+        raise broken(f"{what}: there are no images, or none with a pixel: shape {x.shape}", "image-set")
     if not (np.isfinite(x).all() and x.min() >= 0 and x.max() <= 1):
-        raise ValueError(f"dataset '{name}': images must be finite and lie in [0, 1]")
+        raise broken(f"{what}: images must be finite and lie in [0, 1]", "image-set")
+    if y.ndim != 1 or y.dtype != np.int64:
+        raise broken(f"{what}: labels must be int64 (N,), not {y.dtype} {y.shape}", "labels")
+    if len(y) == len(x) and y.min() < 0:
+        raise broken(f"{what}: labels count from 0, there is {y.min()}", "labels")
     if not len(x) == len(y) == len(ids) or len(set(ids.tolist())) != len(ids):
-        raise ValueError(f"dataset '{name}': every image needs one label and an id of its own")
+        raise broken(f"{what}: every image needs one label and an id of its own", "image-set")
+    if ids.ndim != 1 or ids.dtype.kind not in "iu" or ids.min() < 0 or ids.max() >= 2**32:
+        raise broken(f"{what}: ids must be whole numbers (N,) from 0 to 2³² − 1", "image-set")
+    if len(y) > 1 and (y == y[0]).all():
+        logging.warning("%s: all %d images are of class %d; is there an order that mixes them?", what, len(y), y[0])

@@ -82,6 +82,7 @@ def written(path, seed, size=(8, 8), mode="RGB"):
 
 NAMES = ["cat/b.png", "cat/d.bmp", "ape/c.PNG", "ape/a.png", "dog/e.png"]
 BY_PATH = ["ape/a.png", "ape/c.PNG", "cat/b.png", "cat/d.bmp", "dog/e.png"]
+BALANCED = ["ape/a.png", "cat/b.png", "dog/e.png", "ape/c.PNG", "cat/d.bmp"]
 BY_NAME = ["ape/a.png", "cat/b.png", "ape/c.PNG", "cat/d.bmp", "dog/e.png"]
 LABEL = {"ape": 0, "cat": 1, "dog": 2}
 
@@ -97,7 +98,7 @@ def files(tmp_path):
     return made
 
 
-@pytest.mark.parametrize(("order", "names"), [("path", BY_PATH), ("name", BY_NAME)])
+@pytest.mark.parametrize(("order", "names"), [("balanced", BALANCED), ("path", BY_PATH), ("name", BY_NAME)])
 def test_a_folder_gives_the_bytes_over_255_with_the_labels_of_sorted_classes(files, tmp_path, order, names):
     x, y, ids = data.folder("test", None, root=str(tmp_path), order=order)
     expected = np.stack([files[name] for name in names]).transpose(0, 3, 1, 2).astype(np.float32) / np.float32(255)
@@ -124,7 +125,7 @@ def test_the_order_of_a_listing_changes_nothing(files, tmp_path, monkeypatch, or
     equal(listed(reverse=True), listed(reverse=False))
 
 
-@pytest.mark.parametrize(("order", "names"), [("path", BY_PATH), ("name", BY_NAME)])
+@pytest.mark.parametrize(("order", "names"), [("balanced", BALANCED), ("path", BY_PATH), ("name", BY_NAME)])
 def test_nothing_behind_the_first_n_is_opened(files, tmp_path, order, names):
     load = partial(data.folder, "test", root=str(tmp_path), order=order)
     whole = load(3)
@@ -157,7 +158,7 @@ def test_a_folder_is_torchvisions_image_folder_in_order_and_pixels(tmp_path, res
     steps = ([transforms.Resize(resize)] if resize else []) + ([transforms.CenterCrop(crop)] if crop else [])
     oracle = datasets.ImageFolder(tmp_path, transforms.Compose([*steps, transforms.ToTensor()]))
     expected, labels = zip(*oracle, strict=True)
-    x, y, _ = data.folder("test", None, root=str(tmp_path), resize=resize, crop=crop)
+    x, y, _ = data.folder("test", None, root=str(tmp_path), resize=resize, crop=crop, order="path")
     assert np.array_equal(x, torch.stack(expected).numpy()) and y.tolist() == list(labels)
 
 
@@ -213,6 +214,126 @@ def test_a_folder_that_is_not_there_or_has_no_images_is_refused_by_name(tmp_path
     refusal(partial(data.folder, "train", 1, root=str(tmp_path / "train" / "cat")), "no class folders with images")
 
 
+# Which folder is which label.
+
+
+def tree(root, *files):
+    for seed, name in enumerate(files):
+        written(root / name, seed)
+    return str(root)
+
+
+def labels_of(root, split="test", **options):
+    return data.folder(split, None, root=root, order="path", **options)[1].tolist()
+
+
+def test_folders_named_by_numbers_have_these_as_labels(tmp_path):
+    root = tree(tmp_path, *(f"{digit}/a.png" for digit in range(12)))
+    assert sorted(labels_of(root)) == list(range(12))
+    names = ["0/a.png", "1/a.png", "10/a.png", "11/a.png", "2/a.png"]
+    assert labels_of(root)[: len(names)] == [0, 1, 10, 11, 2]
+    balanced = data.folder("test", 3, root=root)[1].tolist()
+    assert balanced == [0, 1, 2]
+    assert data.class_names(data.folder, "test", {"root": root}) == [str(digit) for digit in range(12)]
+
+
+def test_a_number_that_no_folder_has_moves_no_other(tmp_path):
+    root = tree(tmp_path, "2/a.png", "5/a.png", "007/a.png")
+    assert sorted(labels_of(root)) == [2, 5, 7]
+    assert data.class_names(data.folder, "test", {"root": root}) == ["0", "1", "2", "3", "4", "5", "6", "007"][:7] + [
+        "007"
+    ]
+
+
+@pytest.mark.parametrize(
+    "made", [["1/a.png", "01/a.png"], ["0/a.png", "1/a.png", "00_todo/a.png"], ["7/a.png", "cat/a.png"]]
+)
+def test_numbers_among_other_names_are_refused_until_the_classes_are_named(made, tmp_path):
+    root = tree(tmp_path, *made)
+    refusal(lambda: labels_of(root), made[-1].split("/")[0], "docs/contract.md#folders")
+    assert labels_of(root, classes=[made[0].split("/")[0]]) == [0]
+
+
+@pytest.mark.parametrize("left", [".git", "__MACOSX", "@eaDir", "__pycache__", "lost+found"])
+def test_what_systems_leave_behind_is_no_class(left, tmp_path):
+    root = tree(tmp_path, "ape/a.png", "cat/a.png", f"{left}/a.png")
+    assert labels_of(root) == [0, 1]
+
+
+def test_an_empty_folder_is_refused_by_name_and_ignored_where_classes_are_named(tmp_path):
+    root = tree(tmp_path, "ape/a.png", "cat/a.png")
+    (tmp_path / "00_todo").mkdir()
+    (tmp_path / "00_todo" / "notes.txt").write_text("to do")
+    refusal(lambda: labels_of(root), tmp_path / "00_todo", "no images", "`classes`", "#folders")
+    assert labels_of(root, classes=["ape", "cat"]) == [0, 1]
+
+
+def test_classes_are_labelled_in_the_order_of_the_config_and_other_folders_do_not_count(tmp_path, caplog):
+    root = tree(tmp_path, "ape/a.png", "cat/a.png", "cat/b.png", "dog/a.png")
+    caplog.set_level("INFO")
+    assert labels_of(root, classes=["dog", "cat"]) == [1, 1, 0]
+    assert "0 dog (1), 1 cat (2)" in caplog.text and "no classes: ape" in caplog.text
+    assert data.class_names(data.folder, "test", {"root": root, "classes": ["dog", "cat"]}) == ["dog", "cat"]
+    refusal(lambda: labels_of(root, classes=["dog", "cow"]), "cow", "ape, cat, dog", "#folders")
+    refusal(lambda: labels_of(root, classes=["dog", "dog"]), "dog", "2 times", "#folders")
+
+
+def test_classes_may_be_numbers_of_the_config(tmp_path):
+    root = tree(tmp_path, "3/a.png", "8/a.png")
+    assert labels_of(root, classes=[8, 3]) == [1, 0]
+
+
+def test_a_class_that_one_split_lacks_keeps_the_labels_of_the_others(tmp_path):
+    root = tree(tmp_path, "train/ape/a.png", "train/cat/a.png", "train/dog/a.png", "test/ape/b.png", "test/dog/b.png")
+    assert labels_of(root, "train") == [0, 1, 2] and labels_of(root, "test") == [0, 2]
+    for split in ("train", "test"):
+        assert data.class_names(data.folder, split, {"root": root}) == ["ape", "cat", "dog"]
+
+
+def test_a_class_that_training_does_not_know_is_refused(tmp_path):
+    root = tree(tmp_path, "train/ape/a.png", "train/cat/a.png", "test/ape/b.png", "test/bat/b.png", "test/cat/b.png")
+    refusal(lambda: labels_of(root, "test"), "bat", "train", "#folders")
+    assert labels_of(root, "test", classes=["ape", "cat"]) == [0, 1]
+
+
+def test_the_default_order_takes_one_image_of_each_class_after_the_other(tmp_path):
+    root = tree(tmp_path, *(f"{name}/{i}.png" for name, count in (("a", 5), ("b", 2), ("c", 3)) for i in range(count)))
+    y = data.folder("test", None, root=root)[1].tolist()
+    assert y == [0, 1, 2, 0, 1, 2, 0, 2, 0, 0]
+
+
+def test_the_mixed_order_is_that_of_its_seed_and_an_added_file_moves_no_other_past_another(tmp_path):
+    root = tree(tmp_path, *(f"{name}/{i}.png" for name in "abc" for i in range(6)))
+    load = partial(data.folder, "test", None, root=root, order="mixed")
+    equal(load(seed=1), load(seed=1))
+    x, y, _ = load(seed=1)
+    assert sorted(y.tolist()) != y.tolist() and len(set(y[:6].tolist())) > 1
+    assert y.tolist() != load(seed=2)[1].tolist()
+    written(tmp_path / "b" / "99.png", 99)
+    more = load(seed=1)[0]
+    kept = [row for row in more if any(np.array_equal(row, old) for old in x)]
+    assert np.array_equal(np.stack(kept), x)
+
+
+def test_images_of_one_class_only_are_warned_of(tmp_path, caplog):
+    root = tree(tmp_path, "a/1.png", "a/2.png", "b/1.png")
+    data.check_images(*data.folder("test", 2, root=root, order="path"), "mine")
+    assert "all 2 images are of class 0" in caplog.text
+    caplog.clear()
+    data.check_images(*data.folder("test", 2, root=root), "mine")
+    assert not caplog.messages
+
+
+def test_blocks_of_one_loader_have_the_same_first_image():
+    whole, part = data.digits("test", 50), data.digits("test", 20)
+    digests = {"images-00000-00019": data.first_image(*part), "images-00020-00049": data.first_image(*whole)}
+    data.check_blocks(digests)
+    data.check_blocks({"only": data.first_image(*part)})
+    for changed in ((whole[0][::-1], *whole[1:]), (whole[0], whole[1] + 1, whole[2]), (*whole[:2], whole[2] + 1)):
+        digests["images-00020-00049"] = data.first_image(*changed)
+        refusal(lambda: data.check_blocks(digests), *digests, "#same-images")
+
+
 # ImageNet.
 
 WNIDS = [f"n{place:08d}" for place in RNG(0).choice(10**8, 1000, replace=False)]
@@ -240,6 +361,16 @@ def test_imagenet_is_in_the_order_of_its_own_numbering_with_labels_of_sorted_wni
     for i, wnid in enumerate(owners):
         with Image.open(root / "val" / wnid / f"ILSVRC2012_val_{i + 1:08d}.JPEG") as image:
             assert np.array_equal(x[i], shape(image.convert("RGB")).numpy())
+
+
+def test_imagenet_tells_its_wnids_by_label(ilsvrc):
+    assert data.class_names(data.imagenet, "test", {"root": str(ilsvrc[0])}) == sorted(WNIDS)
+
+
+def test_a_folder_that_is_no_wnid_is_refused_among_a_thousand(tmp_path):
+    for wnid in [*WNIDS[:999], "00_todo"]:
+        (tmp_path / "val" / wnid).mkdir(parents=True)
+    refusal(partial(data.imagenet, "test", 1, root=str(tmp_path)), "00_todo", "wnid", "#folders")
 
 
 def test_imagenet_by_path_is_torchvisions_order(ilsvrc):
@@ -311,6 +442,25 @@ def test_cifar10_is_its_bytes_over_255_in_its_own_order(cifar, tmp_path, split, 
 def test_torchvision_first_n_are_the_first_n(cifar, tmp_path):
     unpacked(tmp_path, cifar[0])
     first_n_are_the_first_n(lambda n: data.torchvision("train", n, name="CIFAR10", root=str(tmp_path)), 4)
+
+
+def test_torchvision_by_a_seed_is_a_permutation_with_the_ids_of_its_own_order(cifar, tmp_path):
+    unpacked(tmp_path, cifar[0])
+    load = partial(data.torchvision, "train", name="CIFAR10", root=str(tmp_path))
+    x, y, ids = load(None)
+    first_n_are_the_first_n(lambda n: load(n, seed=3), 4)
+    orders = [load(None, seed=seed) for seed in range(8)]
+    for mixed in orders:
+        assert sorted(mixed[2].tolist()) == [0, 1, 2, 3]
+        equal(mixed, (x[mixed[2]], y[mixed[2]], ids[mixed[2]]))
+    assert len({tuple(mixed[2].tolist()) for mixed in orders}) > 1
+
+
+def test_class_names_are_torchvisions_and_those_of_the_digits(cifar, tmp_path):
+    unpacked(tmp_path, cifar[0])
+    assert data.class_names(data.torchvision, "test", {"name": "CIFAR10", "root": str(tmp_path)}) == list("abcdefghij")
+    assert data.class_names(data.digits, "test", {}) == list("0123456789")
+    assert data.class_names(lambda split, n: None, "test", {}) is None
 
 
 def test_torchvision_resizes_crops_and_expands_home(cifar, tmp_path, monkeypatch):
