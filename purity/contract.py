@@ -25,7 +25,7 @@ from purity.data import Images, check_images
 from purity.defence import Classifier, Defence
 from purity.geometry import BALLS
 from purity.noise import Noise
-from purity.run.devices import NO_MEMORY
+from purity.run.devices import no_memory
 from purity.run.rules import broken
 
 # A float32 network rounds every number to 24 bits, and adds in another order when the batch is another one. Its errors
@@ -213,7 +213,7 @@ def _blamed(maker: str, x: Tensor, defence: Defence | None = None) -> Iterator[N
         raise
     except Exception as error:  # a user's code raises what it likes
         said = (str(error) or "nothing said").splitlines()[0]
-        if isinstance(error, torch.OutOfMemoryError) or any(words in str(error) for words in NO_MEMORY):
+        if no_memory(error):
             raise
         if re.search("grad|in the graph|Inference tensor", said):  # torch's words where it cannot differentiate
             if x.requires_grad:
@@ -439,7 +439,7 @@ def _differentiable(f: Callable[[Tensor], Tensor], x: Tensor) -> bool:
         with torch.enable_grad():
             (gradient,) = torch.autograd.grad(f(given).sum(), given, allow_unused=True)
     except Exception as error:  # refused by torch as by numpy, in as many ways as there are
-        if isinstance(error, MemoryError) or any(words in str(error) for words in NO_MEMORY):
+        if no_memory(error):
             raise
         return False
     return gradient is not None

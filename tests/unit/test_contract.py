@@ -13,8 +13,8 @@ from torch.nn import functional as F
 from purity import attacks, contract, purifiers
 from purity.autoattack import autoattack
 from purity.defence import Defence
-from purity.jacobian import MODES, basis
 from purity.noise import Noise
+from purity.stages.jacobian import MODES, basis
 
 ROOT = Path(__file__).parents[2]
 XI = Noise(0, torch.tensor([3, 17, 29]))
