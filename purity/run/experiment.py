@@ -71,10 +71,11 @@ class Experiment:
 
     # Where stores lie.
 
-    def stores(self, kind: str, images: int | None = None, **named: str) -> list[str]:
-        """The paths of one store: its blocks, or those that hold the first `images`."""
-        blocks = self.blocks(images) if "{block}" in STORES[kind] else [""]
-        return [store(kind).format(experiment=self.name, block=block, **named) for block in blocks]
+    def stores(self, kind: str, images: int | None = None, block: str | None = None, **named: str) -> list[str]:
+        """The paths of one store: its blocks, those that hold the first `images`, or the one block."""
+        pattern = store(kind)
+        blocks = ([block] if block else self.blocks(images)) if "{block}" in pattern else [""]
+        return [pattern.format(experiment=self.name, block=b, **named) for b in blocks]
 
     def blocks(self, images: int | None = None) -> list[str]:
         """<first>-<last> of the blocks that the images come in: all, or those that hold the first so many."""
@@ -83,8 +84,15 @@ class Experiment:
         starts = range(0, n if images is None else min(images, n), size)
         return [f"{start:05d}-{min(start + size, n) - 1:05d}" for start in starts]
 
+    def held(self, kind: str) -> list[int]:
+        """How many images each path of a store stands for: those of its block; 1 for what does not lie in blocks."""
+        if "{block}" not in STORES[kind]:
+            return [1]
+        ends = [int(block.partition("-")[2]) + 1 for block in self.blocks()]
+        return [end - start for start, end in zip([0, *ends], ends, strict=False)]
+
     def data(self, block: str | None = None, images: int | None = None) -> list[str]:
-        return self._of_block(self.stores("data", images), block)
+        return self.stores("data", images, block)
 
     def adversarial(self, cells: Iterable[Cell], block: str | None = None, images: int | None = None) -> list[str]:
         """Where the attacked images of these cells are; clean ones are in `data`. A blind attack's are for everyone."""
@@ -92,12 +100,8 @@ class Experiment:
         for cell in cells:
             if cell.attack != "clean":
                 kind = "blind" if cell.attack in self.presets.blind else "adversarial"
-                paths += self._of_block(self.stores(kind, images, **cell._asdict()), block)
+                paths += self.stores(kind, images, block, **cell._asdict())
         return list(dict.fromkeys(paths))
-
-    @staticmethod
-    def _of_block(paths: list[str], block: str | None) -> list[str]:
-        return [path for path in paths if block is None or path.endswith(f"images-{block}.zarr.zip")]
 
     # What is attacked by whom.
 
@@ -391,7 +395,10 @@ class Experiment:
         in_law = purifier in self.law_purifiers()
         if in_law:
             reads["x"] = ["adversarial", "x", {"attack": sweep["attack"], "knowledge": "all"}]
-        keys = {"purifier": purifier.partition("@")[0], "t": self.presets.purifier_preset(purifier)["options"].get("t")}
+        keys = {
+            "purifier": self.presets.base(purifier),
+            "t": self.presets.purifier_preset(purifier)["options"].get("t"),
+        }
         return {
             "stage": "purity.stages.probe:probe",
             "classifier": self.classifier(),

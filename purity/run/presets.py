@@ -66,8 +66,7 @@ class Presets:
     def purifier_preset(self, name: str) -> dict:
         """A purifier's preset; `<purifier>@t=<t>` is the same at another strength. One that keeps all t evaluations
         keeps all of the other t too, one that keeps fewer keeps as many."""
-        base, _, t = name.partition("@t=")
-        chosen = self.config["purifiers"][base]
+        chosen, t = self.config["purifiers"][self.base(name)], name.partition("@t=")[2]
         options = dict(chosen.get("options", {}))
         if t:
             whole = options.get("steps") == options["t"]
@@ -75,6 +74,11 @@ class Presets:
             if "steps" in options:
                 options["steps"] = int(t) if whole else min(options["steps"], int(t))
         return {**chosen, "options": options}
+
+    @staticmethod
+    def base(purifier: str) -> str:
+        """The preset behind a purifier's name, whatever its strength."""
+        return purifier.partition("@t=")[0]
 
     def at(self, purifier: str, t: int) -> str:
         """The name of a purifier at strength t; its own if it has that strength."""

@@ -132,7 +132,7 @@ def _of_purifiers(kind: str, part: str) -> Callable[[Experiment], Records]:
 def _stores(e: Experiment, kind: str, purifiers: list[str]) -> Records:
     """Stores that there is one of for each purifier."""
     paths = [path for purifier in purifiers for path in e.stores(kind, purifier=purifier)]
-    return Records(paths, list(dict.fromkeys(purifier.partition("@")[0] for purifier in purifiers)), seeds=e.seeds)
+    return Records(paths, list(dict.fromkeys(map(e.presets.base, purifiers))), seeds=e.seeds)
 
 
 def _of_known(kind: str, part: str) -> Callable[[Experiment], Records]:

@@ -1,7 +1,6 @@
 """What an experiment has to compute: its jobs that ask a network, each with how often. For `snakemake cost`."""
 
-import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from purity.run.experiment import GROUPS, Cell, Experiment
@@ -14,31 +13,35 @@ def jobs(e: Experiment) -> dict[str, Job]:
     return {path: job for of in _STAGES for path, job in of(e)}
 
 
-def _job(path: str, stage: str, purifier: str | None, **does) -> tuple[str, Job]:
-    """does: of the whole store, or of an image if it lies in a block."""
-    held = re.search(r"images-(\d+)-(\d+)\.", path)
-    n = int(held[2]) - int(held[1]) + 1 if held else 1
-    counted = {what: n * of if isinstance(of, int) else of for what, of in does.items()}
-    return path, {"stage": stage, "purifier": purifier, "done": Path(path).exists()} | counted
+def _jobs(e: Experiment, kind: str, stage: str, purifier: str | None, named: dict, **does) -> Iterator[tuple[str, Job]]:
+    """A job for each path of a store. does: of the whole store, or of an image if it lies in blocks of images."""
+    for path, images in zip(e.stores(kind, **named), e.held(kind), strict=True):
+        yield path, _job(path, stage, purifier, **{w: images * n if isinstance(n, int) else n for w, n in does.items()})
+
+
+def _job(path: str, stage: str, purifier: str | None, **does) -> Job:
+    return {"stage": stage, "purifier": purifier, "done": Path(path).exists()} | does
 
 
 def _attacks(e: Experiment) -> Iterable[tuple[str, Job]]:
     cells = dict.fromkeys([*(cell for group in GROUPS for cell in e.cells(group)), *e.swept_attacks()])
     for cell in cells:
         if cell.attack in e.presets.sighted:
-            for path in e.adversarial([cell]):
-                yield _job(path, "adversarial", cell.purifier, images=len(e.attack_seeds(cell)), attack=cell.attack)
+            n = len(e.attack_seeds(cell))
+            does = {"images": n, "attack": cell.attack}
+            yield from _jobs(e, "adversarial", "adversarial", cell.purifier, cell._asdict(), **does)
 
 
 def _purified(e: Experiment) -> Iterable[tuple[str, Job]]:
     for group in GROUPS:
         for purifier in dict.fromkeys(cell.purifier for cell in e.cells(group)):
             seeds = sum(len(seeds) for seeds in e.judged(purifier, group).values())
-            for path in e.stores("purified", purifier=purifier, group=group) if seeds else ():
-                yield _job(path, "purified", purifier, purifications=seeds * (1 + e.said["fresh_draws"]))
+            if seeds:
+                named, n = {"purifier": purifier, "group": group}, seeds * (1 + e.said["fresh_draws"])
+                yield from _jobs(e, "purified", "purified", purifier, named, purifications=n)
     shown = e.said["gallery"]
     cell = Cell(shown["purifier"], shown["attack"], shown["knowledge"])
-    yield _job(e.stores("states", **cell._asdict())[0], "states", cell.purifier, purifications=shown["images"])
+    yield from _jobs(e, "states", "states", cell.purifier, cell._asdict(), purifications=shown["images"])
 
 
 def _on_clean(e: Experiment) -> Iterable[tuple[str, Job]]:
@@ -47,10 +50,10 @@ def _on_clean(e: Experiment) -> Iterable[tuple[str, Job]]:
         part = e.part(kind)
         for purifier in part.get("purifiers", []):
             n = len(e.seeds) * part["images"]
-            does = (
+            each = (
                 {"jacobians": n} if kind == "jacobian" else {"purifications": n * part["points"] * part.get("draws", 1)}
             )
-            yield _job(e.stores(kind, purifier=purifier)[0], kind, purifier, **does)
+            yield from _jobs(e, kind, kind, purifier, {"purifier": purifier}, **each)
 
 
 def _sweep(e: Experiment) -> Iterable[tuple[str, Job]]:
@@ -58,29 +61,29 @@ def _sweep(e: Experiment) -> Iterable[tuple[str, Job]]:
     known = e.law_purifiers() if e.part("sweep") else []
     for purifier in dict.fromkeys([*known, *e.strengths("attacked", "clean")]):
         n = len(e.seeds) * (4 if purifier in known else 3)
-        yield from (_job(path, "probes", purifier, purifications=n) for path in e.stores("probes", purifier=purifier))
+        yield from _jobs(e, "probes", "probes", purifier, {"purifier": purifier}, purifications=n)
 
 
 def _budget(e: Experiment) -> Iterable[tuple[str, Job]]:
     part = e.part("budget")
     for attack in part.get("attacks", []):
         n = len(e.seeds) * len(part["scales"])
-        yield from (_job(path, "budget", None, images=n, attack=attack) for path in e.stores("budget", attack=attack))
+        yield from _jobs(e, "budget", "budget", None, {"attack": attack}, images=n, attack=attack)
 
 
 def _fuzzy(e: Experiment) -> Iterable[tuple[str, Job]]:
     for cell in e.rejudged():
         n = len(e.seeds) * e.part("fuzzy")["judgings"]
-        yield from (_job(p, "fuzzy", cell.purifier, purifications=n) for p in e.stores("fuzzy", **cell._asdict()))
+        yield from _jobs(e, "fuzzy", "fuzzy", cell.purifier, cell._asdict(), purifications=n)
 
 
 def _fine_tuning(e: Experiment) -> Iterable[tuple[str, Job]]:
     for kind, tuned in e.models():
         if kind == "diffusions" and tuned in e.presets.fine_tuned:
-            part = e.config["diffusions"][tuned]["fine_tuning"]
+            part, (path,) = e.config["diffusions"][tuned]["fine_tuning"], e.presets.weights("diffusions", tuned)
             user = next((f for f, preset in e.config["purifiers"].items() if preset.get("diffusion") == tuned), None)
             does = {"updates": part["steps"] * part["batch"], "looks": part["options"]["iterations"]}
-            yield _job(e.presets.weights("diffusions", tuned)[0], "fine-tuning", user, **does)
+            yield path, _job(path, "fine-tuning", user, **does)
 
 
 def _paths(e: Experiment) -> Iterable[tuple[str, Job]]:
@@ -88,11 +91,10 @@ def _paths(e: Experiment) -> Iterable[tuple[str, Job]]:
     part = e.part("paths")
     for purifier in part.get("purifiers", []):
         named, eot = {"purifier": purifier, "attack": part["attack"]}, e.presets.eot(part["attack"])
-        yield _job(
-            e.stores("paths", **named)[0], "paths", purifier, images=part["images"] * part["repeats"], attack=eot
-        )
+        does = {"images": part["images"] * part["repeats"], "attack": eot}
+        yield from _jobs(e, "paths", "paths", purifier, named, **does)
         n = part["images"] * part["points"] ** 2
-        yield _job(e.stores("landscape", **named)[0], "landscape", purifier, purifications=n)
+        yield from _jobs(e, "landscape", "landscape", purifier, named, purifications=n)
 
 
 _STAGES = (_attacks, _purified, _on_clean, _sweep, _budget, _fuzzy, _fine_tuning, _paths)

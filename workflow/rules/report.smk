@@ -23,7 +23,7 @@ def compared(w):
         return []
     wanted = papers_setting(w)
     return [
-        f"results/{w.experiment}/tables/comparison-{table}.csv"
+        table
         for study in STUDIES.values()
         if study.made(of(w)) and agrees(of(w).part(study.part()), wanted.get(study.part(), {}))
         for table in study.tables
@@ -80,7 +80,7 @@ rule comparison_page:
     """Claims and numbers on one page."""
     input:
         findings="results/{experiment}/tables/findings.csv",
-        compared=compared,
+        compared=lambda w: [f"results/{w.experiment}/tables/comparison-{table}.csv" for table in compared(w)],
     output:
         report(
             "results/{experiment}/comparison.html",
@@ -93,7 +93,7 @@ rule comparison_page:
     conda:
         CONDA_TABLES
     params:
-        spec=lambda w: {"title": w.experiment},
+        spec=lambda w: {"title": w.experiment, "compared": compared(w)},
         code=code("comparison_page"),
     script:
         "../scripts/comparison_page.py"

@@ -1,7 +1,5 @@
 """The tables of a study, and the evidence that claims rest on."""
 
-from pathlib import Path
-
 from purity.run import store
 from purity.run.job import running
 from purity.run.naming import resolve
@@ -13,7 +11,7 @@ with running(snakemake):
     functions = {table: resolve(function) for table, function in p["tables"].items()}
     said = p["evidence"] and resolve(p["evidence"])
     tables, evidence = tabulate.made_by(functions, said, records, p["quantities"])
-    for path in o.tables:
-        store.save_table(path, tables[Path(path).stem])
+    for path, table in zip(o.tables, p["tables"], strict=True):
+        store.save_table(path, tables[table])
     for path in o.evidence:
         store.save_table(path, evidence)
