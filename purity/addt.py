@@ -6,10 +6,10 @@ classifier about the one-step x̂₀ (CGPO), gives it Gaussian marginals by rank
 What the paper leaves open follows the authors' code; images are in [-1, 1] here as in any diffusion model.
 """
 
-import copy
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import count
+from typing import Protocol
 
 import torch
 from torch import Tensor, nn
@@ -18,7 +18,7 @@ from torch.nn import functional as F
 from purity.defence import Classifier
 from purity.diffusion import schedules
 from purity.diffusion.denoiser import Network
-from purity.training import Point, denoising_loss, noisy
+from purity.training import MovingAverage, Point, denoising_loss, noisy
 
 Draw = Callable[[], Tensor]  # N(0, 1) in the shape of the batch, new at every call
 
@@ -34,9 +34,9 @@ def rbgm(g: Tensor, z: Tensor) -> Tensor:
     return torch.empty_like(rows).scatter(2, of_g, ascending).view_as(z)
 
 
-def modulation(abar: Tensor, unit: float, most: float) -> Tensor:
+def modulation(abar: Tensor, lambda_unit: float, lambda_max: float) -> Tensor:
     """λ_t = clip(λ_unit γ_t, 0, λ_max), γ_t = √ᾱ_t / √(1−ᾱ_t): the share of δ that a δ in the image would have."""
-    return (unit * gamma(abar)).clamp(0, most)
+    return (lambda_unit * gamma(abar)).clamp(0, lambda_max)
 
 
 def gamma(abar: Tensor) -> Tensor:
@@ -70,22 +70,32 @@ def slope(network: Network, at: Point, mix: Mix, eps: Tensor, delta: Tensor, obj
     return torch.autograd.grad(objective(estimate, predicted, eps), delta)[0]
 
 
+class Perturbation(Protocol):
+    """How δ is mixed into the noise, and how the δ that raises an objective is found."""
+
+    def mix(self, eps: Tensor, delta: Tensor, abar: Tensor) -> Tensor:
+        """ε′ (B, C, H, W)."""
+
+    def find(self, network: Network, at: Point, objective: Objective, draw: Draw) -> Tensor:
+        """δ (B, C, H, W)."""
+
+
 @dataclass(frozen=True)
 class Ranked:
-    """Perturbations with Gaussian marginals, found by CGPO: ADDT itself. unit, most: λ_unit and λ_max."""
+    """Perturbations with Gaussian marginals, found by CGPO: ADDT itself."""
 
-    unit: float = 0.03
-    most: float = 0.3
+    lambda_unit: float = 0.03
+    lambda_max: float = 0.3
     iterations: int = 5
 
     def mix(self, eps: Tensor, delta: Tensor, abar: Tensor) -> Tensor:
         """ε′ = √(1−λ²) ε + λ δ, of unit variance where ε and δ are."""
-        lam = modulation(abar, self.unit, self.most)
+        lam = modulation(abar, self.lambda_unit, self.lambda_max)
         return (1 - lam**2).sqrt() * eps + lam * delta
 
     def find(self, network: Network, at: Point, objective: Objective, draw: Draw) -> Tensor:
         """Classifier-guided perturbation optimisation. δ begins as noise; each iteration adds the slope under fresh
-        noise to a sum, and δ is the order of that sum. No step size, no sign, no ball."""
+        noise to a sum, and δ is new noise put in the order of that sum (RBGM). No step size, no sign, no ball."""
         delta, total = draw(), torch.zeros_like(at.x0)
         for _ in range(self.iterations):
             total = total + slope(network, at, self.mix, draw(), delta, objective)
@@ -97,19 +107,20 @@ class Ranked:
 class Bounded:
     """The ablation without RBGM: δ by sign steps, within ε of x₀ and inside the range of images.
 
-    epsilon, step: on images in [0, 1]. most: where γ_t is cut.
+    epsilon, step: on images in [0, 1]. gamma_max: where γ_t is cut.
     """
 
     epsilon: float = 8 / 255
     step: float = 4 / 255
-    most: float = 10.0
+    gamma_max: float = 10.0
     iterations: int = 5
 
     def mix(self, eps: Tensor, delta: Tensor, abar: Tensor) -> Tensor:
         """ε′ = ε + clip(γ_t, 0, γ_max) δ: δ in the image, where γ_t is not cut."""
-        return eps + gamma(abar).clamp(0, self.most) * delta
+        return eps + gamma(abar).clamp(0, self.gamma_max) * delta
 
     def find(self, network: Network, at: Point, objective: Objective, draw: Draw) -> Tensor:
+        """Projected sign steps of the slope under fresh noise, from δ = 0."""
         delta = torch.zeros_like(at.x0)
         for _ in range(self.iterations):
             up = slope(network, at, self.mix, draw(), delta, objective).sign()
@@ -118,15 +129,19 @@ class Bounded:
         return delta
 
 
-PERTURBATIONS = {"ranked": Ranked, "bounded": Bounded}
-OBJECTIVES = {"classifier": by_classifier, "prediction": by_prediction}
+PERTURBATIONS: dict[str, Callable[..., Perturbation]] = {"ranked": Ranked, "bounded": Bounded}
+OBJECTIVES: dict[str, Callable[[Classifier, Tensor], Objective]] = {
+    "classifier": by_classifier,
+    "prediction": by_prediction,
+}
 
 
 def drawing(generator: torch.Generator, shape: tuple[int, ...], device: torch.device) -> Callable[[slice], Draw]:
-    """Draws of a step of training for some of its rows: whole batches are drawn, once, however they are divided."""
+    """Draws of one step of training, for the rows asked for. The k-th draw is made once, for the whole batch; parts of
+    the batch get their rows of it, so that the numbers do not depend on how the batch is divided."""
     drawn: list[Tensor] = []
 
-    def of(rows: slice) -> Draw:
+    def draws_of(rows: slice) -> Draw:
         place = count()
 
         def draw() -> Tensor:
@@ -136,7 +151,67 @@ def drawing(generator: torch.Generator, shape: tuple[int, ...], device: torch.de
 
         return draw
 
-    return of
+    return draws_of
+
+
+@dataclass(frozen=True)
+class FineTuning:
+    """One fine-tuning, as a preset states it.
+
+    steps, batch, rate: of AdamW. decay: of the moving average of the weights, from 1 − (1+i)^(−3/4) up. seed: of all
+    draws. flip: half of the images left to right. perturbation: a name of PERTURBATIONS, with its options; objective:
+    a name of OBJECTIVES.
+    """
+
+    steps: int
+    batch: int
+    rate: float
+    decay: float
+    seed: int
+    flip: bool = False
+    perturbation: str = "ranked"
+    objective: str = "classifier"
+    options: dict = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Snapshots:
+    """How training survives being stopped: after `every` steps `save` gets a dict of all that the rest depends on, to
+    be copied or written before it returns. state: such a dict, from which training goes on as if it had not stopped."""
+    save: Callable[[dict], None] = lambda state: None
+    state: dict | None = None
+    every: int = 50
+
+
+class _Training:
+    """All that changes while a network is fine-tuned."""
+
+    def __init__(self, network: nn.Module, setting: FineTuning) -> None:
+        self.network = network.eval().requires_grad_()
+        self.average = MovingAverage(network)
+        self.optimiser = torch.optim.AdamW(
+            network.parameters(), lr=setting.rate, betas=(0.95, 0.999), weight_decay=1e-6
+        )
+        self.generator = torch.Generator().manual_seed(setting.seed)
+        self.losses: list[float] = []
+
+    def state(self) -> dict:
+        states = {"network": self.network.state_dict(), "average": self.average.network.state_dict()}
+        states |= {"optimiser": self.optimiser.state_dict(), "generator": self.generator.get_state()}
+        return states | {"losses": self.losses}
+
+    def load(self, state: dict) -> None:
+        self.network.load_state_dict(state["network"])
+        self.average.network.load_state_dict(state["average"])
+        self.optimiser.load_state_dict(state["optimiser"])
+        self.generator.set_state(state["generator"])
+        self.losses = list(state["losses"])
+
+    def update(self, decay: float) -> None:
+        """A step of the optimiser along the gradients that are there, and of the average."""
+        nn.utils.clip_grad_norm_(self.network.parameters(), 1.0)
+        self.optimiser.step()
+        self.average.update(decay)
 
 
 def fine_tune(
@@ -144,69 +219,55 @@ def fine_tune(
     classify: Classifier,
     x: Tensor,
     y: Tensor,
+    setting: FineTuning,
     progress=iter,
     *,
-    steps: int,
-    batch: int,
-    rate: float,
-    decay: float,
-    seed: int,
-    flip: bool = False,
-    perturbation: str = "ranked",
-    objective: str = "classifier",
-    options: dict | None = None,
     max_batch: int | None = None,
-    state: dict | None = None,
-    snapshot: Callable[[dict], None] | None = None,
-    every: int = 50,
+    snapshots: Snapshots | None = None,
 ) -> list[float]:
     """ADDT of a network that predicts ε. x (N, C, H, W) in [0, 1], y (N,) → loss of each step.
 
-    classify: g, frozen. `network` ends with the moving average of its weights; decay: of that average, from
-    1 − (1+i)^(−3/4) up. flip: half of the images left to right. perturbation and objective, by name: PERTURBATIONS with
-    their options, OBJECTIVES. The network stays in eval mode: dropout would draw from torch's own generator.
-    max_batch: images of the batch that the network sees together, all unless given; it changes the result by rounding.
-    state, snapshot: after `every` steps snapshot is given all that the rest depends on, to be copied or written at
-    once; from it as `state` training goes on as if it had not stopped.
+    classify: g, frozen. `network` ends with the moving average of its weights. It stays in eval mode: dropout would
+    draw from torch's own generator. max_batch: images of the batch that the network sees together, all unless given;
+    the result differs by rounding only.
     """
-    device = next(network.parameters()).device
-    generator = torch.Generator().manual_seed(seed)
-    abar = schedules.linear().abar[1:].to(device, x.dtype)
-    kind, raised = PERTURBATIONS[perturbation](**(options or {})), OBJECTIVES[objective]
-    parts = [slice(start, start + (max_batch or batch)) for start in range(0, batch, max_batch or batch)]
-    network.eval().requires_grad_()
-    optimiser = torch.optim.AdamW(network.parameters(), lr=rate, betas=(0.95, 0.999), weight_decay=1e-6)
-    average, losses = copy.deepcopy(network), []
-    if state is not None:
-        network.load_state_dict(state["network"])
-        average.load_state_dict(state["average"])
-        optimiser.load_state_dict(state["optimiser"])
-        generator.set_state(state["generator"])
-        losses = list(state["losses"])
-    pairs = list(average.parameters()), list(network.parameters())
-    for i in progress(range(len(losses), steps)):
-        rows = torch.randint(len(x), (batch,), generator=generator)
-        index = torch.randint(schedules.T, (batch,), generator=generator).to(device)
-        x0, labels = 2 * x[rows].to(device) - 1, y[rows].to(device)
-        if flip:
-            x0 = torch.where(torch.rand(batch, 1, 1, 1, generator=generator).to(device) < 0.5, x0, x0.flip(3))
-        draws, total = drawing(generator, x0.shape, device), 0.0
-        optimiser.zero_grad()
-        for part in parts:
-            at, draw = Point(x0[part], index[part], abar[index[part]][:, None, None, None]), draws(part)
-            delta = kind.find(network, at, raised(classify, labels[part]), draw)
-            loss = denoising_loss(network, at, kind.mix(draw(), delta, at.abar)) * len(at.x0) / batch
+    snapshots = snapshots or Snapshots()
+    training = _Training(network, setting)
+    if snapshots.state is not None:
+        training.load(snapshots.state)
+    size = max_batch or setting.batch
+    parts = [slice(start, start + size) for start in range(0, setting.batch, size)]
+    perturbation = PERTURBATIONS[setting.perturbation](**setting.options)
+    objective_for = OBJECTIVES[setting.objective]
+    for i in progress(range(len(training.losses), setting.steps)):
+        at, labels = _batch(x, y, setting, training.generator, next(network.parameters()).device)
+        draws, total = drawing(training.generator, at.x0.shape, at.x0.device), 0.0
+        training.optimiser.zero_grad()
+        for rows in parts:
+            part, draw = Point(at.x0[rows], at.index[rows], at.abar[rows]), draws(rows)
+            delta = perturbation.find(network, part, objective_for(classify, labels[rows]), draw)
+            eps = perturbation.mix(draw(), delta, part.abar)
+            loss = denoising_loss(network, part, eps) * len(part.x0) / setting.batch
             loss.backward()
             total += loss.item()
-        nn.utils.clip_grad_norm_(network.parameters(), 1.0)
-        optimiser.step()
-        with torch.no_grad():
-            torch._foreach_lerp_(*pairs, 1 - min(decay, 1 - (1 + i) ** -0.75))
-        losses.append(total)
-        if snapshot is not None and len(losses) % every == 0:
-            states = {"network": network.state_dict(), "average": average.state_dict()}
-            states |= {"optimiser": optimiser.state_dict(), "generator": generator.get_state(), "losses": losses}
-            snapshot(states)
-    network.load_state_dict(average.state_dict())
+        training.update(min(setting.decay, 1 - (1 + i) ** -0.75))
+        training.losses.append(total)
+        if len(training.losses) % snapshots.every == 0:
+            snapshots.save(training.state())
+    training.average.copy_to(network)
     network.requires_grad_(False)
-    return losses
+    return training.losses
+
+
+def _batch(
+    x: Tensor, y: Tensor, setting: FineTuning, generator: torch.Generator, device: torch.device
+) -> tuple[Point, Tensor]:
+    """Images of a step of training, drawn with replacement, at times drawn uniformly; and their labels."""
+    rows = torch.randint(len(x), (setting.batch,), generator=generator)
+    index = torch.randint(schedules.T, (setting.batch,), generator=generator).to(device)
+    x0 = 2 * x[rows].to(device) - 1
+    if setting.flip:
+        coin = torch.rand(setting.batch, 1, 1, 1, generator=generator).to(device)
+        x0 = torch.where(coin < 0.5, x0, x0.flip(3))
+    abar = schedules.linear().abar[1:].to(device, x.dtype)
+    return Point(x0, index, abar[index][:, None, None, None]), y[rows].to(device)

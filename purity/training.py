@@ -30,6 +30,22 @@ def denoising_loss(network: Network, at: Point, eps: Tensor) -> Tensor:
     return F.mse_loss(network(noisy(at.x0, eps, at.abar), at.index)[:, : at.x0.shape[1]], eps)
 
 
+class MovingAverage:
+    """Moving average of a network's weights, from its first ones on. Buffers stay as they were."""
+
+    def __init__(self, network: nn.Module) -> None:
+        self.network = copy.deepcopy(network)
+        self._pairs = list(self.network.parameters()), list(network.parameters())
+
+    @torch.no_grad()
+    def update(self, decay: float) -> None:
+        """average ← average + (1 − decay)(weights − average)."""
+        torch._foreach_lerp_(*self._pairs, 1 - decay)
+
+    def copy_to(self, network: nn.Module) -> None:
+        network.load_state_dict(self.network.state_dict())
+
+
 def train_classifier(
     network: nn.Module, x: Tensor, y: Tensor, progress=iter, *, epochs: int, batch: int, rate: float, seed: int
 ) -> list[float]:
@@ -72,8 +88,7 @@ def train_diffusion(
     optimiser = torch.optim.AdamW(network.parameters(), lr=rate, weight_decay=0.0, foreach=True)
     cycle = torch.optim.lr_scheduler.OneCycleLR(optimiser, rate, steps)
     network.train()
-    average = copy.deepcopy(network)
-    pairs = list(average.parameters()), list(network.parameters())
+    average = MovingAverage(network)
     losses = []
     for i in progress(range(steps)):
         x0 = 2 * x[torch.randint(len(x), (batch,), generator=generator)].to(device) - 1
@@ -84,9 +99,8 @@ def train_diffusion(
         loss.backward()
         optimiser.step()
         cycle.step()
-        with torch.no_grad():
-            torch._foreach_lerp_(*pairs, 1 - min(decay, (1 + i) / (10 + i)))
+        average.update(min(decay, (1 + i) / (10 + i)))
         losses.append(loss.item())
-    network.load_state_dict(average.state_dict())
+    average.copy_to(network)
     network.eval()
     return losses

@@ -72,10 +72,10 @@ def test_modulation_is_that_of_the_authors_code():
 
 def test_a_mixture_keeps_the_variance_of_its_parts(generator):
     eps, delta = normal(1, 1, 300, 300, generator=generator), normal(1, 1, 300, 300, generator=generator)
-    mixed = addt.Ranked(unit=0.1, most=0.9).mix(eps, delta, ABAR[50])
+    mixed = addt.Ranked(lambda_unit=0.1, lambda_max=0.9).mix(eps, delta, ABAR[50])
     # the variance of n normals is within 1 ± 5 √(2/n)
     assert abs(mixed.var() - 1) < 5 * math.sqrt(2 / mixed.numel())
-    assert torch.equal(addt.Ranked(unit=0.0).mix(eps, delta, ABAR[50]), eps)
+    assert torch.equal(addt.Ranked(lambda_unit=0.0).mix(eps, delta, ABAR[50]), eps)
 
 
 def test_a_bounded_perturbation_is_one_of_the_image(generator):
@@ -154,7 +154,9 @@ def test_rows_are_perturbed_independently(problem):
     assert torch.equal(torch.cat([found(torch.tensor([i])) for i in range(3)]), together)
 
 
-@pytest.mark.parametrize("kind", [addt.Ranked(unit=0.3, most=0.9), addt.Bounded()], ids=["ranked", "bounded"])
+@pytest.mark.parametrize(
+    "kind", [addt.Ranked(lambda_unit=0.3, lambda_max=0.9), addt.Bounded()], ids=["ranked", "bounded"]
+)
 def test_a_perturbation_misleads_the_classifier(problem, kind):
     """More than the same pixels in any other order do, on average over the noise."""
     network, classify, at, y, draw = problem
@@ -191,6 +193,12 @@ def network_and_classifier():
         return Predictor(), nn.Sequential(nn.Flatten(), nn.Linear(16, 5)).requires_grad_(False)
 
 
+def fine_tune(network, classify, x=IMAGES, y=LABELS, progress=iter, max_batch=None, snapshots=None, **setting):
+    """addt.fine_tune with SETTING and what differs from it."""
+    setting = addt.FineTuning(**SETTING | setting)
+    return addt.fine_tune(network, classify, x, y, setting, progress, max_batch=max_batch, snapshots=snapshots)
+
+
 def weights(network):
     return torch.cat([p.flatten() for p in network.state_dict().values()])
 
@@ -199,7 +207,7 @@ def test_without_modulation_it_is_plain_training_of_a_diffusion_model():
     """λ = 0: the loss of every step is Ho et al.'s on the noise that was drawn."""
     network, classify = network_and_classifier()
     plain = copy.deepcopy(network)
-    losses = addt.fine_tune(network, classify, IMAGES, LABELS, steps=6, options={"unit": 0.0}, **SETTING)
+    losses = fine_tune(network, classify, steps=6, options={"lambda_unit": 0.0})
 
     generator = torch.Generator().manual_seed(SETTING["seed"])
     optimiser = torch.optim.AdamW(plain.parameters(), lr=SETTING["rate"], betas=(0.95, 0.999), weight_decay=1e-6)
@@ -226,8 +234,7 @@ def test_a_step_finds_a_perturbation_and_trains_on_the_noise_that_holds_it(pertu
     """δ first, of draws of its own; then ε_θ is to predict ε′ of a new ε."""
     network, classify = network_and_classifier()
     start = copy.deepcopy(network)
-    given = SETTING | {"perturbation": perturbation, "objective": objective}
-    losses = addt.fine_tune(network, classify, IMAGES, LABELS, steps=1, **given)
+    losses = fine_tune(network, classify, steps=1, perturbation=perturbation, objective=objective)
 
     generator, kind = torch.Generator().manual_seed(SETTING["seed"]), addt.PERTURBATIONS[perturbation]()
     rows = torch.randint(12, (4,), generator=generator)
@@ -252,7 +259,7 @@ def test_the_network_ends_with_the_moving_average_of_its_weights():
             yield i
             path.append(weights(network).clone())
 
-    addt.fine_tune(network, classify, IMAGES, LABELS, watched, steps=8, **SETTING | {"decay": 0.6})
+    fine_tune(network, classify, progress=watched, steps=8, decay=0.6)
     average = path[0]
     for i, reached in enumerate(path[1:]):
         average = average + (1 - min(0.6, 1 - (1 + i) ** -0.75)) * (reached - average)
@@ -265,15 +272,14 @@ def test_the_network_ends_with_the_moving_average_of_its_weights():
 @pytest.mark.parametrize("perturbation", addt.PERTURBATIONS)
 def test_training_goes_on_from_a_snapshot_as_if_it_had_not_stopped(perturbation):
     network, classify = network_and_classifier()
-    start, kept = copy.deepcopy(network), []
-    setting = SETTING | {"steps": 9, "perturbation": perturbation}
-    losses = addt.fine_tune(
-        network, classify, IMAGES, LABELS, snapshot=lambda state: kept.append(copy.deepcopy(state)), every=4, **setting
-    )
-    assert [len(state["losses"]) for state in kept] == [4, 8]
-    for state in kept:
+    start, saved = copy.deepcopy(network), []
+    setting = {"steps": 9, "perturbation": perturbation}
+    snapshots = addt.Snapshots(lambda state: saved.append(copy.deepcopy(state)), every=4)
+    losses = fine_tune(network, classify, snapshots=snapshots, **setting)
+    assert [len(state["losses"]) for state in saved] == [4, 8]
+    for state in saved:
         again = copy.deepcopy(start)
-        assert addt.fine_tune(again, classify, IMAGES, LABELS, state=state, **setting) == losses
+        assert fine_tune(again, classify, snapshots=addt.Snapshots(state=state), **setting) == losses
         assert torch.equal(weights(again), weights(network))
 
 
@@ -281,9 +287,9 @@ def test_training_changes_the_network_leaves_the_classifier_and_follows_its_seed
     network, classify = network_and_classifier()
     before, judged = weights(network).clone(), weights(classify).clone()
     other, same = copy.deepcopy(network), copy.deepcopy(network)
-    addt.fine_tune(network, classify, IMAGES, LABELS, steps=3, **SETTING)
-    addt.fine_tune(same, classify, IMAGES, LABELS, steps=3, **SETTING)
-    addt.fine_tune(other, classify, IMAGES, LABELS, steps=3, **SETTING | {"seed": 8})
+    fine_tune(network, classify, steps=3)
+    fine_tune(same, classify, steps=3)
+    fine_tune(other, classify, steps=3, seed=8)
     assert not torch.equal(weights(network), before) and torch.equal(weights(classify), judged)
     assert torch.equal(weights(network), weights(same)) and not torch.equal(weights(network), weights(other))
     assert not network.training and not any(p.requires_grad for p in network.parameters())
@@ -303,7 +309,7 @@ def test_a_network_with_a_learned_variance_is_trained_on_its_noise_only():
         torch.manual_seed(1)
         network = Two()
     before = weights(network.eps).clone(), weights(network.v).clone()
-    addt.fine_tune(network, classify, IMAGES, LABELS, steps=2, **SETTING)
+    fine_tune(network, classify, steps=2)
     assert not torch.equal(weights(network.eps), before[0])
     assert torch.allclose(weights(network.v), before[1], rtol=1e-6)
 
@@ -312,11 +318,12 @@ def test_a_network_with_a_learned_variance_is_trained_on_its_noise_only():
 def test_how_many_images_the_network_sees_together_changes_rounding_only(perturbation):
     """float64: ranks are of numbers that differ by far more than the rounding of sums."""
     made = []
-    for at_once in (None, 3, 1):
+    for max_batch in (None, 3, 1):
         network, classify = network_and_classifier()
         network, classify = network.double(), classify.double()
-        setting = SETTING | {"steps": 5, "perturbation": perturbation, "at_once": at_once, "flip": True}
-        made.append((addt.fine_tune(network, classify, IMAGES.double(), LABELS, **setting), weights(network)))
+        setting = {"steps": 5, "perturbation": perturbation, "flip": True}
+        losses = fine_tune(network, classify, IMAGES.double(), max_batch=max_batch, **setting)
+        made.append((losses, weights(network)))
     for losses, found in made[1:]:
         assert losses == pytest.approx(made[0][0], rel=1e-12)
         torch.testing.assert_close(found, made[0][1], atol=1e-9, rtol=0)
@@ -336,7 +343,7 @@ def test_flipping_takes_half_of_the_images_left_to_right():
         torch.manual_seed(1)
         network = Noting()
     _, classify = network_and_classifier()
-    setting = SETTING | {"batch": 400, "steps": 1, "flip": True, "options": {"unit": 0.0, "iterations": 0}}
-    addt.fine_tune(network, classify, image, LABELS[:1], **setting)
+    setting = {"batch": 400, "steps": 1, "flip": True, "options": {"lambda_unit": 0.0, "iterations": 0}}
+    fine_tune(network, classify, image, LABELS[:1], **setting)
     bright_left = (seen[0][..., 0].mean((1, 2)) > seen[0][..., 3].mean((1, 2))).double().mean()
     assert 0.4 < bright_left < 0.6  # a coin's 400 throws leave [.4, .6] once in 10⁴; late t hide the image, evenly

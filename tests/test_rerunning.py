@@ -170,7 +170,7 @@ def test_another_fine_tuning_reruns_what_is_made_with_the_network_it_makes(works
     if of == "code":
         workspace.edit("purity/addt.py", "(unit * gamma(abar)).clamp", "(1.0 * unit * gamma(abar)).clamp")
     elif of == "config":
-        workspace.configure(lambda c: c["diffusions"]["tuned"]["fine_tuning"]["options"].update(unit=0.2))
+        workspace.configure(lambda c: c["diffusions"]["tuned"]["fine_tuning"]["options"].update(lambda_unit=0.2))
     else:  # the classifier that guides it, which judges nothing
         workspace.configure(lambda c: c["classifiers"].update(guide=c["classifiers"]["small"] | {"options": {}}))
         workspace.configure(lambda c: c["diffusions"]["tuned"]["fine_tuning"].update(classifier="guide"))

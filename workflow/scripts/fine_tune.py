@@ -3,7 +3,7 @@
 import pandas as pd
 import torch
 
-from purity.addt import fine_tune
+from purity.addt import FineTuning, Snapshots, fine_tune
 from purity.run import checkpoints, store
 from purity.run.job import running
 from purity.run.naming import resolve
@@ -19,11 +19,10 @@ with running(snakemake) as job:
         checkpoints.classifier(p["classifier"], i.classifier, job.device, job.watch),
         torch.from_numpy(x),
         torch.from_numpy(y),
+        FineTuning(**p["fine_tuning"]),
         job.progress,
-        **p["fine_tuning"],
         max_batch=snakemake.resources.batch,
-        state=checkpoints.saved_state(state),
-        snapshot=lambda reached: checkpoints.save_state(state, reached),
+        snapshots=Snapshots(lambda reached: checkpoints.save_state(state, reached), checkpoints.saved_state(state)),
     )
     store.save_table(snakemake.output.loss, pd.DataFrame({"step": range(1, len(loss) + 1), "loss": loss}))
     checkpoints.save(
