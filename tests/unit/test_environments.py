@@ -10,7 +10,7 @@ from packaging.markers import Marker
 
 from purity.run.codehash import Project, installed_version
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 PYTHON = {"python_full_version": "3.11.9", "python_version": "3.11", "sys_platform": "linux"}
 
 

@@ -10,7 +10,7 @@ import pytest
 from purity.run import codehash
 from purity.run.codehash import Project
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[3]
 
 
 @pytest.fixture(autouse=True)

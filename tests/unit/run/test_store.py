@@ -18,7 +18,7 @@ from matplotlib.figure import Figure
 
 from purity.run import store
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[3]
 SPEC = {"keys": {"purifier": "ddpm", "seed": 3}, "options": {"t": 100, "clip": True, "sigma": None}}
 
 # What the processes of several tests below write.

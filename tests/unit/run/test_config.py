@@ -11,7 +11,7 @@ import yaml
 from purity.run.codehash import Project
 from purity.run.config import agrees, check, same, small
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[3]
 # By way of JSON, so that no two presets share what YAML's anchors gave both: a test changes one of them.
 SHIPPED = json.loads(json.dumps(yaml.safe_load((ROOT / "config/config.yaml").read_text(encoding="utf-8"))))
 PROJECT = Project(ROOT)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 ROOMS = {path.stem: ast.parse(path.read_text(encoding="utf-8")) for path in sorted((ROOT / "purity").glob("*.py"))}
 SCRIPTS = sorted((ROOT / "workflow/scripts").glob("*.py"))
 WITHOUT_TORCH = (

@@ -22,7 +22,7 @@ from safetensors.torch import save as to_safetensors
 from purity.run import store, weights
 from purity.run.job import reporting
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[3]
 STATE = {"weight": torch.arange(300.0).view(20, 15), "bias": torch.arange(7)}
 
 

@@ -22,7 +22,7 @@ from purity.diffusion.denoiser import denoiser
 from purity.diffusion.schedules import linear, strength
 from purity.noise import Noise
 
-DATA = Path(__file__).parent / "data" / "parity"
+DATA = Path(__file__).parents[1] / "data" / "parity"
 TOLERANCE = 1e-5
 
 

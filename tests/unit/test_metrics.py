@@ -9,7 +9,7 @@ from skimage.metrics import structural_similarity
 
 from purity import metrics
 
-ARRAYS = Path(__file__).parent / "data/frechet.npz"
+ARRAYS = Path(__file__).parents[1] / "data/frechet.npz"
 
 
 @pytest.fixture

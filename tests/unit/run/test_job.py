@@ -11,7 +11,7 @@ import pytest
 
 from purity.run.job import reporting
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[3]
 
 
 # The object that Snakemake gives a script, of a job without input and output.

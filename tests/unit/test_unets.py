@@ -11,7 +11,7 @@ from purity import unets
 from purity.run import checkpoints
 from purity.stages.jacobian import MODES, basis
 
-KEYS = Path(__file__).parent / "data" / "keys"
+KEYS = Path(__file__).parents[1] / "data" / "keys"
 SMALL = {"resolution": 8, "ch": 32, "ch_mult": (1, 2), "num_res_blocks": 1, "attn_resolutions": (4,)}
 
 

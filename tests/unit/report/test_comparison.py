@@ -17,7 +17,7 @@ from purity.run import store
 from purity.run.config import same
 from purity.tables import Record
 
-REFERENCE = Path(__file__).parents[1] / "config/reference"
+REFERENCE = Path(__file__).parents[3] / "config/reference"
 SETTINGS = yaml.safe_load((REFERENCE / "settings.yaml").read_text(encoding="utf-8"))
 FILES = {path.stem: store.load_table(path) for path in sorted(REFERENCE.glob("*.csv"))}
 NUMBERS = ("printed", "std", "unit")

@@ -16,7 +16,7 @@ from purity import classifiers, repairs
 from purity.run import checkpoints
 
 ROBUSTBENCH, TORCHVISION = "purity.classifiers:robustbench", "purity.classifiers:torchvision_model"
-KEYS = Path(__file__).parent / "data" / "keys"
+KEYS = Path(__file__).parents[1] / "data" / "keys"
 X, X64 = (torch.rand(2, 3, size, size, generator=torch.Generator().manual_seed(0)) for size in (32, 64))
 
 LAYOUTS = {
@@ -41,7 +41,7 @@ def downloads(tmp_path_factory):
     folder = tmp_path_factory.mktemp("torch") / "hub/checkpoints"
     folder.mkdir(parents=True)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("TORCH_HOME", str(folder.parents[1]))
+        patch.setenv("TORCH_HOME", str(folder.parents[2]))
         patch.setattr("socket.getaddrinfo", refused)
         patch.setattr("socket.socket.connect", refused)
         yield folder

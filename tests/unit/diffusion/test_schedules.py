@@ -8,7 +8,7 @@ import torch
 
 from purity.diffusion.schedules import T, from_abar, linear, strength
 
-PARITY = Path(__file__).parent / "data" / "parity"
+PARITY = Path(__file__).parents[2] / "data" / "parity"
 
 
 def close(found, expected, tolerance=1e-12):
