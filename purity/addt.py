@@ -178,6 +178,7 @@ class FineTuning:
 class Snapshots:
     """How training survives being stopped: after `every` steps `save` gets a dict of all that the rest depends on, to
     be copied or written before it returns. state: such a dict, from which training goes on as if it had not stopped."""
+
     save: Callable[[dict], None] = lambda state: None
     state: dict | None = None
     every: int = 50

@@ -16,11 +16,9 @@ import torch
 from torch import Tensor, nn
 
 from purity import repairs
+from purity.run.state_dicts import bare
 
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of ImageNet's pixels, red, green and blue
-
-# Where a published file keeps its state dict, unless it is one. `last` stands beside `best`: RobustBench takes `last`.
-_INSIDE = ("last", "state_dict", "model")
 
 # The constants of a normalisation, buffers of RobustBench's networks that many of its files lack.
 _CONSTANTS = ("mean", "std", "mu", "sigma")
@@ -49,10 +47,7 @@ class Published(nn.Module):
         """
         if checkpoint.keys() == self.state_dict().keys():
             return checkpoint
-        weights = next((checkpoint[key] for key in _INSIDE if isinstance(checkpoint.get(key), dict)), checkpoint)
-        if not all(isinstance(key, str) for key in weights):
-            raise RuntimeError(f"there is no state dict in it, nor under one of {', '.join(_INSIDE)}")
-        return {f"network.{key}": value for key, value in self.renamed(self.network, weights).items()}
+        return {f"network.{key}": value for key, value in self.renamed(self.network, bare(checkpoint)).items()}
 
 
 class Normalised(nn.Module):

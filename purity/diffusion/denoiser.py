@@ -7,6 +7,7 @@ from torch import Tensor
 
 from purity.diffusion.samplers import Denoise, Estimate
 from purity.diffusion.schedules import Schedule
+from purity.run.rules import broken
 
 Network = Callable[[Tensor, Tensor], Tensor]
 Sigma = Callable[[Tensor, int], Tensor]
@@ -49,6 +50,7 @@ def denoiser(network: Network, s: Schedule, sigma: str, clip: bool, keep_eps: bo
 
     def denoise(x: Tensor, t: int) -> Estimate:
         out = network(x, torch.tensor([s.index[t]], device=x.device))
+        _check_channels(out, x, sigma)
         eps, v = out[:, : x.shape[1]], out[:, x.shape[1] :]
         x0 = (x - (1 - s.abar[t]).sqrt() * eps) / s.abar[t].sqrt()
         if clip:
@@ -58,3 +60,13 @@ def denoiser(network: Network, s: Schedule, sigma: str, clip: bool, keep_eps: bo
         return Estimate(x0, eps, sigma_at(v, t))
 
     return denoise
+
+
+def _check_channels(out: Tensor, x: Tensor, sigma: str) -> None:
+    """ValueError unless the network gave ε of x, and v behind it where σ is learned."""
+    channels, given = x.shape[1], out.shape[1]
+    if given not in (channels, 2 * channels):
+        raise broken(f"the diffusion network gives {given} channels for images of {channels}", "denoiser")
+    if sigma == "learned" and given == channels:
+        said = f"sigma: learned needs a network that gives {2 * channels} channels, this one gives {given}"
+        raise broken(f"{said}: it has learned no variance; take small or large", "denoiser")

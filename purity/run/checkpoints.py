@@ -2,6 +2,7 @@
 
 import json
 import logging
+import re
 from collections.abc import Callable
 from pathlib import Path
 from textwrap import shorten
@@ -10,8 +11,10 @@ import torch
 from torch import nn
 
 from purity.run.naming import resolve
+from purity.run.rules import broken
+from purity.run.state_dicts import fitted
 from purity.run.store import replacing
-from purity.run.weights import located
+from purity.run.weights import checked, located
 
 
 def untrained(network: str, options: dict, seed: int = 0) -> nn.Module:
@@ -58,19 +61,24 @@ def load(network: str, options: dict, weights: str | None, device: str = "cpu") 
     weights, or of the folder's config.json. A module's method `adapted(checkpoint)` gives the state dict under the
     module's own names.
     """
-    path = None if weights is None else located(weights)
+    path = None if weights is None else checked(weights)
     module = untrained(network, all_options(options, weights))
     if path is not None:
-        path = _weights_in(path) if path.is_dir() else path
-        state = _state(str(path))
+        if path.is_dir():
+            _check_scheduler(module, path)
+            path = _weights_in(path)
+        content = _state(str(path))
         try:
-            module.load_state_dict(_plain(module.adapted(state) if hasattr(module, "adapted") else state, path))
+            module.load_state_dict(fitted(module, content, str(path)))
         except (RuntimeError, KeyError) as error:
             said = shorten(" ".join(str(error).splitlines()[:2]), 300, placeholder=" …")
             raise ValueError(f"checkpoint {path} does not fit {network}: {said}") from error
-    if isinstance(module, nn.Module):
-        module = module.eval().requires_grad_(False).to(device)
-    return module
+    return _ready(module, device)
+
+
+def _ready(made: Callable, device: str) -> Callable:
+    """A module in eval mode, frozen, on its device; another callable as it is."""
+    return made.eval().requires_grad_(False).to(device) if isinstance(made, nn.Module) else made
 
 
 def all_options(options: dict, weights: str | None) -> dict:
@@ -101,14 +109,24 @@ def _weights_in(folder: Path) -> Path:
     return found
 
 
-def _config_in(folder: Path) -> dict:
+def _config_in(folder: Path, name: str = "config.json") -> dict:
     try:
-        return json.loads((folder / "config.json").read_text(encoding="utf-8"))
+        return json.loads((folder / name).read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise ValueError(f"checkpoint {folder} has no readable config.json: {error}") from error
+        raise ValueError(f"checkpoint {folder} has no readable {name}: {error}") from error
 
 
-def _state(path: str) -> dict:
+_SCHEDULER = "scheduler_config.json"
+
+
+def _check_scheduler(module: nn.Module, folder: Path) -> None:
+    """What a folder says of the training, in it or in the pipeline that it is a part of, is for the module to judge."""
+    places = [folder, folder / "scheduler", folder.parent / "scheduler"]
+    if hasattr(module, "check_scheduler") and (found := [place for place in places if (place / _SCHEDULER).is_file()]):
+        module.check_scheduler(_config_in(found[0], _SCHEDULER), str(folder))
+
+
+def _state(path: str) -> object:
     """What the file holds: a state dict, or one inside other dicts."""
     if not Path(path).is_file():
         raise ValueError(f"checkpoint {path} does not exist")
@@ -121,19 +139,20 @@ def _state(path: str) -> dict:
         except SafetensorError as error:
             raise ValueError(f"checkpoint {path} is truncated or not a safetensors file: {error}") from error
     try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
+        return torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # torch raises many kinds for a damaged or unsafe pickle
-        first = (str(error) or type(error).__name__).splitlines()[0]
-        raise ValueError(f"checkpoint {path} cannot be read with weights_only: {first}") from error
-    if not isinstance(state, dict):
-        raise ValueError(f"checkpoint {path} holds no state dict")
-    return state
+        raise _unreadable(path, error) from error
 
 
-def _plain(state: dict, path: Path) -> dict[str, torch.Tensor]:
-    if not all(isinstance(k, str) and isinstance(v, torch.Tensor) for k, v in state.items()):
-        raise ValueError(f"checkpoint {path} holds no state dict")
-    return state
+def _unreadable(path: str, error: Exception) -> ValueError:
+    said = re.sub(r"\x1b\[[0-9;]*m", "", str(error))  # torch prints in colours
+    held = re.search(r"(?:GLOBAL|class|global) `?([A-Za-z_][\w.]*\.\w+)", said)
+    if held or "TorchScript" in said:
+        what = f"a pickled {held[1]}" if held else "a TorchScript program"
+        todo = "save the state dict alone, torch.save(network.state_dict(), …)"
+        return broken(f"checkpoint {path} holds {what}, which is code and not opened (weights_only): {todo}", "weights")
+    first = (said or type(error).__name__).splitlines()[0]
+    return ValueError(f"checkpoint {path} cannot be read with weights_only: {first}")
 
 
 Watch = Callable[[str, nn.Module], object]  # told of each network, as what it was loaded
@@ -163,7 +182,7 @@ def purifier(preset: dict, weights: list[str], device: str, watch: Watch = _unwa
     """f of a preset: make(**options), with the diffusion model first if the preset names one."""
     make, diffusion = resolve(preset["make"]), preset["diffusion"]
     if diffusion is None:
-        return make(**preset["options"])
+        return _ready(make(**preset["options"]), device)
     predictor = network(diffusion, weights, device)
     watch("diffusion", predictor)
-    return make(predictor, **preset["options"])
+    return _ready(make(predictor, **preset["options"]), device)

@@ -22,12 +22,14 @@ from typing import BinaryIO, NamedTuple
 from urllib.parse import quote
 from urllib.request import Request, urlopen
 
+from purity.run.rules import broken
 from purity.run.store import replacing
 
 CHUNK = 2**20  # bytes of a download between two reports
 TIMEOUT = 60.0  # seconds without a byte
 _START = 4096  # bytes that tell a web page from a file
 _HUB_FILES = (("config.json",), ("diffusion_pytorch_model.safetensors", "diffusion_pytorch_model.bin"))
+_HUB_SCHEDULER = "scheduler_config.json"  # what a repository says of its training, if it says it at the top
 
 
 def cache() -> Path:
@@ -60,7 +62,11 @@ def fetch(published: dict, cache: str | Path, progress: Callable[[Iterable], Ite
     leaves nothing under the final name; a file that somebody put there is left as it is.
     """
     whole = place(published, cache)
-    pairs = [_cached(files) or _downloaded(files, progress) for files in _needed(published, cache)]
+    needed = _needed(published, cache)
+    new = any(_present(files) is None for files in needed)
+    pairs = [_cached(files) or _downloaded(files, progress) for files in needed]
+    if "hub" in published and "files" not in published:
+        pairs += _scheduler(published, cache, new)
     digests = {file.name: digest for file, digest in pairs}
     sha256 = digests if "hub" in published else digests[published["file"]]
     if not all(file.sha256 or file.md5 for file, _ in pairs):
@@ -121,6 +127,44 @@ def located(path: str | Path) -> Path:
     return checkpoint
 
 
+def checked(path: str | Path) -> Path:
+    """`located`, and what it leads to is what was recorded then, byte by byte: by the receipt of a published file, or
+    by the record of the job that trained it (purity.run.lineage), if there is one beside it.
+
+    ValueError in one line that names the file. What has no record is taken as it is.
+    """
+    path = Path(path)
+    checkpoint = located(path)
+    if path.suffix == ".json":
+        sha256 = json.loads(path.read_text(encoding="utf-8"))["sha256"]
+        recorded = {checkpoint / name: d for name, d in sha256.items()} if isinstance(sha256, dict) else {}
+        recorded = recorded or {checkpoint: sha256}
+        again = f"delete it and the receipt {path}, and run again"
+    else:
+        recorded, again = _trained(path), "delete it and run again"
+    for file, wanted in recorded.items():
+        with open(file, "rb") as content:
+            found = _digest(content, hashlib.sha256)
+        if found != wanted:
+            said = f"{file} is not what it was when it was recorded: expected sha256 {wanted}, found {found}"
+            raise broken(f"{said}; {again}", "weights")
+    return checkpoint
+
+
+def _trained(path: Path) -> dict[Path, str]:
+    """{path: SHA-256} by the record of the job that made results/models/<kind>/<name>.safetensors; {} without one."""
+    record = path.parents[1] / "logs" / path.parent.name / f"{path.stem}.json" if len(path.parents) > 1 else path
+    if not (path.is_file() and record.suffix == ".json" and record.is_file()):
+        return {}
+    try:
+        outputs = json.loads(record.read_text(encoding="utf-8"))["outputs"]
+        made = {Path(output).parts[-2:]: digest for output, digest in outputs.items()}  # results may have been moved
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise ValueError(f"{record} is no record of a job ({error}); delete it, and {path}, and run again") from error
+    digest = made.get(path.parts[-2:])
+    return {path: digest} if digest else {}
+
+
 # What is published where.
 
 
@@ -146,6 +190,22 @@ def _needed(published: dict, cache: str | Path) -> list[list[_File]]:
         [_File(name, whole / name, f"{base}/{quote(name)}", digests.get(name, ""), "") for name in alternatives]
         for alternatives in names
     ]
+
+
+def _scheduler(published: dict, cache: str | Path, new: bool) -> list[tuple[_File, str]]:
+    """That of a hub repository with its sha256. It is asked for when the weights are new; many repositories have none."""
+    whole, digest = place(published, cache), published.get("sha256", {}).get(_HUB_SCHEDULER, "")
+    file = _File(
+        _HUB_SCHEDULER, whole / _HUB_SCHEDULER, f"{_hub_url(published, 'resolve')}/{_HUB_SCHEDULER}", digest, ""
+    )
+    if there := _cached([file]):
+        return [there]
+    try:
+        return [_downloaded([file], iter)] if new else []
+    except ValueError as fault:
+        if getattr(fault.__cause__.__cause__, "code", None) == 404 and not digest:
+            return []
+        raise
 
 
 def _present(alternatives: list[_File]) -> _File | None:

@@ -9,13 +9,13 @@ import pandas as pd
 import pytest
 import yaml
 from made_up import experiment, keys
+from purity.tables import Record
 from scipy.stats import norm
 
 from purity import tables, tables_compression, tables_earlier, tables_stochastic
 from purity.report.comparison import PLACE, compare
 from purity.run import store
 from purity.run.config import same
-from purity.tables import Record
 
 REFERENCE = Path(__file__).parents[3] / "config/reference"
 SETTINGS = yaml.safe_load((REFERENCE / "settings.yaml").read_text(encoding="utf-8"))
