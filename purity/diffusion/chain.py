@@ -5,6 +5,19 @@ x_t alone, and on the way back evaluates each step once more, with a graph that 
 more evaluation a step; so the steps nearest to the result, which the way back meets first, keep their graph from the
 start, as many as there is memory for. Values and gradients are those of plain autograd, bit for bit where kernels
 give the same bits twice.
+
+A purifier of your own has it like this, for n evaluations of a network whose weights are frozen:
+
+    def purifier(network, n):
+        step = chained(lambda z, t: z - network(z, t), n)
+
+        def purify(x, xi):
+            z = 2 * x - 1
+            for t in range(n, 0, -1):
+                z = step(z, t) + 0.1 * xi.reverse(t, like=z)
+            return ((z + 1) / 2).clamp(0, 1)
+
+        return purify
 """
 
 import logging
@@ -25,12 +38,14 @@ Evaluate = Callable[[Tensor, int], Tensor | tuple[Tensor, ...]]
 def chained(evaluate: Evaluate, n: int, keep: int | None = None) -> Evaluate:
     """The same function of (x, t), for a chain that calls it at t = n, n−1, … 1: its gradient in bounded memory.
 
-    evaluate: depends on nothing but x (B, …) and t, and draws nothing; noise that is added belongs outside, where it is
-    neither drawn nor kept again. Row b of a result depends on row b of x only. keep: how many of the last evaluations
-    (t ≤ keep) keep their graph; None: as many as fit the memory at hand, found once for every shape of x, logged.
+    evaluate: a function of x (B, …) and t alone that draws nothing; noise that is added belongs outside, where it is
+    neither drawn nor kept again. Bits are those of plain autograd if x_t is used nowhere else. keep: how many of the
+    last evaluations (t ≤ keep) keep their graph; None: as many as fit the memory at hand, found once for every shape of
+    x and logged.
 
-    Gradients by reverse mode, once (no second derivatives); by forward mode nothing is kept anyway. Where weights of
-    the network require gradients, all graphs are kept, since an evaluation that is repeated has no gradient for them.
+    Gradients in reverse mode and once: a second derivative is a RuntimeError. In forward mode nothing is kept anyway,
+    under torch.func everything. Where weights of the network require gradients, all graphs are kept, with a warning,
+    since an evaluation that is repeated has no gradient for them.
     """
     chosen: dict[tuple, int] = {}
 

@@ -193,7 +193,7 @@ def _needed(published: dict, cache: str | Path) -> list[list[_File]]:
 
 
 def _scheduler(published: dict, cache: str | Path, new: bool) -> list[tuple[_File, str]]:
-    """That of a hub repository with its sha256. It is asked for when the weights are new; many repositories have none."""
+    """That of a hub repository with its sha256, asked for when the weights are new; many repositories have none."""
     whole, digest = place(published, cache), published.get("sha256", {}).get(_HUB_SCHEDULER, "")
     file = _File(
         _HUB_SCHEDULER, whole / _HUB_SCHEDULER, f"{_hub_url(published, 'resolve')}/{_HUB_SCHEDULER}", digest, ""

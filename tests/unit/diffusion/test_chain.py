@@ -4,6 +4,7 @@ import copy
 import logging
 import subprocess
 import sys
+import textwrap
 from dataclasses import replace
 from functools import partial
 from itertools import pairwise, product
@@ -287,6 +288,19 @@ def test_a_chain_of_the_users_own_may_return_one_tensor_or_several(x):
     z = x.clone().requires_grad_()
     a, b, _ = parts(z, 2)  # only one of the results is used
     torch.testing.assert_close(torch.autograd.grad(b.sum(), z)[0], 2 * x, atol=1e-15, rtol=0)
+
+
+def test_the_purifier_that_the_module_shows_has_the_gradients_of_plain_autograd(unet, x):
+    """Its lines are run as they stand."""
+    shown = chain.__doc__[chain.__doc__.index("    def purifier") :]
+    ours, plain = {}, {}
+    exec(textwrap.dedent(shown), {"chained": lambda f, n: chained(f, n, keep=1)}, ours)
+    exec(textwrap.dedent(shown), {"chained": lambda f, n: f}, plain)
+
+    def network(z, t):
+        return 0.1 * unet(z, torch.tensor([t]))
+
+    assert_equal_bits(gradient(ours["purifier"](network, 4), x), gradient(plain["purifier"](network, 4), x))
 
 
 # Memory.
