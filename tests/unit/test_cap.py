@@ -1,4 +1,4 @@
-"""The cap model: volumes by sampling and in closed form, directions that fit, and fits that are the likeliest."""
+"""Psychometric fits are the likeliest ones."""
 
 import numpy as np
 import pytest

@@ -10,21 +10,9 @@ from purity.landscape import directions, in_plane
 # Sums of some dozen products of numbers of about 1 in float64, each rounded to 1e-16.
 ROUNDING = 1e-12
 
-SHAPES = [(2, 2), (5, 3), (3, 40), (40, 7), (100, 64)]  # fewer places than dimensions, and more
-
 
 def normal(*shape: int, seed: int = 0) -> np.ndarray:
     return np.random.default_rng(seed).standard_normal(shape)
-
-
-def planes(count: int, d: int, seed: int = 1) -> np.ndarray:
-    """Orthonormal axes (count, 2, d) of random planes."""
-    return np.linalg.qr(normal(count, d, 2, seed=seed))[0].swapaxes(1, 2)
-
-
-def share(moved: np.ndarray, axes: np.ndarray) -> float:
-    """Of squared length, what lies in the plane of these axes."""
-    return float(((moved @ axes.T) ** 2).sum() / (moved**2).sum())
 
 
 @pytest.fixture(autouse=True)

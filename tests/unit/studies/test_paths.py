@@ -365,7 +365,7 @@ def test_only_one_image_is_shown(drawn):
     figure, tables, *_ = drawn("attack-paths")
     alone = tables["attack-paths"].query(f"image == {shown_in(figure)}")
     with drawing.style():
-        figure = study.attack_paths(alone)
+        figure = study.draw_attack_paths(alone)
     for ax, other in zip(figure.axes, drawn("attack-paths").figure.axes, strict=True):
         assert all(np.array_equal(a.get_data_3d(), b.get_data_3d()) for a, b in zip(ax.lines, other.lines, strict=True))
         assert ax.get_zlim() == other.get_zlim()
