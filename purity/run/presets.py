@@ -17,7 +17,7 @@ def ordered(value):
 def functions(*specs: dict | None) -> Iterator[str]:
     """The functions that specs name, as roots of a code digest."""
     for spec in filter(None, specs):
-        yield from (spec[key] for key in ("stage", "load", "network", "make", "run") if key in spec)
+        yield from (spec[key] for key in ("stage", "load", "network", "make", "run", "draw") if key in spec)
         yield from functions(*(spec[key] for key in _NESTED if isinstance(spec.get(key), dict)))
 
 
