@@ -1,26 +1,13 @@
 """A study's tables and its evidence, each function handed what its arguments are called."""
 
 import inspect
-from collections.abc import Callable, Collection, Iterable, Mapping
-from types import ModuleType
+from collections.abc import Callable, Collection, Mapping
 
 import pandas as pd
 
 from purity.studies.records import Evidence, Record
 
 Records = Mapping[str, list[Record]]
-
-
-def tabulated(module: ModuleType, tables: list[str], records: Records) -> tuple[dict[str, pd.DataFrame], pd.DataFrame]:
-    """The tables of a study by id, made in this order, and its evidence. Errors as of `made_by`.
-
-    tables: ids, `fuzzy-grades` is made by the module's `fuzzy_grades`. ValueError if the module lacks one.
-    """
-    missing = [table for table in tables if not hasattr(module, table.replace("-", "_"))]
-    if missing:
-        raise ValueError(f"{module.__name__} has no function for the table {missing[0]}")
-    functions = {table: getattr(module, table.replace("-", "_")) for table in tables}
-    return made_by(functions, getattr(module, "evidence", None), records, getattr(module, "QUANTITIES", ()))
 
 
 def made_by(
@@ -46,17 +33,6 @@ def made_by(
     if unknown:
         raise ValueError(f"{_name(evidence)} yields {unknown[0]}, which its QUANTITIES do not name")
     return made, pd.DataFrame(found, columns=list(Evidence._fields))
-
-
-def declared(modules: Iterable[ModuleType]) -> tuple[str, ...]:
-    """The quantities that these studies declare. ValueError if two declare the same."""
-    owner: dict[str, str] = {}
-    for module in modules:
-        for quantity in getattr(module, "QUANTITIES", ()):
-            if quantity in owner:
-                raise ValueError(f"{owner[quantity]} and {module.__name__} both declare the quantity {quantity}")
-            owner[quantity] = module.__name__
-    return tuple(owner)
 
 
 def _called(function: Callable, records: Records, made: Mapping[str, pd.DataFrame]):

@@ -13,12 +13,13 @@ import pytest
 import yaml
 
 from purity import studies
-from purity.report.findings import findings, read_claims, verdict
-from purity.studies.tabulate import declared
+from purity.report.claims import check_claims, read_file
+from purity.report.findings import findings, verdict
 
 FILE = Path(__file__).parents[3] / "config/reference/claims.yaml"
 STUDIES = [import_module(f"purity.studies.{module.name}") for module in iter_modules(studies.__path__)]
-CLAIMS = [SimpleNamespace(**claim) for claim in read_claims(FILE, declared(STUDIES))]
+QUANTITIES = [quantity for study in STUDIES for quantity in getattr(study, "QUANTITIES", ())]
+CLAIMS = [SimpleNamespace(**claim) for claim in read_file(FILE, QUANTITIES)]
 HOLDS, FAILS, OPEN = "holds", "does not hold", "undecided"
 inf, nan = np.inf, np.nan
 
@@ -87,7 +88,7 @@ def test_every_claim_is_shown_by_a_table_of_the_studies():
 
 
 def test_every_quantity_that_a_study_declares_is_claimed_and_no_other():
-    assert {c.quantity for c in CLAIMS} == set(declared(STUDIES))
+    assert {c.quantity for c in CLAIMS} == set(QUANTITIES)
 
 
 def test_every_claim_says_what_is_claimed_measured_and_printed_and_where():
@@ -163,7 +164,7 @@ def written(folder: Path, content) -> Path:
     ("target", "read"), [([0, None], (0.0, inf)), ([None, 0.05], (-inf, 0.05)), ([-0.25, 0.25], (-0.25, 0.25))]
 )
 def test_a_target_without_a_limit_is_infinite_there(target, read, tmp_path):
-    (one,) = read_claims(written(tmp_path, [claim(target=target)]), ["vote-gain"])
+    (one,) = read_file(written(tmp_path, [claim(target=target)]), ["vote-gain"])
     assert one == claim(target=read) and all(type(limit) is float for limit in one["target"])
 
 
@@ -189,7 +190,7 @@ TARGETS = ([0], [0, 1, 2], 3, None, "0", [1, 0], [0.5, 0.5], [None, None], ["0",
 def test_a_claim_that_is_wrong_is_an_error_that_names_the_file_and_the_claim(said, wrong, tmp_path):
     path = written(tmp_path, [claim(), wrong])
     with pytest.raises(ValueError, match=re.escape(said)) as raised:
-        read_claims(path, ["vote-gain"])
+        read_file(path, ["vote-gain"])
     message = str(raised.value)
     assert message.startswith(f"{path}: claim 2 (") and "\n" not in message
     assert str(wrong.get("claim")) in message
@@ -199,10 +200,23 @@ def test_a_claim_that_is_wrong_is_an_error_that_names_the_file_and_the_claim(sai
 def test_a_file_that_is_no_list_of_claims_is_an_error_that_names_it(content, tmp_path):
     path = written(tmp_path, content)
     with pytest.raises(ValueError, match=re.escape(str(path))) as raised:
-        read_claims(path, ["vote-gain"])
+        read_file(path, ["vote-gain"])
     assert "\n" not in str(raised.value)
 
 
 def test_a_file_that_is_not_there_is_an_error_that_names_it(tmp_path):
     with pytest.raises(ValueError, match="nowhere"):
-        read_claims(tmp_path / "nowhere.yaml", [])
+        read_file(tmp_path / "nowhere.yaml", [])
+
+
+def test_two_studies_that_yield_one_quantity_are_an_error_that_names_all_three():
+    check_claims([], {"one": ("a", "b"), "other": ("c",)})
+    with pytest.raises(ValueError, match="one and other both yield the quantity b"):
+        check_claims([], {"one": ("a", "b"), "other": ("c", "b")})
+
+
+def test_the_claims_of_several_files_are_checked_against_all_studies(tmp_path):
+    path = written(tmp_path, [claim()])
+    check_claims([str(FILE), str(path)], {"all": QUANTITIES})
+    with pytest.raises(ValueError, match=re.escape(str(path))):
+        check_claims([str(path)], {"all": ("another",)})

@@ -1,24 +1,15 @@
 """A study's functions get what their arguments are called, and what is wrong says where."""
 
-from types import ModuleType
-
 import pandas as pd
 import pytest
 from made_up import experiment
 
 from purity.studies import compression, predictors, robustness
 from purity.studies.records import Evidence, Record
-from purity.studies.tabulate import declared, made_by, tabulated
+from purity.studies.tabulate import made_by
 
 COLUMNS = ["quantity", "case", "mean", "low", "high", "n"]
 ONE = {"judgings": [Record({"seed": 0}, {})], "probes": []}
-
-
-def study(**functions) -> ModuleType:
-    module = ModuleType("my_study")
-    for name, function in functions.items():
-        setattr(module, name, function)
-    return module
 
 
 def counted(judgings: list[Record]) -> pd.DataFrame:
@@ -35,8 +26,7 @@ def found(doubled: pd.DataFrame):
 
 def test_tables_are_made_in_order_of_records_and_of_tables_made_before():
     """`-` in an id is `_` in a name."""
-    module = study(counted_twice=counted, doubled=doubled, evidence=found, QUANTITIES=("my-count",))
-    tables, evidence = tabulated(module, ["counted-twice", "doubled"], ONE)
+    tables, evidence = made_by({"counted-twice": counted, "doubled": doubled}, found, ONE, ["my-count"])
     assert list(tables) == ["counted-twice", "doubled"]
     assert tables["counted-twice"]["n"].tolist() == [1] and tables["doubled"]["n"].tolist() == [3]
     assert evidence.columns.tolist() == COLUMNS and evidence.iloc[0].tolist() == ["my-count", "all", 3.0, 0.0, 9.0, 1]
@@ -45,7 +35,8 @@ def test_tables_are_made_in_order_of_records_and_of_tables_made_before():
 def test_a_study_of_the_package_gives_its_tables_and_evidence():
     records = {"measured": experiment({"ddpm": {"uniform": ["none"], "pgd": ["none", "all"]}}, [0, 1])["measured"]}
     for module, name in ((robustness, "robustness"), (compression, "compression")):
-        tables, evidence = tabulated(module, [name], records)
+        functions = {name: getattr(module, name)}
+        tables, evidence = made_by(functions, module.evidence, records, module.QUANTITIES)
         pd.testing.assert_frame_equal(tables[name], getattr(module, name)(**records))
         assert evidence.values.tolist() == [list(e) for e in module.evidence(**records)] and len(evidence)
 
@@ -69,7 +60,7 @@ def test_what_is_neither_records_nor_a_table_is_an_error_that_names_the_function
     with pytest.raises(ValueError, match=r"found: doubled is neither"):
         made_by({"counted": counted}, found, ONE)
     with pytest.raises(ValueError, match=r"predictors_rank: predictors is neither"):
-        tabulated(predictors, ["predictors-rank", "predictors"], {"probes": []})
+        made_by({"predictors-rank": predictors.predictors_rank}, None, {"probes": []})
 
 
 def test_an_option_with_a_default_is_left_alone_unless_something_is_called_so():
@@ -85,20 +76,7 @@ def test_records_and_a_table_of_one_name_are_an_error():
         made_by({"judgings": counted}, None, ONE)
 
 
-def test_a_table_without_a_function_is_an_error_that_names_the_module_and_the_table():
-    with pytest.raises(ValueError, match=r"my_study has no function for the table counted-thrice"):
-        tabulated(study(counted=counted), ["counted", "counted-thrice"], ONE)
-
-
-@pytest.mark.parametrize("declares", [{}, {"QUANTITIES": ("my-cuont",)}])
-def test_evidence_of_a_quantity_that_is_not_declared_is_an_error_that_names_it(declares):
+@pytest.mark.parametrize("declared", [[], ["my-cuont"]])
+def test_evidence_of_a_quantity_that_is_not_declared_is_an_error_that_names_it(declared):
     with pytest.raises(ValueError, match="my-count"):
-        tabulated(study(doubled=counted, evidence=found, **declares), ["doubled"], ONE)
-
-
-def test_two_studies_that_declare_one_quantity_are_an_error_that_names_all_three():
-    one, other = study(QUANTITIES=("a", "b")), study(QUANTITIES=("c", "b"))
-    other.__name__ = "other_study"
-    assert declared([one, study()]) == ("a", "b")
-    with pytest.raises(ValueError, match="my_study and other_study both declare the quantity b"):
-        declared([one, other])
+        made_by({"doubled": counted}, found, ONE, declared)
