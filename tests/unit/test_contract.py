@@ -15,6 +15,8 @@ from purity.autoattack import autoattack
 from purity.defence import Defence
 from purity.jacobian import MODES, basis
 from purity.noise import Noise
+from purity.run.checkpoints import untrained
+from purity.training import train_classifier
 
 ROOT = Path(__file__).parents[2]
 XI = Noise(0, torch.tensor([3, 17, 29]))
@@ -454,3 +456,9 @@ def test_all_parts_of_an_experiment_are_checked_once_and_timed(x, cnn, unet):
     refusal(lambda: contract.check_parts(x, Y[:3], XI, **given, labels=torch.tensor([10])), "#classes")
     given["purifiers"] = {"ddpm": f, "identity": parts.detached}
     refusal(lambda: contract.check_parts(x, Y[:3], XI, **given), "purifier 'identity'", "attack 'pgd'", "BPDA")
+
+
+def test_training_needs_a_column_for_every_label():
+    network = untrained("purity.networks:cnn", {"classes": 9, "width": 8, "features": 8})
+    given = {"epochs": 1, "batch": 5, "rate": 1e-3, "seed": 0}
+    refusal(lambda: train_classifier(network, torch.rand(10, 1, 8, 8), Y, **given), "9 columns", "to 9", "#classes")
