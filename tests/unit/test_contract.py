@@ -202,6 +202,40 @@ def test_states_are_protected_and_only_the_last_has_to_be_an_image(x):
     refusal(lambda: list(contract.protected_purifier(Leaving(), "f").states(x, XI)), "#image")
 
 
+def test_the_last_state_is_what_a_purifier_returns(x):
+    class Two:
+        def __call__(self, x, xi):
+            return parts.noisy(x, xi)
+
+        def states(self, x, xi):
+            yield 0, x
+            yield 1, self.end(x, xi)
+
+    for end, refused in ((parts.noisy, False), (lambda x, xi: parts.noisy(x, xi.at(1)), True)):
+        purify = Two()
+        purify.end = end
+        if refused:
+            refusal(lambda f=purify: contract.check_purifier(f, x, XI, "mine"), "purifier 'mine'", "#states")
+        else:
+            contract.check_purifier(purify, x, XI, "mine")
+    purify.states = lambda x, xi: iter(())
+    refusal(lambda: contract.check_purifier(purify, x, XI, "mine"), "yields none", "#states")
+
+
+def test_a_mistake_that_a_part_says_itself_is_said_with_its_name(x):
+    def unwilling(*given, **options):
+        raise ValueError("needs\nmore")
+
+    for call, who in (
+        (lambda: contract.protected_purifier(unwilling, "f")(x, XI), "purifier 'f': needs"),
+        (lambda: contract.protected_classifier(unwilling, "g")(x), "classifier 'g': needs"),
+        (lambda: contract.protected_attack(unwilling, "a")(None, x, Y[:3], XI), "attack 'a': needs"),
+    ):
+        with pytest.raises(ValueError) as error:
+            call()
+        assert str(error.value) == who
+
+
 def test_protection_changes_no_bit_of_value_or_gradient(x, cnn, unet):
     f = purifiers.ddpm(unet, t=20, steps=3, sigma="large", clip=True, forward="iterated")
     y = torch.tensor([1, 2, 3])
