@@ -26,7 +26,7 @@ from purity.defence import Classifier, Defence
 from purity.geometry import BALLS
 from purity.noise import Noise
 from purity.run.devices import no_memory
-from purity.run.rules import broken
+from purity.run.rules import PAGE, broken
 
 # A float32 network rounds every number to 24 bits, and adds in another order when the batch is another one. Its errors
 # grow with the layers: half of the bits are given to them, 2¹³ ε ≈ 10⁻³, a quarter of a grey level of 8-bit images.
@@ -157,6 +157,8 @@ def protected_purifier(purify: Purifier, name: str) -> Purifier:
                 if last is not None:
                     yield last
                 last = t, state.clone()
+        if last is None:
+            raise broken(f"{maker} has states and yields none", "states")
         yield last[0], image_of(last[1], x, maker)
 
     if hasattr(purify, "states"):
@@ -209,9 +211,11 @@ def _blamed(maker: str, x: Tensor, defence: Defence | None = None) -> Iterator[N
     Lack of memory stays what it is."""
     try:
         yield
-    except (ValueError, OSError, MemoryError):
+    except (OSError, MemoryError):
         raise
     except Exception as error:  # a user's code raises what it likes
+        if PAGE in str(error):
+            raise  # of a part inside this one, which is named
         said = (str(error) or "nothing said").splitlines()[0]
         if no_memory(error):
             raise
@@ -220,6 +224,8 @@ def _blamed(maker: str, x: Tensor, defence: Defence | None = None) -> Iterator[N
                 raise  # the attack that asks for it is blamed, below
             if defence is not None:
                 check_gradient(defence, x, maker)
+        if isinstance(error, ValueError):
+            raise ValueError(f"{maker}: {said}") from error
         said = f"{maker} fails on images of shape {tuple(x.shape)}: {type(error).__name__}: {said}"
         raise broken(said, "takes-images") from error
 
@@ -354,8 +360,13 @@ def check_purifier(purify: Purifier, x: Tensor, xi: Noise, name: str) -> None:
         some = images[rows.to(images.device)]
         return image_of(_unchanging(lambda z: purify(z, _copy(xi.rows(rows))), some, maker), some, maker)
 
-    images = _contrasts(x)
-    _check_rows(answer, images, answer(images, torch.arange(len(x))), maker, _values_apart(1.0))
+    images, differ = _contrasts(x), _values_apart(1.0)
+    together = answer(images, torch.arange(len(x)))
+    _check_rows(answer, images, together, maker, differ)
+    if hasattr(purify, "states"):
+        *_, (_, last) = protected_purifier(purify, name).states(images, xi)
+        if (apart := differ(together, last).max()) > 1:
+            raise broken(f"{maker}: its last state is not what it returns, but differs{_times(apart)}", "states")
 
 
 @torch.no_grad()

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from purity.contract import check_classes
 from purity.diffusion import schedules
 from purity.diffusion.denoiser import Network
 
@@ -51,9 +52,12 @@ def train_classifier(
 ) -> list[float]:
     """Cross-entropy by Adam with a one-cycle rate. x (N, C, H, W) in [0, 1], y (N,) → mean loss of each epoch.
 
-    `network` is trained in place, on the device it is on, and left in eval mode.
+    `network` is trained in place, on the device it is on, and left in eval mode. ValueError: it has no column for a
+    label.
     """
     device = next(network.parameters()).device
+    with torch.no_grad():
+        check_classes(network.eval()(x[:2].to(device)), y, "to be trained")
     generator = torch.Generator().manual_seed(seed)
     optimiser = torch.optim.Adam(network.parameters(), lr=rate)
     steps = epochs * -(-len(x) // batch)

@@ -70,7 +70,7 @@ def load(network: str, options: dict, weights: str | None, device: str = "cpu") 
         content = _state(str(path))
         try:
             module.load_state_dict(fitted(module, content, str(path)))
-        except (RuntimeError, KeyError) as error:
+        except (RuntimeError, LookupError, AttributeError, TypeError) as error:
             said = shorten(" ".join(str(error).splitlines()[:2]), 300, placeholder=" …")
             raise ValueError(f"checkpoint {path} does not fit {network}: {said}") from error
     return _ready(module, device)

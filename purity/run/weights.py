@@ -63,7 +63,7 @@ def fetch(published: dict, cache: str | Path, progress: Callable[[Iterable], Ite
     """
     whole = place(published, cache)
     needed = _needed(published, cache)
-    new = any(_present(files) is None for files in needed)
+    new = _present(needed[-1]) is None
     pairs = [_cached(files) or _downloaded(files, progress) for files in needed]
     if "hub" in published and "files" not in published:
         pairs += _scheduler(published, cache, new)
@@ -193,11 +193,9 @@ def _needed(published: dict, cache: str | Path) -> list[list[_File]]:
 
 
 def _scheduler(published: dict, cache: str | Path, new: bool) -> list[tuple[_File, str]]:
-    """That of a hub repository with its sha256, asked for when the weights are new; many repositories have none."""
-    whole, digest = place(published, cache), published.get("sha256", {}).get(_HUB_SCHEDULER, "")
-    file = _File(
-        _HUB_SCHEDULER, whole / _HUB_SCHEDULER, f"{_hub_url(published, 'resolve')}/{_HUB_SCHEDULER}", digest, ""
-    )
+    """That of a hub repository with its sha256; asked for when the weights are new. Many repositories have none."""
+    digest, url = published.get("sha256", {}).get(_HUB_SCHEDULER, ""), _hub_url(published, "resolve")
+    file = _File(_HUB_SCHEDULER, place(published, cache) / _HUB_SCHEDULER, f"{url}/{_HUB_SCHEDULER}", digest, "")
     if there := _cached([file]):
         return [there]
     try:

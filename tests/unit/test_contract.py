@@ -14,7 +14,9 @@ from purity import attacks, contract, purifiers
 from purity.autoattack import autoattack
 from purity.defence import Defence
 from purity.noise import Noise
+from purity.run.checkpoints import untrained
 from purity.stages.jacobian import MODES, basis
+from purity.training import train_classifier
 
 ROOT = Path(__file__).parents[2]
 XI = Noise(0, torch.tensor([3, 17, 29]))
@@ -198,6 +200,40 @@ def test_states_are_protected_and_only_the_last_has_to_be_an_image(x):
             yield 1, x + 1
 
     refusal(lambda: list(contract.protected_purifier(Leaving(), "f").states(x, XI)), "#image")
+
+
+def test_the_last_state_is_what_a_purifier_returns(x):
+    class Two:
+        def __call__(self, x, xi):
+            return parts.noisy(x, xi)
+
+        def states(self, x, xi):
+            yield 0, x
+            yield 1, self.end(x, xi)
+
+    for end, refused in ((parts.noisy, False), (lambda x, xi: parts.noisy(x, xi.at(1)), True)):
+        purify = Two()
+        purify.end = end
+        if refused:
+            refusal(lambda f=purify: contract.check_purifier(f, x, XI, "mine"), "purifier 'mine'", "#states")
+        else:
+            contract.check_purifier(purify, x, XI, "mine")
+    purify.states = lambda x, xi: iter(())
+    refusal(lambda: contract.check_purifier(purify, x, XI, "mine"), "yields none", "#states")
+
+
+def test_a_mistake_that_a_part_says_itself_is_said_with_its_name(x):
+    def unwilling(*given, **options):
+        raise ValueError("needs\nmore")
+
+    for call, who in (
+        (lambda: contract.protected_purifier(unwilling, "f")(x, XI), "purifier 'f': needs"),
+        (lambda: contract.protected_classifier(unwilling, "g")(x), "classifier 'g': needs"),
+        (lambda: contract.protected_attack(unwilling, "a")(None, x, Y[:3], XI), "attack 'a': needs"),
+    ):
+        with pytest.raises(ValueError) as error:
+            call()
+        assert str(error.value) == who
 
 
 def test_protection_changes_no_bit_of_value_or_gradient(x, cnn, unet):
@@ -454,3 +490,9 @@ def test_all_parts_of_an_experiment_are_checked_once_and_timed(x, cnn, unet):
     refusal(lambda: contract.check_parts(x, Y[:3], XI, **given, labels=torch.tensor([10])), "#classes")
     given["purifiers"] = {"ddpm": f, "identity": parts.detached}
     refusal(lambda: contract.check_parts(x, Y[:3], XI, **given), "purifier 'identity'", "attack 'pgd'", "BPDA")
+
+
+def test_training_needs_a_column_for_every_label():
+    network = untrained("purity.networks:cnn", {"classes": 9, "width": 8, "features": 8})
+    given = {"epochs": 1, "batch": 5, "rate": 1e-3, "seed": 0}
+    refusal(lambda: train_classifier(network, torch.rand(10, 1, 8, 8), Y, **given), "9 columns", "to 9", "#classes")

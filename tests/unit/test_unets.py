@@ -112,6 +112,101 @@ def test_a_folder_in_diffusers_format_is_a_checkpoint(tmp_path):
         checkpoints.load("purity.unets:diffusers", {}, str(tmp_path / "bin"))
 
 
+# As google/ddpm-cifar10-32 has it.
+DDPM = {
+    "_class_name": "DDPMScheduler",
+    "beta_end": 0.02,
+    "beta_schedule": "linear",
+    "beta_start": 0.0001,
+    "clip_sample": True,
+    "num_train_timesteps": 1000,
+    "trained_betas": None,
+    "variance_type": "fixed_large",
+}
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """A network in diffusers' format."""
+    path = tmp_path_factory.mktemp("pipeline") / "unet"
+    unets.pesser(**SMALL).unet.save_pretrained(path)
+    return path
+
+
+@pytest.fixture(
+    params=["scheduler_config.json", "scheduler/scheduler_config.json", "../scheduler/scheduler_config.json"]
+)
+def told(request, folder):
+    """told(what): a scheduler's config in one of the places where it may lie."""
+    place = folder / request.param
+
+    def write(what):
+        place.parent.mkdir(exist_ok=True)
+        place.write_text(what if isinstance(what, str) else json.dumps(what))
+
+    yield write
+    place.unlink(missing_ok=True)
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        DDPM,
+        {},
+        {"_class_name": "DDIMScheduler", "prediction_type": "epsilon", "clip_sample": False},
+        DDPM | {"trained_betas": [1e-4 + i * (0.02 - 1e-4) / 999 for i in range(1000)], "beta_schedule": "any"},
+    ],
+    ids=["ddpm", "nothing", "ddim", "trained betas"],
+)
+def test_a_folder_that_says_what_purifiers_do_is_loaded(said, folder, told):
+    told(said)
+    checkpoints.load("purity.unets:diffusers", {}, str(folder))
+
+
+@pytest.mark.parametrize(
+    ("change", "word"),
+    [
+        ({"prediction_type": "v_prediction"}, "prediction_type: v_prediction"),
+        ({"prediction_type": "sample"}, "prediction_type: sample"),
+        ({"predict_epsilon": False}, "prediction_type: sample"),
+        ({"beta_schedule": "squaredcos_cap_v2"}, "beta_schedule: squaredcos_cap_v2"),
+        ({"beta_schedule": "scaled_linear"}, "beta_schedule: scaled_linear"),
+        ({"beta_end": 0.012}, "from 0.0001 to 0.012"),
+        ({"beta_start": 0.00085}, "from 0.00085 to 0.02"),
+        ({"num_train_timesteps": 4000}, "4000 steps"),
+        ({"num_train_timesteps": 100}, "100 steps"),
+        ({"trained_betas": [0.01] * 1000}, "trained_betas"),
+        ({"rescale_betas_zero_snr": True}, "rescale_betas_zero_snr"),
+        ({"_class_name": "FlowMatchEulerDiscreteScheduler"}, "FlowMatchEulerDiscreteScheduler"),
+        ({"_class_name": "ScoreSdeVeScheduler"}, "ScoreSdeVeScheduler"),
+        ({"_class_name": "EDMDPMSolverMultistepScheduler"}, "EDMDPMSolverMultistepScheduler"),
+    ],
+    ids=lambda value: str(value),
+)
+def test_a_folder_that_says_otherwise_is_refused_by_what_it_says(change, word, folder, told):
+    told(DDPM | change)
+    with pytest.raises(ValueError) as error:
+        checkpoints.load("purity.unets:diffusers", {}, str(folder))
+    line = str(error.value)
+    assert "\n" not in line and str(folder) in line and word in line and "docs/contract.md#weights" in line
+
+
+def test_a_schedulers_config_that_cannot_be_read_is_named(folder, told):
+    told("{")
+    with pytest.raises(ValueError, match=r"no readable scheduler_config\.json"):
+        checkpoints.load("purity.unets:diffusers", {}, str(folder))
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{"_class_name": "UNet2DConditionModel"}, {"num_class_embeds": 10}, {"class_embed_type": "timestep"}],
+    ids=str,
+)
+def test_a_network_that_wants_more_than_x_and_t_is_refused(options):
+    with pytest.raises(ValueError, match=r"config\.json says"):
+        unets.diffusers(**options)
+
+
 @pytest.fixture(scope="module")
 def network():
     """A small network with every weight drawn: the last layer starts at zero."""

@@ -468,6 +468,25 @@ def test_a_hub_repository_comes_as_a_folder_with_the_weights_it_has(name, publis
     assert not site.asked
 
 
+def test_what_a_repository_says_of_its_training_comes_with_it_if_it_says_it(site, cache):
+    said = b'{"beta_schedule": "linear"}'
+    body = {"config.json": CONFIG, "diffusion_pytorch_model.safetensors": SAFE, "scheduler_config.json": said}
+    publish_hub(site, body)
+    receipt = weights.fetch(HUB, cache)
+    assert receipt["sha256"] == {name: sha256(content) for name, content in body.items()}
+    assert receipt["bytes"] == sum(map(len, body.values()))
+    assert (cache / FOLDER / "scheduler_config.json").read_bytes() == said
+    site.asked.clear()
+    assert weights.fetch(HUB, cache) == receipt and not site.asked
+
+
+def test_a_server_that_fails_at_what_a_repository_says_is_not_taken_for_silence(site, cache):
+    publish_hub(site, {"config.json": CONFIG, "diffusion_pytorch_model.safetensors": SAFE})
+    site.publish(b"", "google/ddpm/resolve/main/scheduler_config.json", status=503)
+    with pytest.raises(ValueError, match=r"scheduler_config\.json .*503"):
+        weights.fetch(HUB, cache)
+
+
 def test_safetensors_are_preferred(site, cache):
     publish_hub(site, {f"diffusion_pytorch_model.{kind}": body for kind, body in (("safetensors", SAFE), ("bin", ZIP))})
     publish_hub(site, {"config.json": CONFIG})
@@ -578,6 +597,65 @@ def test_a_checkpoint_that_is_gone_or_of_another_size_is_not_what_the_receipt_sa
     unlocated(receipt, str(file if file.name == "g.pt" else file.parent), str(size), str(size + 1))
     file.unlink()
     unlocated(receipt, str(file), "not there", "PURITY_CACHE")
+
+
+def test_the_bytes_of_a_receipts_files_are_those_of_its_digests(receipt):
+    assert weights.checked(receipt) == weights.located(receipt)
+    file = some_file(receipt)
+    whole = bytearray(file.read_bytes())
+    for place in (0, len(whole) // 2, len(whole) - 1):
+        flipped = whole.copy()
+        flipped[place] ^= 1
+        file.write_bytes(flipped)
+        assert weights.located(receipt)  # as large as it was
+        with pytest.raises(ValueError) as error:
+            weights.checked(receipt)
+        line = str(error.value)
+        assert "\n" not in line and str(file) in line and sha256(flipped) in line and sha256(whole) in line
+    file.write_bytes(whole)
+    weights.checked(receipt)
+
+
+def trained(folder: Path, content: bytes, digest: str | None) -> Path:
+    """A checkpoint under results/models and the record of its job."""
+    path, record = (
+        folder / "results/models/classifiers/g.safetensors",
+        folder / "results/models/logs/classifiers/g.json",
+    )
+    for made in (path, record):
+        made.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(content)
+    outputs = {"results/models/classifiers/g.safetensors": digest, "results/models/classifiers/g-loss.csv": "0"}
+    record.write_text(json.dumps({"outputs": outputs}))
+    return path
+
+
+def test_weights_trained_here_are_those_of_their_record(tmp_path):
+    path = trained(tmp_path, SAFE, sha256(SAFE))
+    assert weights.checked(path) == path and weights.checked(str(path)) == path
+    path.write_bytes(SAFE[:-1] + bytes([SAFE[-1] ^ 1]))
+    with pytest.raises(ValueError, match="recorded: expected sha256") as error:
+        weights.checked(path)
+    assert str(path) in str(error.value) and "\n" not in str(error.value)
+
+
+def test_weights_without_a_record_are_taken_as_they_are(tmp_path):
+    path = trained(tmp_path, SAFE, None)
+    assert weights.checked(path) == path
+    (tmp_path / "results/models/logs/classifiers/g.json").unlink()
+    assert weights.checked(path) == path
+    for other in (tmp_path / "g.pt", Path("g.safetensors"), tmp_path / "nowhere"):
+        assert weights.checked(other) == other
+
+
+def test_a_damaged_record_is_named(tmp_path):
+    path = trained(tmp_path, SAFE, sha256(SAFE))
+    for text in ("", "[]", '{"outputs": 3}'):
+        record = tmp_path / "results/models/logs/classifiers/g.json"
+        record.write_text(text)
+        with pytest.raises(ValueError, match="no record of a job") as error:
+            weights.checked(path)
+        assert str(record) in str(error.value) and "\n" not in str(error.value)
 
 
 def test_a_receipt_moves_with_its_cache(receipt, tmp_path, monkeypatch):
