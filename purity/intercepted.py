@@ -350,7 +350,7 @@ def _put_back(device: torch.device) -> Iterator[None]:
 
 
 @contextmanager
-def _alone(serving: _Serving, device: torch.device, position: int) -> Iterator[None]:
+def _watched(serving: _Serving, device: torch.device, position: int) -> Iterator[None]:
     """Serving from `position` on. All global generators are put back; what has used them meanwhile is refused."""
     python, numpy = random.getstate(), np.random.get_state(legacy=False)
     with _put_back(device):
@@ -396,7 +396,7 @@ class _Bridge(torch.autograd.Function):
     @once_differentiable
     def backward(ctx, gradient):
         ctx.serving.backward = True
-        with _alone(ctx.serving, ctx.copy.device, _NOWHERE):
+        with _watched(ctx.serving, ctx.copy.device, _NOWHERE):
             of_x = _gradient(ctx.out, ctx.copy, gradient, ctx.serving)
         return of_x, None, None, None
 
@@ -429,8 +429,8 @@ class Intercepted:
     forward: so many of its first draws are the forward noise, the rest is the reverse noise; without it, an attacker
     cannot know one of them alone. steps: the step of each draw, by which xi is asked; else they count 0, 1, 2, …
     rows: `together`, or `alone`, one image after the other; None: alone if a draw has no row for each image.
-    Gradients are those with respect to x, of reverse mode, once. ValueError with the reason if it is no function of
-    image and ξ. Not for two threads at a time, as torch's generator counts the draws.
+    Gradients are with respect to x, of reverse mode, and have no second ones. ValueError with the reason if it is no
+    function of image and ξ. Not for two threads at a time, as torch's generator counts the draws.
     """
 
     call: Callable[[Tensor], Tensor]
@@ -475,7 +475,7 @@ class Intercepted:
         serving = _Serving(self.name, xi, self.forward or 0, self.steps)
         differentiable = torch.is_grad_enabled() and x.requires_grad
         copy = x.detach().requires_grad_(differentiable)
-        with torch.set_grad_enabled(differentiable), _alone(serving, x.device, 0):
+        with torch.set_grad_enabled(differentiable), _watched(serving, x.device, 0):
             out = self.call(copy.clone())  # a clone may be changed in place
         if not isinstance(out, Tensor):
             raise ValueError(f"{self.name} returned {type(out).__name__}, not a tensor")
