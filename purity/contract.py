@@ -156,7 +156,7 @@ def protected_purifier(purify: Purifier, name: str) -> Purifier:
             for t, state in purify.states(x.clone(), _copy(xi)):
                 if last is not None:
                     yield last
-                last = t, state.clone()
+                last = t, state.clone() if isinstance(state, Tensor) else state
         if last is None:
             raise broken(f"{maker} has states and yields none", "states")
         yield last[0], image_of(last[1], x, maker)

@@ -6,13 +6,11 @@ through; the trajectory figure and the gallery then show it. One that evaluates 
 `purity.diffusion.chain.chained`, and its gradients fit the memory.
 """
 
-import math
 from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 
-import torch
 from torch import Tensor
 
 from purity.diffusion import samplers, schedules
@@ -150,38 +148,3 @@ def _ancestral(network: Network, s: Schedule, sigma: str, clip: bool, recompute:
 
 def _kept(step: Evaluate, s: Schedule, recompute: bool) -> Evaluate:
     return chained(step, s.steps) if recompute else step
-
-
-def checked(purify: Purifier, name: str) -> Purifier:
-    """`purify`, called `name` in errors, with every image that it returns held against its input by `check`."""
-    maker = f"purifier '{name}'"
-
-    def held(x: Tensor, xi: Noise) -> Tensor:
-        return check(purify(x, xi), x, maker)
-
-    def held_states(x: Tensor, xi: Noise) -> Iterator[State]:
-        time = state = None
-        for following in purify.states(x, xi):
-            if state is not None:
-                yield time, state
-            time, state = following
-        yield time, check(state, x, maker)  # those before it may lie outside [0, 1]
-
-    if hasattr(purify, "states"):
-        held.states = held_states
-    return held
-
-
-def check(out: Tensor, x: Tensor, maker: str) -> Tensor:
-    """`out` if it may be made of the images x: same shape, finite, in [0, 1]. Else ValueError naming the maker."""
-    if not isinstance(out, Tensor):
-        raise ValueError(f"{maker} returned {type(out).__name__}, not a tensor")
-    if out.shape != x.shape:
-        raise ValueError(f"{maker} returned shape {tuple(out.shape)} for images of {tuple(x.shape)}")
-    # the range is NaN if a value is; one transfer from the device, since every purification is checked
-    low, high = torch.stack(torch.aminmax(out.detach())).tolist()
-    if not (math.isfinite(low) and math.isfinite(high)):
-        raise ValueError(f"{maker} returned NaN or infinite values")
-    if low < 0 or high > 1:
-        raise ValueError(f"{maker} returned values in [{low:.4g}, {high:.4g}], outside [0, 1]")
-    return out

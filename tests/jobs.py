@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import torch
 
-from purity import purifiers
+from purity import contract
 from purity.run.job import Job
 from purity.run.progress import Done
 
@@ -15,11 +15,11 @@ def job(batch: int = 100, done: Done | None = None, progress: Callable = iter) -
 
 def checked(purify, name: str = "mine"):
     """A purifier as the stages get it."""
-    return purifiers.checked(purify, name)
+    return contract.protected_purifier(purify, name)
 
 
-class Stopped(Exception):
-    """What interrupts a job here."""
+class Stopped(BaseException):
+    """What interrupts a job here, as a signal does: no part may take it for an error of its own."""
 
 
 class Watched:

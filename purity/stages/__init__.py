@@ -4,7 +4,7 @@ The arrays of a stage come first: x0 clean images, x attacked ones (n, C, H, W) 
 xi: ξ of all images (n rows) at draw 0, see purity.noise.SEEDINGS. The rest by keyword:
 job: how many images at once, on which device, and what an earlier job has done (purity.run.job.Job). The batch changes
 how fast a result comes, not which: every row meets its own noise.
-classify, purify: the classifier and purifier on `job.device`. `purify` is a checked one (purity.purifiers.checked).
+classify, purify: the classifier and purifier on `job.device`. Both are protected ones (purity.contract).
 A module's AXES says on which axis of an array the images are, if not the first; None if on none.
 """
 

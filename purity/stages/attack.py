@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from purity import purifiers
+from purity import contract
 from purity.attacks import Attack
 from purity.defence import Classifier, Defence
 from purity.noise import Noise
@@ -50,4 +50,4 @@ def attack(
 def craft(attack: Attack, defence: Defence | None, x0: Tensor, y: Tensor, xi: Noise, progress=iter) -> Tensor:
     """Adversarial images of one batch, without a graph. ValueError if the attack returns what is no image."""
     made = attack(defence, x0, y, xi, progress)
-    return purifiers.check(made, x0, f"attack {attack.run.__name__}").detach()
+    return contract.image_of(made, x0, f"attack {attack.run.__name__}").detach()

@@ -6,7 +6,7 @@ from functools import partial
 import pytest
 import torch
 
-from purity import purifiers
+from purity import contract, purifiers
 from purity.noise import Noise
 
 MAKERS = {
@@ -56,7 +56,7 @@ def test_images_in_images_out(name, unet, unet64, images, dtype):
     x = images[:6].to(dtype)  # with pixels on the border
     out = every_purifier(unet if dtype == torch.float32 else unet64)[name](x, XI)
     assert out.shape == x.shape and out.dtype == dtype
-    assert purifiers.check(out, x, name) is out
+    assert contract.image_of(out, x, name) is out
 
 
 def test_identity_is_the_identity_and_gaussian_adds_addressed_noise(x):
@@ -176,21 +176,21 @@ def test_no_global_generator_is_touched_by_value_or_gradient(name, unet64, x):
         (torch.zeros(2, 1, 4, 3), r"shape \(2, 1, 4, 3\)"),
         (torch.full((2, 1, 4, 4), torch.nan), "NaN"),
         (torch.full((2, 1, 4, 4), torch.inf), "infinite"),
-        (torch.full((2, 1, 4, 4), -0.01), "outside"),
-        (torch.full((2, 1, 4, 4), 1.01), "outside"),
+        (torch.full((2, 1, 4, 4), -0.01), "leave"),
+        (torch.full((2, 1, 4, 4), 1.01), "leave"),
         ([0.0], "list, not a tensor"),
     ],
     ids=["shape", "nan", "inf", "below", "above", "type"],
 )
 def test_what_is_no_image_is_refused_with_the_purifiers_name(out, words):
     with pytest.raises(ValueError, match=f"my purifier.*{words}"):
-        purifiers.check(out, torch.zeros(2, 1, 4, 4), "my purifier")
+        contract.image_of(out, torch.zeros(2, 1, 4, 4), "my purifier")
 
 
 @pytest.mark.parametrize("value", [0.0, 1.0])
 def test_the_ends_of_the_range_are_images(value):
     out = torch.full((2, 1, 4, 4), value)
-    assert purifiers.check(out, torch.zeros(2, 1, 4, 4), "my purifier") is out
+    assert contract.image_of(out, torch.zeros(2, 1, 4, 4), "my purifier") is out
 
 
 def test_a_purifier_without_states_shows_its_two_ends(x):
@@ -199,13 +199,13 @@ def test_a_purifier_without_states_shows_its_two_ends(x):
     assert (start, end) == (0, 1) and torch.equal(first, x) and torch.equal(last, x / 2)
 
 
-# Checked purifiers.
+# Protected purifiers.
 
 
 @pytest.mark.parametrize("kind", ["identity", "gaussian", *MAKERS])
-def test_a_checked_purifier_is_the_purifier(kind, unet64, x):
+def test_a_protected_purifier_is_the_purifier(kind, unet64, x):
     purify = every_purifier(unet64)[kind]
-    held = purifiers.checked(purify, "mine")
+    held = contract.protected_purifier(purify, "mine")
     assert torch.equal(held(x, XI), purify(x, XI))
     found, wanted = (list(purifiers.states(f, x, XI)) for f in (held, purify))
     assert [time for time, _ in found] == [time for time, _ in wanted]
@@ -215,9 +215,9 @@ def test_a_checked_purifier_is_the_purifier(kind, unet64, x):
 
 
 @pytest.mark.parametrize("kind", ["identity", "gaussian", *MAKERS])
-def test_a_checked_purifier_has_states_where_the_purifier_has(kind, unet64):
+def test_a_protected_purifier_has_states_where_the_purifier_has(kind, unet64):
     purify = every_purifier(unet64)[kind]
-    assert hasattr(purifiers.checked(purify, "mine"), "states") == hasattr(purify, "states")
+    assert hasattr(contract.protected_purifier(purify, "mine"), "states") == hasattr(purify, "states")
 
 
 WRONG = {
@@ -225,15 +225,15 @@ WRONG = {
     "nan": (lambda x: torch.where(x == x.max(), torch.nan, x), "NaN"),
     "infinite": (lambda x: torch.where(x == x.max(), torch.inf, x), "infinite"),
     "minus infinite": (lambda x: torch.where(x == x.min(), -torch.inf, x), "infinite"),
-    "below": (lambda x: x - 1, "outside"),
-    "above": (lambda x: x + 1, r"outside \[0, 1\]"),
+    "below": (lambda x: x - 1, "leave"),
+    "above": (lambda x: x + 1, r"leave \[0, 1\]"),
     "type": (lambda x: None, "NoneType, not a tensor"),
 }
 
 
 @pytest.mark.parametrize("wrong", WRONG)
 @pytest.mark.parametrize("gradient", [False, True])
-def test_every_call_of_a_checked_purifier_is_held_against_its_input(wrong, gradient, x):
+def test_every_call_of_a_protected_purifier_is_held_against_its_input(wrong, gradient, x):
     """Not the first alone."""
     calls = []
 
@@ -241,7 +241,7 @@ def test_every_call_of_a_checked_purifier_is_held_against_its_input(wrong, gradi
         calls.append(len(images))
         return WRONG[wrong][0](images) if len(calls) == 3 else images
 
-    held = purifiers.checked(purify, "mine")
+    held = contract.protected_purifier(purify, "mine")
     images = x.clone().requires_grad_(gradient)
     held(images, XI), held(images, XI)
     with pytest.raises(ValueError, match=f"^purifier 'mine' returned .*{WRONG[wrong][1]}"):
@@ -262,16 +262,16 @@ class Shown:
 
 
 @pytest.mark.parametrize("wrong", WRONG)
-def test_the_last_state_of_a_checked_purifier_is_held_against_its_input_before_it_is_shown(wrong, x):
-    states = purifiers.states(purifiers.checked(Shown(x, WRONG[wrong][0](x)), "mine"), x, XI)
+def test_the_last_state_of_a_protected_purifier_is_held_against_its_input_before_it_is_shown(wrong, x):
+    states = purifiers.states(contract.protected_purifier(Shown(x, WRONG[wrong][0](x)), "mine"), x, XI)
     time, first = next(states)
-    assert time == 0 and first is x
+    assert time == 0 and torch.equal(first, x)
     with pytest.raises(ValueError, match=f"^purifier 'mine' returned .*{WRONG[wrong][1]}"):
         next(states)
 
 
 def test_states_on_the_way_may_lie_outside_the_range_of_images(x):
-    states = list(purifiers.states(purifiers.checked(Shown(x, x + 9, x / 2), "mine"), x, XI))
+    states = list(purifiers.states(contract.protected_purifier(Shown(x, x + 9, x / 2), "mine"), x, XI))
     assert [time for time, _ in states] == [0, 1, 2] and torch.equal(states[1][1], x + 9)
 
 
@@ -280,5 +280,5 @@ def test_a_purifier_of_no_states_is_refused_too(x):
         def states(self, x, xi):
             yield from ()
 
-    with pytest.raises(ValueError, match="purifier 'mine' returned NoneType"):
-        list(purifiers.states(purifiers.checked(Silent(x), "mine"), x, XI))
+    with pytest.raises(ValueError, match="purifier 'mine' has states and yields none"):
+        list(purifiers.states(contract.protected_purifier(Silent(x), "mine"), x, XI))

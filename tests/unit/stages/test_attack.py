@@ -86,7 +86,7 @@ def test_a_purifier_that_cannot_work_says_so_before_the_attack_begins(x0, cnn64)
 @pytest.mark.parametrize(
     ("wrong", "words"),
     [
-        (lambda x: x + 1, "values in"),
+        (lambda x: x + 1, "values from"),
         (lambda x: x[:-1], "shape"),
         (lambda x: x * torch.nan, "NaN"),
         (lambda x: x.numpy(), "ndarray"),
