@@ -176,7 +176,7 @@ def imagenet(
 
 
 def _classes(root: str, part: str) -> tuple[Path, list[str]]:
-    """The folder of the class folders and their names, sorted."""
+    """The folder of the class folders and their names, sorted. ValueError if there is no such folder."""
     root = Path(root).expanduser()
     base = root / part if (root / part).is_dir() else root
     if not base.is_dir():
@@ -197,7 +197,10 @@ def _opened(path: Path, mode: str) -> "Image.Image":
 
 
 def _decoded(images: Iterable[tuple[str, "Image.Image", int]], resize: int | None, crop: int | None) -> Images:
-    """(name, image, label) of each → x, y, ids. Kept in bytes on the way: a quarter of the memory."""
+    """(name, image, label) of each → x, y, ids. Held as bytes until the end: a quarter of the memory.
+
+    ValueError if an image is smaller than the crop, or of another shape than those before it.
+    """
     from torchvision.transforms import functional
 
     pixels, labels = [], []
@@ -221,7 +224,7 @@ def _line(error: Exception) -> str:
 
 
 def subset(x: np.ndarray, y: np.ndarray, ids: np.ndarray, first: int, last: int) -> Images:
-    """Images first … last of those in line: the papers take the first n, here in blocks."""
+    """Images first … last, counted from 0: the papers take the first n, here in blocks. ValueError if too few."""
     if last >= len(x):
         raise ValueError(f"images: {last + 1} asked for, the test split has {len(x)}")
     chosen = slice(first, last + 1)
@@ -229,7 +232,7 @@ def subset(x: np.ndarray, y: np.ndarray, ids: np.ndarray, first: int, last: int)
 
 
 def check_images(x: np.ndarray, y: np.ndarray, ids: np.ndarray, name: str) -> None:
-    """Refuse what is no image set: ValueError naming it."""
+    """ValueError naming the data set, unless x (N, C, H, W) is float32, finite, in [0, 1], with labels and ids."""
     if x.ndim != 4 or x.dtype != np.float32:
         raise ValueError(f"dataset '{name}': images must be float32 (N, C, H, W), not {x.dtype} {x.shape}")
     if not (np.isfinite(x).all() and x.min() >= 0 and x.max() <= 1):

@@ -75,7 +75,7 @@ def states(purify: Purifier, x: Tensor, xi: Noise) -> Iterator[State]:
         yield 1, purify(x, xi)
 
 
-FORWARD = {"iterated": samplers.diffuse, "one-step": samplers.jump}
+FORWARD = {"iterated": samplers.diffuse, "one-step": samplers.q_sample}
 
 
 def ddpm(
@@ -139,7 +139,7 @@ def one_step(network: Network, *, t: int, clip: bool, recompute: bool = True, si
     """Forward noise in one step, then x̂₀ by one evaluation (Carlini et al. 2022)."""
     s = schedules.strength(schedules.linear(), t)
     denoise = _denoise(network, s, "small", clip, recompute)
-    return Diffusion(s, samplers.jump, partial(samplers.one_step, denoise), side)
+    return Diffusion(s, samplers.q_sample, partial(samplers.one_step, denoise), side)
 
 
 def _denoise(network, s, sigma, clip, recompute, keep_eps=False):

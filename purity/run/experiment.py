@@ -35,6 +35,10 @@ GROUPS = ("attacked", "dw-box", "addt")
 CLEAN = ("clean", "none")  # attack and knowledge of images that nobody attacked
 
 
+# By argument of a stage: an input, the array of it, and keys where another part of it is meant than the stage's own.
+Reads = dict[str, list]
+
+
 class Cell(NamedTuple):
     """Images of one attack on one purifier, or the clean ones."""
 
@@ -60,8 +64,8 @@ class Experiment:
         self.config, self.name, self.said = config, name, config["experiments"][name]
         self.presets = Presets(config)
         self.seeds: list[int] = self.said["seeds"]
-        of = {"attacked": self._attacked, "dw-box": self._dw_box, "addt": self._addt}
-        self._cells = {group: list(dict.fromkeys(of[group]())) for group in GROUPS}
+        cells = {"attacked": self._attacked, "dw-box": self._dw_box, "addt": self._addt}
+        self._cells = {group: list(dict.fromkeys(cells[group]())) for group in GROUPS}
         # what several groups judge is kept by the first of them
         self._keepers = {cell: group for group in reversed(GROUPS) for cell in self._cells[group]}
 
@@ -132,7 +136,7 @@ class Experiment:
         """Fine-tuned purifier: the vanilla one it is compared with, and whether a part of ADDT is left out."""
         part = self.part("addt")
         kinds = {False: part.get("purifiers", {}), True: part.get("ablations", {})}
-        return {k: {"vanilla": v, "ablation": ablation} for ablation, of in kinds.items() for k, v in of.items()}
+        return {k: {"vanilla": v, "ablation": ablation} for ablation, pairs in kinds.items() for k, v in pairs.items()}
 
     def seeds_of(self, group: str) -> list[int]:
         """A part may have seeds of its own."""
@@ -141,12 +145,12 @@ class Experiment:
     def judged(self, purifier: str, group: str) -> dict[Cell, list[int]]:
         """The cells of a purifier that a group keeps, with the seeds that any group asks for. What several groups ask
         for is kept by the first of them."""
-        kept: dict[Cell, list[int]] = {}
+        seeds: dict[Cell, list[int]] = {}
         for other in GROUPS:
             for cell in self.cells(other):
                 if cell.purifier == purifier and self.keeper(cell) == group:
-                    kept[cell] = list(dict.fromkeys([*kept.get(cell, []), *self.seeds_of(other)]))
-        return kept
+                    seeds[cell] = list(dict.fromkeys([*seeds.get(cell, []), *self.seeds_of(other)]))
+        return seeds
 
     def keeper(self, cell: Cell) -> str:
         """The group in whose stores the purified images of a cell are."""
@@ -155,7 +159,9 @@ class Experiment:
     def of_cells(self, kind: str, cells: Iterable[Cell], images: int | None = None) -> list[str]:
         """Stores (purified, measures) that hold these cells."""
         of_groups = dict.fromkeys((cell.purifier, self.keeper(cell)) for cell in cells)
-        return [path for purifier, group in of_groups for path in self.stores(kind, images, purifier=purifier, group=group)]
+        return [
+            path for purifier, group in of_groups for path in self.stores(kind, images, purifier=purifier, group=group)
+        ]
 
     def attack_seeds(self, cell: Cell) -> list[int]:
         """Seeds of an attack: all that are asked for anywhere. A blind one is made for all purifiers."""
@@ -170,8 +176,7 @@ class Experiment:
 
     def swept_attacks(self) -> list[Cell]:
         """Attacks at each strength of the sweep by one who knows ξ."""
-        attack = self.part("sweep").get("attack")
-        return [Cell(purifier, attack, "all") for purifier in self.strengths("attacked")]
+        return [Cell(purifier, self.part("sweep")["attack"], "all") for purifier in self.strengths("attacked")]
 
     def strengths(self, *lists: str) -> list[str]:
         """The swept purifiers at each t of these lists of the sweep (`attacked`, `clean`)."""
@@ -313,12 +318,15 @@ class Experiment:
             "knowledge": knowledge,
             **({"batch": self.config["batch"]} if batchwise else {}),
         }
-        return spec | {"reads": _reads("x0 y ids"), "parts": self._seeded(cell._asdict(), self.attack_seeds(cell), block)}
+        return spec | {
+            "reads": _reads("x0 y ids"),
+            "parts": self._seeded(cell._asdict(), self.attack_seeds(cell), block),
+        }
 
     def purify(self, purifier: str, group: str, block: str) -> dict:
         parts = {}
         for cell, seeds in self.judged(purifier, group).items():
-            reads = {"x": ["subset" if cell.attack == "clean" else "adversarial", "x"]}
+            reads: Reads = {"x": ["subset" if cell.attack == "clean" else "adversarial", "x"]}
             for name, part in self._seeded(cell._asdict(), seeds, block).items():
                 parts[f"{cell.attack}/{cell.knowledge}/{name}"] = part | {"knowledge": cell.knowledge, "reads": reads}
         return {
@@ -362,11 +370,17 @@ class Experiment:
     def measure_ball(self, purifier: str) -> dict:
         parts = self._seeded({"purifier": purifier}, self.seeds)
         reads = {"x": ["ball", "x"], "f": ["ball", "f"], "ids": ["ball", "ids"]}
-        return {"stage": "purity.metrics:ball", "reads": reads, "parts": {k: {"keys": p["keys"]} for k, p in parts.items()}}
+        return {
+            "stage": "purity.metrics:ball",
+            "reads": reads,
+            "parts": {k: {"keys": p["keys"]} for k, p in parts.items()},
+        }
 
     def jacobian(self, purifier: str) -> dict:
         part = self.part("jacobian")
-        return self._on_clean("purity.stages.jacobian:jacobian", purifier) | {key: part[key] for key in ("images", "mode")}
+        return self._on_clean("purity.stages.jacobian:jacobian", purifier) | {
+            key: part[key] for key in ("images", "mode")
+        }
 
     def pca(self, purifier: str) -> dict:
         part = self.part("pca")
@@ -487,7 +501,7 @@ class Experiment:
         return {"noise": said | ({"first": first} if first and said["seeding"] != "address" else {})}
 
 
-def _reads(names: str) -> dict[str, list[str]]:
+def _reads(names: str) -> Reads:
     """What a stage reads of the data, by argument."""
     arrays = {"x0": "x", "y": "y", "ids": "ids"}
     return {name: ["subset", arrays[name]] for name in names.split()}

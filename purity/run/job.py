@@ -20,9 +20,12 @@ _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # of glibc's malloc.h
 
 @dataclass
 class Job:
-    """batch: how many images at once, at most. device: 'cpu' or 'cuda'. progress: wraps a sized iterable, reports on it
-    in the log now and then. done: what an earlier job of the same kind has done, to which this one adds; None: nothing
-    is remembered. output: the file that it makes. evaluations: images that networks saw, by what they were watched as."""
+    """What a script's call is given of its job.
+
+    batch: how many images at once, at most. device: 'cpu' or 'cuda'. progress: wraps a sized iterable, reports on it in
+    the log now and then. done: what an earlier job of the same kind has done, to which this one adds; None: nothing is
+    remembered. output: the file that it makes. evaluations: images that networks saw, by what they were watched as.
+    """
 
     batch: int
     device: str = "cpu"
@@ -33,7 +36,7 @@ class Job:
 
     def part(self, name: str) -> "Job":
         """This job at one part of its work; what is done of it is remembered apart from the other parts."""
-        return replace(self, done=self.done and self.done.of(name))
+        return replace(self, done=self.done and self.done.within(name))
 
     def watch(self, what: str, network) -> None:
         """Count the images that a network sees, twice those that are recomputed. Only torch modules can be watched."""
@@ -60,14 +63,15 @@ def running(given) -> Iterator[Job]:
     try:
         with claimed(getattr(given.resources, "gpu", 0)) as device:
             prepare_torch(given.threads)
-            started = time.monotonic()
+            started, cpu_started = time.monotonic(), time.process_time()
             depends = {key: given.params.get(key) for key in ("spec", "code")}
             depends["inputs"] = lineage.digests(given.input)
             output = str(next(iter(given.output), log))
             batch = getattr(given.resources, "batch", 1)
             job = Job(batch, device, lambda items: reporting(items, what), Done(output, depends), output)
             yield job
-            usage = _usage(device, time.monotonic() - started) | {"evaluations": job.evaluations}
+            usage = _usage(device, time.monotonic() - started, time.process_time() - cpu_started)
+            usage |= {"evaluations": job.evaluations}
         if given.output:
             made = {"what": what, "rule": given.rule, "outputs": lineage.digests(given.output)}
             made |= {"batch": getattr(given.resources, "batch", None)}
@@ -126,9 +130,14 @@ def _keep_freed_memory() -> None:
         libc.mallopt(_M_TRIM_THRESHOLD, 2**31 - 1)
 
 
-def _usage(device: str, seconds: float) -> dict:
-    """The device's name, seconds of work, MiB of memory at the most: the host's, and the device's if there is one."""
-    used = {"seconds": seconds, "host_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10}
+def _usage(device: str, seconds: float, cpu_seconds: float) -> dict:
+    """The device's name, seconds of work by the clock and of all CPU cores, MiB of memory at the most: the host's, and
+    the device's if there is one."""
+    used = {
+        "seconds": seconds,
+        "cpu_seconds": cpu_seconds,
+        "host_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10,
+    }
     torch = sys.modules.get("torch")
     if torch is None or device == "cpu":
         return used | {"device": f"CPU ({platform.machine()})"}

@@ -25,7 +25,7 @@ class Done:
         text = json.dumps(depends, sort_keys=True)
         self.place = self.folder / hashlib.sha256(text.encode()).hexdigest()[:16]
 
-    def of(self, part: str) -> "Done":
+    def within(self, part: str) -> "Done":
         """What is done of one part of the work, apart from the others."""
         done = copy.copy(self)
         done.place = self.place / part

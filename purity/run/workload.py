@@ -11,14 +11,14 @@ Job = dict  # stage, purifier, done, and what it does: see purity.run.cost.table
 
 def jobs(e: Experiment) -> dict[str, Job]:
     """Jobs by their stores."""
-    return {path: job for of in _STAGES for path, job in of(e)}
+    return {path: job for stage in _STAGES for path, job in stage(e)}
 
 
 def _job(path: str, stage: str, purifier: str | None, **does) -> tuple[str, Job]:
     """does: of the whole store, or of an image if it lies in a block."""
     held = re.search(r"images-(\d+)-(\d+)\.", path)
     n = int(held[2]) - int(held[1]) + 1 if held else 1
-    counted = {what: n * of if isinstance(of, int) else of for what, of in does.items()}
+    counted = {what: n * count if isinstance(count, int) else count for what, count in does.items()}
     return path, {"stage": stage, "purifier": purifier, "done": Path(path).exists()} | counted
 
 

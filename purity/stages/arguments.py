@@ -16,7 +16,7 @@ class Blind:
 
     def __call__(self, name: str, spec: dict, arrays: Mapping[str, np.ndarray]):
         if name == "xi":
-            return noise.of(spec["noise"], arrays["ids"])
+            return noise.from_spec(spec["noise"], arrays["ids"])
         if name in ("attack", "eot") and name in spec:
             return Attack(resolve(spec[name]["run"]), spec[name]["options"])
         return None

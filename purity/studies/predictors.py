@@ -26,9 +26,9 @@ def predictors(probes: list[Record]) -> pd.DataFrame:
     rows = []
     for keys, members in points_under_attack(probes):
         accuracy = float(np.mean([r.arrays["robust"] for r in members]))
-        for predictor, (names, of) in PREDICTORS.items():
+        for predictor, (names, measure) in PREDICTORS.items():
             if all(name in r.arrays for r in members for name in names):
-                value = float(np.mean([of(*(r.arrays[name] for name in names)) for r in members]))
+                value = float(np.mean([measure(*(r.arrays[name] for name in names)) for r in members]))
                 row = {"seed": "all", "seeds": len(members), "n": len(members[0].arrays["robust"])}
                 rows.append(keys | row | {"predictor": predictor, "value": value, "accuracy": accuracy})
     return pd.DataFrame(rows)

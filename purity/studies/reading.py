@@ -44,11 +44,11 @@ def shown(stores, shown: dict) -> tuple[dict[str, np.ndarray], np.ndarray, np.nd
     """
     n, wanted = shown["images"], {key: shown[key] for key in ("attack", "knowledge", "seed")}
 
-    def of(paths: Iterable[str]) -> list[store.Stored]:
+    def chosen(paths: Iterable[str]) -> list[store.Stored]:
         found = store.gathered([paths] if isinstance(paths, str) else paths)
         return [s for s in found if all(s.keyed.get(key, value) == value for key, value in wanted.items())]
 
-    (clean,), (crafted,), (states,) = of(stores.subset), of(stores.adversarial), of(stores.states)
+    (clean,), (crafted,), (states,) = chosen(stores.subset), chosen(stores.adversarial), chosen(stores.states)
     rows = {"clean": clean["x"][:n], f"{shown['attack']} on {shown['purifier']}": crafted["x"][:n]}
-    rows |= {purified.keyed["purifier"]: purified["fixed"][:n] for purified in of(stores.purified)}
+    rows |= {purified.keyed["purifier"]: purified["fixed"][:n] for purified in chosen(stores.purified)}
     return rows, states["time"], states["states"][:, 0]
