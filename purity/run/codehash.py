@@ -143,12 +143,12 @@ class Project:
                     continue
         raise ValueError(f"there is no '{function}' in {_file(name)}")
 
-    def _reach(self, script, named) -> _Reached:
+    def _reach(self, script: str | Path, named: tuple[str, ...]) -> _Reached:
         if (script, named) not in self._known:
             self._known[script, named] = self._collect(script, named)
         return self._known[script, named]
 
-    def _collect(self, script, named) -> _Reached:
+    def _collect(self, script: str | Path, named: tuple[str, ...]) -> _Reached:
         main, reached = _parse("__main__", Path(script), package=""), _Reached()
         todo = [(main, name) for name in ["", *main.definitions]]
         for root in named:
@@ -395,7 +395,7 @@ def _locals(scope: _Scope) -> frozenset[str]:
     a = scope.args
     arguments = [*a.posonlyargs, *a.args, *a.kwonlyargs, *filter(None, (a.vararg, a.kwarg))]
     names, elsewhere = {argument.arg for argument in arguments}, set()
-    todo = list(scope.body) if isinstance(scope.body, list) else [scope.body]
+    todo: list[ast.AST] = [*scope.body] if isinstance(scope.body, list) else [scope.body]
     while todo:
         node = todo.pop()
         if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):

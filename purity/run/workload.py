@@ -14,7 +14,7 @@ def jobs(e: Experiment) -> dict[str, Job]:
     return {path: job for stage in _STAGES for path, job in stage(e)}
 
 
-def _job(path: str, stage: str, purifier: str | None, **does) -> tuple[str, Job]:
+def _job(path: str, stage: str, purifier: str | None, **does: int | str) -> tuple[str, Job]:
     """does: of the whole store, or of an image if it lies in a block."""
     held = re.search(r"images-(\d+)-(\d+)\.", path)
     n = int(held[2]) - int(held[1]) + 1 if held else 1
