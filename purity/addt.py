@@ -199,7 +199,7 @@ class _Training:
             self._load(state)
 
     def state(self) -> dict:
-        states = {"network": self.network.state_dict(), "average": self.average.network.state_dict()}
+        states: dict = {"network": self.network.state_dict(), "average": self.average.network.state_dict()}
         states |= {"optimiser": self.optimiser.state_dict(), "generator": self.generator.get_state()}
         return states | {"losses": self.losses}
 

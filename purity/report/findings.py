@@ -10,7 +10,6 @@ import numpy as np
 import pandas as pd
 
 
-
 def verdict(low: float, high: float, target: tuple[float, float]) -> str:
     """holds, does not hold or undecided, by the interval low … high and where it should lie."""
     if np.isnan(low) or np.isnan(high) or (low == high and low in target):
@@ -34,8 +33,8 @@ def findings(claims: list[dict], evidence: pd.DataFrame) -> pd.DataFrame:
             measured = {name: getattr(found, name) for name in ("case", "mean", "low", "high", "n")}
             limits = {"target_low": low, "target_high": high}
             rows.append(said | measured | limits | {"verdict": verdict(found.low, found.high, (low, high))})
-    columns = ("id", "source", "claim", "quantity", "paper")
-    columns += ("case", "mean", "low", "high", "n", "target_low", "target_high", "verdict")
+    columns = ["id", "source", "claim", "quantity", "paper"]
+    columns += ["case", "mean", "low", "high", "n", "target_low", "target_high", "verdict"]
     return pd.DataFrame(rows, columns=columns)
 
 

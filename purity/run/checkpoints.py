@@ -63,8 +63,9 @@ def load(network: str, options: dict, weights: str | None, device: str = "cpu") 
     if path is not None:
         path = _weights_in(path) if path.is_dir() else path
         state = _state(str(path))
+        adapted = getattr(module, "adapted", None)
         try:
-            module.load_state_dict(_plain(module.adapted(state) if hasattr(module, "adapted") else state, path))
+            module.load_state_dict(_plain(adapted(state) if adapted else state, path))
         except (RuntimeError, KeyError) as error:
             said = shorten(" ".join(str(error).splitlines()[:2]), 300, placeholder=" …")
             raise ValueError(f"checkpoint {path} does not fit {network}: {said}") from error

@@ -153,8 +153,8 @@ class Project:
         todo = [(main, name) for name in ["", *main.definitions]]
         for root in named:
             self.signature(root)
-            module, _, function = root.partition(":")
-            todo += self._resolve(module, (function,), reached.packages)
+            source, _, function = root.partition(":")
+            todo += self._resolve(source, (function,), reached.packages)
         while todo:
             module, name = todo.pop()
             if (module.name, name) in reached.names:

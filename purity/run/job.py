@@ -6,7 +6,7 @@ import platform
 import resource
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -29,7 +29,7 @@ class Job:
 
     batch: int
     device: str = "cpu"
-    progress: Callable[[Iterable], Iterator] = iter
+    progress: Callable[[Collection], Iterator] = iter
     done: Done | None = None
     output: str = ""
     evaluations: dict[str, int] = field(default_factory=dict)
@@ -68,7 +68,8 @@ def running(given) -> Iterator[Job]:
             depends["inputs"] = lineage.digests(given.input)
             output = str(next(iter(given.output), log))
             batch = getattr(given.resources, "batch", 1)
-            job = Job(batch, device, lambda items: reporting(items, what), Done(output, depends), output)
+            done = Done(output, depends)
+            job = Job(batch, device, lambda items: reporting(items, what), done, output)
             yield job
             usage = _usage(device, time.monotonic() - started, time.process_time() - cpu_started)
             usage |= {"evaluations": job.evaluations}
@@ -79,7 +80,7 @@ def running(given) -> Iterator[Job]:
             for path in given.output:
                 if str(path).endswith(".zarr.zip"):
                     store.remember(path)
-        job.done.clear()
+        done.clear()
         logging.info("%s: done in %.1f s", what, usage["seconds"])
     except (ValueError, OSError, MemoryError, RuntimeError) as error:
         if isinstance(error, RuntimeError) and not no_memory(error):
@@ -97,7 +98,7 @@ def name(given) -> str:
     return " ".join([given.rule.replace("_", " "), *([", ".join(about)] if about else [])])
 
 
-def reporting(items: Iterable, what: str, every: float = 10.0) -> Iterator:
+def reporting(items: Collection, what: str, every: float = 10.0) -> Iterator:
     """Passes the items on; now and then logs how many are done and how long is left."""
     total = len(items)
     started = last = time.monotonic()

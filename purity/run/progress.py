@@ -44,7 +44,7 @@ class Done:
     def add(self, rows: np.ndarray, part: dict[str, np.ndarray]) -> None:
         """Write a batch: arrays with a row for each of the images `rows` (B,)."""
         path = self.place / f"rows-{rows[0]:05d}-{rows[-1]:05d}.zarr.zip"
-        store.save(path, spec={}, rows=rows, **part)
+        store.save(path, {}, None, rows=rows, **part)
 
     def clear(self) -> None:
         """Delete all of it, what other keys left too: the output is there."""

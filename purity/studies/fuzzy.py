@@ -25,7 +25,7 @@ def grades(predictions: Labels, y: Labels) -> Array:
     return (predictions != y).mean(axis=0)
 
 
-def robustness(m: Array, alpha: float) -> Array:
+def robustness(m: Array, alpha: float) -> NDArray[np.bool_]:
     """Which images are no α-fuzzy adversarial examples, m < α (Definition 2): bool of m's shape. The mean over images
     is the cumulative fuzzy robustness at α (CFR, §4.2)."""
     return m < alpha

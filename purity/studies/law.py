@@ -25,7 +25,7 @@ class Sigmoid(NamedTuple):
     steepness: float
     middle: float
 
-    def __call__(self, alpha: Array) -> Array:
+    def __call__(self, alpha: Array | float) -> Array:
         return self.top * expit(-self.steepness * (np.asarray(alpha, np.float64) - self.middle))
 
 

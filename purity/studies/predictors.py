@@ -1,6 +1,6 @@
 """What ranks purifiers by their robust accuracy, and what does not (Liu & Wei §5)."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -13,7 +13,7 @@ from purity.studies.drawing import PAGE, palette
 from purity.studies.records import Evidence, Record, points_under_attack
 
 # arrays of a probe that a predictor is made of, and how
-PREDICTORS = {
+PREDICTORS: dict[str, tuple[tuple[str, ...], Callable[..., float]]] = {
     "alpha": (("alpha",), np.mean),
     "magnitude": (("magnitude",), np.mean),
     "frechet": (("features", "features_clean"), frechet),

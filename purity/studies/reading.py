@@ -1,6 +1,7 @@
 """Stores of stages as the records that studies read, with what presets say of the purifiers and attacks in them."""
 
 from collections.abc import Iterable
+from typing import cast
 
 import numpy as np
 
@@ -24,7 +25,7 @@ def records(paths: Iterable[str], roles: dict, cells: list[list[str]] | None, se
         return sorted(found, key=lambda r: place[_cell(r)])
     # stores in their order, each with its seeds together
     order = {path: k for k, path in enumerate(map(str, paths))}
-    return sorted(found, key=lambda r: order[str(r.arrays.paths[0])])
+    return sorted(found, key=lambda r: order[str(cast(store.Stored, r.arrays).paths[0])])
 
 
 def _cell(record: Record) -> tuple:
