@@ -3,7 +3,7 @@
 # make report  all of it in one page to read, report.zip
 # make provenance OF=results/digits/figures/robustness.png    what made it, back to the data
 # make test    the tests
-# make check   format and lint, as CI does
+# make check   format, lint and types, as CI does
 # make clean   remove results
 
 # uv from the PATH, or one of our own in .uv/
@@ -48,6 +48,7 @@ test: install
 check: install
 	$(RUN) ruff format --check .
 	$(RUN) ruff check .
+	$(RUN) mypy
 	$(RUN) snakefmt --check Snakefile workflow
 	$(RUN) snakemake --lint
 

@@ -49,7 +49,7 @@ def rounds(runs: dict[str, Callable[[], object]], device: str, n: int = 7) -> di
             seconds = timed(run, device)
             if i > 0:
                 times[name].append(seconds)
-    return {name: median(of) for name, of in times.items()}
+    return {name: median(took) for name, took in times.items()}
 
 
 def main() -> None:

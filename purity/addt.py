@@ -136,12 +136,12 @@ OBJECTIVES: dict[str, Callable[[Classifier, Tensor], Objective]] = {
 }
 
 
-def drawing(generator: torch.Generator, shape: tuple[int, ...], device: torch.device) -> Callable[[slice], Draw]:
+def drawing(generator: torch.Generator, shape: tuple[int, ...], device: torch.device) -> Callable[[Tensor], Draw]:
     """Draws of one step of training, for the rows asked for. The k-th draw is made once, for the whole batch; parts of
     the batch get their rows of it, so that the numbers do not depend on how the batch is divided."""
     drawn: list[Tensor] = []
 
-    def draws_of(rows: slice) -> Draw:
+    def draws_of(rows: Tensor) -> Draw:
         place = count()
 
         def draw() -> Tensor:
@@ -187,7 +187,7 @@ class Snapshots:
 class _Training:
     """All that changes while a network is fine-tuned."""
 
-    def __init__(self, network: nn.Module, setting: FineTuning) -> None:
+    def __init__(self, network: nn.Module, setting: FineTuning, state: dict | None) -> None:
         self.network = network.eval().requires_grad_()
         self.average = MovingAverage(network)
         self.optimiser = torch.optim.AdamW(
@@ -195,13 +195,15 @@ class _Training:
         )
         self.generator = torch.Generator().manual_seed(setting.seed)
         self.losses: list[float] = []
+        if state is not None:
+            self._load(state)
 
     def state(self) -> dict:
-        states = {"network": self.network.state_dict(), "average": self.average.network.state_dict()}
+        states: dict = {"network": self.network.state_dict(), "average": self.average.network.state_dict()}
         states |= {"optimiser": self.optimiser.state_dict(), "generator": self.generator.get_state()}
         return states | {"losses": self.losses}
 
-    def load(self, state: dict) -> None:
+    def _load(self, state: dict) -> None:
         self.network.load_state_dict(state["network"])
         self.average.network.load_state_dict(state["average"])
         self.optimiser.load_state_dict(state["optimiser"])
@@ -233,11 +235,8 @@ def fine_tune(
     the result differs by rounding only.
     """
     snapshots = snapshots or Snapshots()
-    training = _Training(network, setting)
-    if snapshots.state is not None:
-        training.load(snapshots.state)
-    size = max_batch or setting.batch
-    parts = [slice(start, start + size) for start in range(0, setting.batch, size)]
+    training = _Training(network, setting, snapshots.state)
+    parts = torch.arange(setting.batch).split(max_batch or setting.batch)
     perturbation = PERTURBATIONS[setting.perturbation](**setting.options)
     objective_for = OBJECTIVES[setting.objective]
     for i in progress(range(len(training.losses), setting.steps)):

@@ -89,6 +89,6 @@ def gradients(defence: Defence, x: Tensor, y: Tensor, draws: range) -> Iterable[
     """∇ₓ L at each of these draws, all in one batch."""
     if len(draws) == 1:
         return [defence.gradient(x, y, draws[0])]
-    rows, of = torch.arange(len(x)).repeat(len(draws)), torch.tensor(draws).repeat_interleave(len(x))
+    rows, draw = torch.arange(len(x)).repeat(len(draws)), torch.tensor(draws).repeat_interleave(len(x))
     repeated = (len(draws), *[1] * (x.ndim - 1))
-    return defence.rows(rows).gradient(x.repeat(repeated), y.repeat(len(draws)), of).split(len(x))
+    return defence.rows(rows).gradient(x.repeat(repeated), y.repeat(len(draws)), draw).split(len(x))

@@ -113,7 +113,7 @@ class _Model:
         return self.defence.rows(rows)(query, next(self.draws))
 
     def rows(self, query: Tensor) -> Tensor:
-        """The image in whose ball each row lies."""
+        """The image in whose ball each row lies. ValueError for a row that lies in none."""
         distances, rows = _distances(query.detach(), self.x, self.p).min(dim=1)
         if not (distances <= self.radius).all():
             raise ValueError("autoattack: a query is in the ball of no image; are all images in [0, 1]?")

@@ -66,19 +66,19 @@ def _noise(x: Tensor) -> Noise:
     return Noise(0, torch.arange(len(x)))
 
 
-def seconds(f: Callable[[Tensor], Tensor], x: Tensor, gradient: bool, most: int, enough: float = 1.0) -> float:
+def seconds(f: Callable[[Tensor], Tensor], x: Tensor, gradient: bool, max_batch: int, enough: float = 1.0) -> float:
     """Seconds an image of f, with the gradient of its sum or without; x (1, C, H, W).
 
-    Batches double up to `most` images, or until one takes `enough` seconds; the last one counts.
+    Batches double up to `max_batch` images, or until one takes `enough` seconds; the last one counts.
     """
     size = 1
     while True:
         batch = x.expand(size, *x.shape[1:]).clone()
         _timed(f, batch, gradient)  # what is done once only, and what is not in the cache yet
         took = _timed(f, batch, gradient)
-        if size >= most or took >= enough:
+        if size >= max_batch or took >= enough:
             return took / size
-        size = min(most, 2 * size)
+        size = min(max_batch, 2 * size)
 
 
 def _timed(f: Callable[[Tensor], Tensor], x: Tensor, gradient: bool) -> float:

@@ -344,7 +344,10 @@ def _opened(path: Path, mode: str) -> "Image.Image":
 
 
 def _decoded(images: Iterable[tuple[str, "Image.Image", int]], resize: int | None, crop: int | None) -> Images:
-    """(name, image, label) of each → x, y, ids. Kept in bytes on the way: a quarter of the memory."""
+    """(name, image, label) of each → x, y, ids. Held as bytes until the end: a quarter of the memory.
+
+    ValueError if an image is smaller than the crop, or of another shape than those before it.
+    """
     from torchvision.transforms import functional
 
     pixels, labels = [], []
@@ -368,7 +371,7 @@ def _line(error: Exception) -> str:
 
 
 def subset(x: np.ndarray, y: np.ndarray, ids: np.ndarray, first: int, last: int) -> Images:
-    """Images first … last of those in line: the papers take the first n, here in blocks."""
+    """Images first … last, counted from 0: the papers take the first n, here in blocks. ValueError if too few."""
     if last >= len(x):
         raise broken(f"images: {last + 1} asked for, the test split has {len(x)}", "enough-images")
     chosen = slice(first, last + 1)

@@ -34,19 +34,20 @@ def linf_norm(d: Tensor) -> Tensor:
     return d.flatten(1).abs().amax(dim=1)
 
 
-def _l2_project(d, epsilon):
+def normalized(d: Tensor) -> Tensor:
+    """Rows (B, ...) scaled to ℓ2 length 1; rows of zeros stay."""
+    return d / _column(l2_norm(d), d).clamp(min=1e-12)
+
+
+def _l2_project(d: Tensor, epsilon: float) -> Tensor:
     return d * (epsilon / _column(l2_norm(d), d).clamp(min=1e-12)).clamp(max=1)
 
 
-def _l2_steepest(g):
-    return g / _column(l2_norm(g), g).clamp(min=1e-12)
-
-
-def _l2_point(uniform, epsilon):
+def _l2_point(uniform: Uniform, epsilon: float) -> Tensor:
     """Direction by the normal law, radius ε r^(1/d) with r uniform."""
     z, r = torch.special.ndtri(uniform(0).double()), uniform(1).double().flatten(1)[:, 0]
     d = z[0].numel()
-    return (epsilon * _column(r ** (1 / d), z) * _l2_steepest(z)).to(uniform(0))
+    return (epsilon * _column(r ** (1 / d), z) * normalized(z)).to(uniform(0))
 
 
 LINF = Ball(
@@ -55,6 +56,6 @@ LINF = Ball(
     steepest=torch.sign,
     point=lambda uniform, epsilon: (2 * uniform(0) - 1) * epsilon,
 )
-L2 = Ball(norm=l2_norm, project=_l2_project, steepest=_l2_steepest, point=_l2_point)
+L2 = Ball(norm=l2_norm, project=_l2_project, steepest=normalized, point=_l2_point)
 
 BALLS = {"linf": LINF, "l2": L2}

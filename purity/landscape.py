@@ -14,8 +14,8 @@ ROUNDING = 1e-6  # of images in float32, relative
 def directions(known: Array, expected: Array) -> tuple[Array, Array]:
     """DW-box direction, and the residual one: what the EOT perturbation has beside it. (…, d) both; orthogonal.
 
-    known, expected: perturbations of an attacker who knows ξ and of one who averages over it. A residual that is only
-    rounding is none.
+    known, expected: perturbations of an attacker who knows ξ and of one who averages over it. A residual no
+    larger than rounding errors is set to 0.
     """
     residual = expected - in_plane(expected, known, known)[..., :1] * known
     beside = np.linalg.norm(residual, axis=-1, keepdims=True)

@@ -28,6 +28,7 @@ def ssim(a: np.ndarray, b: np.ndarray, window: int = 7) -> Array:
     """Structural similarity per image (Wang et al. 2004, eq. 13), images of range 1, side ≥ `window`.
 
     Uniform window, sample covariance, K = (.01, .03), channels averaged, borders left out: scikit-image's defaults.
+    ValueError if the images are smaller than the window.
     """
     a, b = a.astype(np.float64), b.astype(np.float64)
     if min(a.shape[2:]) < window:

@@ -75,6 +75,7 @@ class Noise:
 
     seed: base seed, 0 ≤ s < 2³². ids: (B,) int64 image ids, 0 ≤ i < 2³².
     forward_draw, reverse_draw: which draw each direction sees; an int, or (B,) int64 for one a row.
+    ValueError if one of these is outside its range.
     """
 
     seed: int
@@ -182,6 +183,6 @@ SEEDINGS: dict[str, Callable[..., Noise]] = {
 }
 
 
-def of(spec: dict, ids: np.ndarray) -> Noise:
+def from_spec(spec: dict, ids: np.ndarray) -> Noise:
     """ξ of a block's images at draw 0, from the `noise` part of a spec: seed, seeding and, unless it is 0, first."""
     return SEEDINGS[spec["seeding"]](spec["seed"], torch.from_numpy(ids), spec.get("first", 0))

@@ -75,7 +75,7 @@ def states(purify: Purifier, x: Tensor, xi: Noise) -> Iterator[State]:
         yield 1, purify(x, xi)
 
 
-FORWARD = {"iterated": samplers.diffuse, "one-step": samplers.jump}
+FORWARD = {"iterated": samplers.diffuse, "one-step": samplers.q_sample}
 
 
 def ddpm(
@@ -138,7 +138,7 @@ def ddim(
 def one_step(network: Network, *, t: int, clip: bool, recompute: bool = True, side: int | None = None) -> Purifier:
     """Forward noise in one step, then x̂₀ by one evaluation (Carlini et al. 2022), which there is no use to repeat."""
     s = schedules.strength(schedules.linear(), t)
-    return Diffusion(s, samplers.jump, partial(samplers.one_step, denoiser(network, s, "small", clip)), side)
+    return Diffusion(s, samplers.q_sample, partial(samplers.one_step, denoiser(network, s, "small", clip)), side)
 
 
 def _ancestral(network: Network, s: Schedule, sigma: str, clip: bool, recompute: bool):

@@ -32,8 +32,8 @@ def diffuse(x: Tensor, s: Schedule, xi: Noise) -> Iterator[State]:
         yield tau, x
 
 
-def jump(x: Tensor, s: Schedule, xi: Noise) -> Iterator[State]:
-    """x_n = √ᾱ_n x₀ + √(1−ᾱ_n) ξ_f: the same law in one step."""
+def q_sample(x: Tensor, s: Schedule, xi: Noise) -> Iterator[State]:
+    """x_n = √ᾱ_n x₀ + √(1−ᾱ_n) ξ_f: the same law as `diffuse` in one step, a draw of q(x_n | x₀)."""
     n = s.steps
     yield n, s.abar[n].sqrt() * x + (1 - s.abar[n]).sqrt() * xi.forward(s.index[n], like=x)
 

@@ -63,7 +63,7 @@ def strength(schedule: Schedule, t: int, steps: int | None = None) -> Schedule:
     """The first t steps of a schedule: noise up to ᾱ_t, then the network at indices t−1 … 0.
 
     steps: keep only so many evaluations, spread evenly with both ends kept, β recomputed from the kept ᾱ
-    (Nichol & Dhariwal 2021, §4). None keeps all t.
+    (Nichol & Dhariwal 2021, §4). None keeps all t. ValueError unless 1 ≤ steps ≤ t ≤ the schedule's own steps.
     """
     if not 1 <= t <= schedule.steps:
         raise ValueError(f"t = {t} is outside 1 … {schedule.steps}")
@@ -72,5 +72,5 @@ def strength(schedule: Schedule, t: int, steps: int | None = None) -> Schedule:
         raise ValueError(f"steps = {steps} is outside 1 … t = {t}")
     if steps == t:
         return Schedule(schedule.beta[: t + 1], schedule.abar[: t + 1], schedule.index[: t + 1])
-    kept = [t] if steps == 1 else [1 + round(j * (t - 1) / (steps - 1)) for j in range(steps)]
-    return from_abar(schedule.abar[[0, *kept]], (-1, *(schedule.index[k] for k in kept)))
+    visited = [t] if steps == 1 else [1 + round(j * (t - 1) / (steps - 1)) for j in range(steps)]
+    return from_abar(schedule.abar[[0, *visited]], (-1, *(schedule.index[k] for k in visited)))

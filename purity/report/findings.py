@@ -34,8 +34,8 @@ def findings(claims: list[dict], evidence: pd.DataFrame) -> pd.DataFrame:
             measured = {name: getattr(found, name) for name in ("case", "mean", "low", "high", "n")}
             limits = {"target_low": low, "target_high": high}
             rows.append(said | measured | limits | {"verdict": verdict(found.low, found.high, (low, high))})
-    columns = ("id", "source", "claim", "quantity", "paper")
-    columns += ("case", "mean", "low", "high", "n", "target_low", "target_high", "verdict")
+    columns = ["id", "source", "claim", "quantity", "paper"]
+    columns += ["case", "mean", "low", "high", "n", "target_low", "target_high", "verdict"]
     return pd.DataFrame(rows, columns=columns)
 
 

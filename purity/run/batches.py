@@ -70,8 +70,8 @@ def in_batches(n: int, compute: Callable[[Tensor], Part], job: Job, limit: Batch
             out[name][rows] = value
         left[rows] = False
 
-    for rows, part in job.done.parts() if job.done else ():
-        place(rows, part)
+    for there, part in job.done.parts() if job.done else ():
+        place(there, part)
     if not left.all():
         logging.info("%d of %d images are there from a job that was stopped", n - int(left.sum()), n)
     limit = limit or BatchLimit(job.batch)

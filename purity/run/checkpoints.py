@@ -41,7 +41,7 @@ def save_state(path: Path, state: dict) -> None:
 
 
 def saved_state(path: Path) -> dict | None:
-    """The same read back, on the CPU. None if there is none; a damaged file is none."""
+    """The same read back, on the CPU. None if there is no file, or if it is damaged."""
     if not path.is_file():
         return None
     try:
@@ -59,7 +59,7 @@ def load(network: str, options: dict, weights: str | None, device: str = "cpu") 
     weights: .safetensors or a state dict that torch.load reads; a folder in diffusers' format; the receipt of a
     published file (purity.run.weights); None: as the function made it. Options that are not set are those kept with the
     weights, or of the folder's config.json. A module's method `adapted(checkpoint)` gives the state dict under the
-    module's own names.
+    module's own names. ValueError naming the checkpoint if it is not there, cannot be read or does not fit.
     """
     path = None if weights is None else checked(weights)
     module = untrained(network, all_options(options, weights))

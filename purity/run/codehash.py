@@ -107,7 +107,8 @@ class Project:
         found = self._module(module)
         if found is None:
             raise ValueError(f"there is no module '{module}'")
-        values = [node.value for node in found.definitions.get(name, []) if getattr(node, "value", None) is not None]
+        bound = (getattr(node, "value", None) for node in found.definitions.get(name, []))
+        values = [value for value in bound if value is not None]
         return ast.literal_eval(values[-1]) if values else None
 
     def _signature(self, named, seen):
@@ -120,7 +121,7 @@ class Project:
             return None
         for node in reversed(module.definitions.get(function, [])):
             if isinstance(node, ast.ClassDef):
-                init = next((n for n in node.body if getattr(n, "name", None) == "__init__"), None)
+                init = next((n for n in node.body if isinstance(n, ast.FunctionDef) and n.name == "__init__"), None)
                 return init.args if init else None
             if isinstance(node, ast.FunctionDef):
                 return node.args
@@ -142,18 +143,18 @@ class Project:
                     continue
         raise ValueError(f"there is no '{function}' in {_file(name)}")
 
-    def _reach(self, script, named) -> _Reached:
+    def _reach(self, script: str | Path, named: tuple[str, ...]) -> _Reached:
         if (script, named) not in self._known:
             self._known[script, named] = self._collect(script, named)
         return self._known[script, named]
 
-    def _collect(self, script, named) -> _Reached:
+    def _collect(self, script: str | Path, named: tuple[str, ...]) -> _Reached:
         main, reached = _parse("__main__", Path(script), package=""), _Reached()
         todo = [(main, name) for name in ["", *main.definitions]]
         for root in named:
             self.signature(root)
-            module, _, function = root.partition(":")
-            todo += self._resolve(module, (function,), reached.packages)
+            source, _, function = root.partition(":")
+            todo += self._resolve(source, (function,), reached.packages)
         while todo:
             module, name = todo.pop()
             if (module.name, name) in reached.names:
@@ -354,6 +355,8 @@ def _bound(node: ast.stmt) -> set[str]:
 
 _FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)
 _COMPREHENSIONS = (ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
+_Function = ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda
+_Scope = _Function | ast.ListComp | ast.SetComp | ast.DictComp | ast.GeneratorExp
 
 
 def _mentions(node: ast.AST, local: frozenset[str] = frozenset()) -> Iterator[tuple[str, list[str]]]:
@@ -368,20 +371,23 @@ def _mentions(node: ast.AST, local: frozenset[str] = frozenset()) -> Iterator[tu
         return
     if isinstance(node, ast.AugAssign) and isinstance(node.target, ast.Name) and node.target.id not in local:
         yield node.target.id, []
-    outside, inside = list(ast.iter_child_nodes(node)), []
+    outside: list[ast.AST] = list(ast.iter_child_nodes(node))
+    inside: list[ast.AST] = []
+    inner = local
     if isinstance(node, _FUNCTIONS):
-        inside = node.body if isinstance(node.body, list) else [node.body]
+        inside = [*node.body] if isinstance(node.body, list) else [node.body]
+        inner = local | _locals(node)
         outside = [*getattr(node, "decorator_list", []), *node.args.defaults, *filter(None, node.args.kw_defaults)]
     elif isinstance(node, _COMPREHENSIONS):
         outside, inside = [node.generators[0].iter], outside
+        inner = local | _locals(node)
     for child in outside:
         yield from _mentions(child, local)
-    inner = local | _locals(node) if inside else local
     for child in inside:
         yield from _mentions(child, inner)
 
 
-def _locals(scope: ast.AST) -> frozenset[str]:
+def _locals(scope: _Scope) -> frozenset[str]:
     """Names that belong to a function or comprehension; those it imports are left to be looked up as imports."""
     if isinstance(scope, _COMPREHENSIONS):
         stored = (name for generator in scope.generators for name in ast.walk(generator.target))
@@ -389,7 +395,7 @@ def _locals(scope: ast.AST) -> frozenset[str]:
     a = scope.args
     arguments = [*a.posonlyargs, *a.args, *a.kwonlyargs, *filter(None, (a.vararg, a.kwarg))]
     names, elsewhere = {argument.arg for argument in arguments}, set()
-    todo = list(scope.body) if isinstance(scope.body, list) else [scope.body]
+    todo: list[ast.AST] = [*scope.body] if isinstance(scope.body, list) else [scope.body]
     while todo:
         node = todo.pop()
         if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):

@@ -3,6 +3,7 @@
 import copy
 import math
 from pathlib import Path
+from typing import cast
 
 import jsonschema
 import yaml
@@ -286,8 +287,8 @@ def _small_name(name: str, among: set[str]) -> str:
     return f"{name}-small" if name in among else name
 
 
-def _shrink(values: dict, most: dict[str, int]) -> None:
-    for key, count in most.items():
+def _shrink(values: dict, at_most: dict[str, int]) -> None:
+    for key, count in at_most.items():
         if isinstance(values.get(key), int):
             values[key] = min(values[key], count)
 
@@ -370,7 +371,8 @@ def _line(error: jsonschema.ValidationError) -> str:
     path = [str(p) for p in error.absolute_path]
     message = error.message.splitlines()[0]
     if error.validator == "additionalProperties":
-        unknown = sorted(set(error.instance) - set(error.schema.get("properties", {})))
+        given, known = cast(dict, error.instance), cast(dict, error.schema).get("properties", {})
+        unknown = sorted(set(given) - set(known))
         path, message = [*path, unknown[0]], "there is no such key"
     elif error.validator == "not":
         message = "give either `training` or `weights`, not both"

@@ -41,7 +41,7 @@ def claimed(gpus: int, folder: str | None = None, wait: float = 0.5) -> Iterator
 
     Locally nothing assigns devices: a job takes the first free one by a lock file, which the system releases however
     the job ends, and waits if all are taken. A SLURM job that was given one device uses it and takes no lock; in an
-    allocation of several, jobs share them out among themselves as elsewhere.
+    allocation of several, jobs share them out among themselves as elsewhere. ValueError if the machine has none.
     """
     if gpus == 0:
         yield "cpu"
@@ -53,11 +53,11 @@ def claimed(gpus: int, folder: str | None = None, wait: float = 0.5) -> Iterator
     if not devices:
         raise ValueError("device: cuda is configured, but this machine shows no CUDA device; set device: cpu")
     owner = "-".join(["purity", str(os.getuid()), *([allocation] if allocation else [])])
-    folder = Path(folder or Path(tempfile.gettempdir()) / owner)
-    folder.mkdir(exist_ok=True)
+    locks = Path(folder or Path(tempfile.gettempdir()) / owner)
+    locks.mkdir(exist_ok=True)
     while True:
         for device in devices:
-            with open(folder / f"gpu-{device.replace('/', '-')}.lock", "w") as lock:
+            with open(locks / f"gpu-{device.replace('/', '-')}.lock", "w") as lock:
                 try:
                     fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 except BlockingIOError:

@@ -35,6 +35,10 @@ GROUPS = ("attacked", "dw-box", "addt")
 CLEAN = ("clean", "none")  # attack and knowledge of images that nobody attacked
 
 
+# By argument of a stage: an input, the array of it, and keys where another part of it is meant than the stage's own.
+Reads = dict[str, list]
+
+
 class Cell(NamedTuple):
     """Images of one attack on one purifier, or the clean ones."""
 
@@ -60,8 +64,8 @@ class Experiment:
         self.config, self.name, self.said = config, name, config["experiments"][name]
         self.presets = Presets(config)
         self.seeds: list[int] = self.said["seeds"]
-        of = {"attacked": self._attacked, "dw-box": self._dw_box, "addt": self._addt}
-        self._cells = {group: list(dict.fromkeys(of[group]())) for group in GROUPS}
+        cells = {"attacked": self._attacked, "dw-box": self._dw_box, "addt": self._addt}
+        self._cells = {group: list(dict.fromkeys(cells[group]())) for group in GROUPS}
         # what several groups judge is kept by the first of them
         self._keepers = {cell: group for group in reversed(GROUPS) for cell in self._cells[group]}
 
@@ -136,7 +140,7 @@ class Experiment:
         """Fine-tuned purifier: the vanilla one it is compared with, and whether a part of ADDT is left out."""
         part = self.part("addt")
         kinds = {False: part.get("purifiers", {}), True: part.get("ablations", {})}
-        return {k: {"vanilla": v, "ablation": ablation} for ablation, of in kinds.items() for k, v in of.items()}
+        return {k: {"vanilla": v, "ablation": ablation} for ablation, pairs in kinds.items() for k, v in pairs.items()}
 
     def seeds_of(self, group: str) -> list[int]:
         """A part may have seeds of its own."""
@@ -145,12 +149,12 @@ class Experiment:
     def judged(self, purifier: str, group: str) -> dict[Cell, list[int]]:
         """The cells of a purifier that a group keeps, with the seeds that any group asks for. What several groups ask
         for is kept by the first of them."""
-        kept: dict[Cell, list[int]] = {}
+        seeds: dict[Cell, list[int]] = {}
         for other in GROUPS:
             for cell in self.cells(other):
                 if cell.purifier == purifier and self.keeper(cell) == group:
-                    kept[cell] = list(dict.fromkeys([*kept.get(cell, []), *self.seeds_of(other)]))
-        return kept
+                    seeds[cell] = list(dict.fromkeys([*seeds.get(cell, []), *self.seeds_of(other)]))
+        return seeds
 
     def keeper(self, cell: Cell) -> str:
         """The group in whose stores the purified images of a cell are."""
@@ -176,8 +180,7 @@ class Experiment:
 
     def swept_attacks(self) -> list[Cell]:
         """Attacks at each strength of the sweep by one who knows ξ."""
-        attack = self.part("sweep").get("attack")
-        return [Cell(purifier, attack, "all") for purifier in self.strengths("attacked")]
+        return [Cell(purifier, self.part("sweep")["attack"], "all") for purifier in self.strengths("attacked")]
 
     def strengths(self, *lists: str) -> list[str]:
         """The swept purifiers at each t of these lists of the sweep (`attacked`, `clean`)."""
@@ -327,7 +330,7 @@ class Experiment:
     def purify(self, purifier: str, group: str, block: str) -> dict:
         parts = {}
         for cell, seeds in self.judged(purifier, group).items():
-            reads = {"x": ["subset" if cell.attack == "clean" else "adversarial", "x"]}
+            reads: Reads = {"x": ["subset" if cell.attack == "clean" else "adversarial", "x"]}
             for name, part in self._seeded(cell._asdict(), seeds, block).items():
                 parts[f"{cell.attack}/{cell.knowledge}/{name}"] = part | {"knowledge": cell.knowledge, "reads": reads}
         return {
@@ -505,7 +508,7 @@ class Experiment:
         return {"noise": said | ({"first": first} if first and said["seeding"] != "address" else {})}
 
 
-def _reads(names: str) -> dict[str, list[str]]:
+def _reads(names: str) -> Reads:
     """What a stage reads of the data, by argument."""
     arrays = {"x0": "x", "y": "y", "ids": "ids"}
     return {name: ["subset", arrays[name]] for name in names.split()}

@@ -6,7 +6,7 @@ import platform
 import resource
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -20,21 +20,23 @@ _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # of glibc's malloc.h
 
 @dataclass
 class Job:
-    """batch: how many images at once, at most. device: 'cpu' or 'cuda'. progress: wraps a sized iterable, reports on it
-    in the log now and then. done: what an earlier job of the same kind has done, to which this one adds; None: nothing
-    is remembered. output: the file that it makes. evaluations: images that networks saw, by what they were watched
-    as."""
+    """What a script's call is given of its job.
+
+    batch: how many images at once, at most. device: 'cpu' or 'cuda'. progress: wraps a sized iterable, reports on it in
+    the log now and then. done: what an earlier job of the same kind has done, to which this one adds; None: nothing is
+    remembered. output: the file that it makes. evaluations: images that networks saw, by what they were watched as.
+    """
 
     batch: int
     device: str = "cpu"
-    progress: Callable[[Iterable], Iterator] = iter
+    progress: Callable[[Collection], Iterator] = iter
     done: Done | None = None
     output: str = ""
     evaluations: dict[str, int] = field(default_factory=dict)
 
     def part(self, name: str) -> "Job":
         """This job at one part of its work; what is done of it is remembered apart from the other parts."""
-        return replace(self, done=self.done and self.done.of(name))
+        return replace(self, done=self.done and self.done.within(name))
 
     def watch(self, what: str, network) -> None:
         """Count the images that a network sees, twice those that are recomputed. Only torch modules can be watched."""
@@ -61,14 +63,16 @@ def running(given) -> Iterator[Job]:
     try:
         with claimed(getattr(given.resources, "gpu", 0)) as device:
             prepare_torch(given.threads)
-            started = time.monotonic()
+            started, cpu_started = time.monotonic(), time.process_time()
             depends = {key: given.params.get(key) for key in ("spec", "code")}
             depends["inputs"] = lineage.digests(given.input)
             output = str(next(iter(given.output), log))
             batch = getattr(given.resources, "batch", 1)
-            job = Job(batch, device, lambda items: reporting(items, what), Done(output, depends), output)
+            done = Done(output, depends)
+            job = Job(batch, device, lambda items: reporting(items, what), done, output)
             yield job
-            usage = _usage(device, time.monotonic() - started) | {"evaluations": job.evaluations}
+            usage = _usage(device, time.monotonic() - started, time.process_time() - cpu_started)
+            usage |= {"evaluations": job.evaluations}
         if given.output:
             made = {"what": what, "rule": given.rule, "outputs": lineage.digests(given.output)}
             made |= {"batch": getattr(given.resources, "batch", None)}
@@ -76,7 +80,7 @@ def running(given) -> Iterator[Job]:
             for path in given.output:
                 if str(path).endswith(".zarr.zip"):
                     store.remember(path)
-        job.done.clear()
+        done.clear()
         logging.info("%s: done in %.1f s", what, usage["seconds"])
     except (ValueError, OSError, MemoryError, RuntimeError) as error:
         if isinstance(error, RuntimeError) and not no_memory(error):
@@ -94,7 +98,7 @@ def name(given) -> str:
     return " ".join([given.rule.replace("_", " "), *([", ".join(about)] if about else [])])
 
 
-def reporting(items: Iterable, what: str, every: float = 10.0) -> Iterator:
+def reporting(items: Collection, what: str, every: float = 10.0) -> Iterator:
     """Passes the items on; now and then logs how many are done and how long is left."""
     total = len(items)
     started = last = time.monotonic()
@@ -127,9 +131,14 @@ def _keep_freed_memory() -> None:
         libc.mallopt(_M_TRIM_THRESHOLD, 2**31 - 1)
 
 
-def _usage(device: str, seconds: float) -> dict:
-    """The device's name, seconds of work, MiB of memory at the most: the host's, and the device's if there is one."""
-    used = {"seconds": seconds, "host_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10}
+def _usage(device: str, seconds: float, cpu_seconds: float) -> dict:
+    """The device's name, seconds of work by the clock and of all CPU cores, MiB of memory at the most: the host's, and
+    the device's if there is one."""
+    used = {
+        "seconds": seconds,
+        "cpu_seconds": cpu_seconds,
+        "host_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10,
+    }
     torch = sys.modules.get("torch")
     if torch is None or device == "cpu":
         return used | {"device": f"CPU ({platform.machine()})"}

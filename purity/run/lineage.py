@@ -135,8 +135,8 @@ def trail(path: str, known: dict[str, dict]) -> Iterator[str]:
 def _paragraph(rule: str, files: list[str], known: dict[str, dict]) -> Iterator[str]:
     yield f"{rule}: {files[0]}" + (f" and {len(files) - 1} more" if len(files) > 1 else "")
     made = [known[file] for file in files if file in known]
-    for what, of in SAID.items():
-        if values := dict.fromkeys(value for said in made if (value := of(said)) is not None):
+    for what, read in SAID.items():
+        if values := dict.fromkeys(value for said in made if (value := read(said)) is not None):
             yield f"    {what}: {', '.join(map(str, values))}"
     if made and made[0]["spec"]:
         yield f"    spec{' of the first' * (len(files) > 1)}: {json.dumps(made[0]['spec'], ensure_ascii=False)}"

@@ -25,7 +25,7 @@ class Done:
         text = json.dumps(depends, sort_keys=True)
         self.place = self.folder / hashlib.sha256(text.encode()).hexdigest()[:16]
 
-    def of(self, part: str) -> "Done":
+    def within(self, part: str) -> "Done":
         """What is done of one part of the work, apart from the others."""
         done = copy.copy(self)
         done.place = self.place / part
@@ -44,7 +44,7 @@ class Done:
     def add(self, rows: np.ndarray, part: dict[str, np.ndarray]) -> None:
         """Write a batch: arrays with a row for each of the images `rows` (B,)."""
         path = self.place / f"rows-{rows[0]:05d}-{rows[-1]:05d}.zarr.zip"
-        store.save(path, spec={}, rows=rows, **part)
+        store.save(path, {}, None, rows=rows, **part)
 
     def clear(self) -> None:
         """Delete all of it, what other keys left too: the output is there."""

@@ -101,7 +101,7 @@ class Records(NamedTuple):
 
 class Kind(NamedTuple):
     part: str | None  # of an experiment's config, without which there are none
-    of: Callable[[Experiment], Records]
+    find: Callable[[Experiment], Records]
 
 
 MAIN = {None, "ball"}  # parts that the main findings go into
@@ -112,11 +112,11 @@ def _data(e: Experiment) -> Records:
 
 
 def _judged(kind: str, group: str) -> Callable[[Experiment], Records]:
-    def of(e: Experiment) -> Records:
+    def find(e: Experiment) -> Records:
         cells = e.cells(group)
         return Records(e.of_cells(kind, cells), _purifiers(cells), cells, e.seeds_of(group))
 
-    return of
+    return find
 
 
 def _crafted(e: Experiment) -> Records:
@@ -138,12 +138,12 @@ def _stores(e: Experiment, kind: str, purifiers: list[str]) -> Records:
 def _of_known(kind: str, part: str) -> Callable[[Experiment], Records]:
     """About the attack that knows ξ, on the purifiers of a part."""
 
-    def of(e: Experiment) -> Records:
+    def find(e: Experiment) -> Records:
         cells = e.known(e.part(part)["purifiers"], e.part(part)["attack"])
         paths = e.of_cells(kind, cells) if kind == "measures" else _each(e, kind, cells)
         return Records(paths, _purifiers(cells), cells, e.seeds)
 
-    return of
+    return find
 
 
 def _fuzzy(e: Experiment) -> Records:
@@ -160,12 +160,12 @@ def _budget(e: Experiment) -> Records:
 
 
 def _paths(kind: str) -> Callable[[Experiment], Records]:
-    def of(e: Experiment) -> Records:
+    def find(e: Experiment) -> Records:
         purifiers, attack = e.part("paths")["purifiers"], e.part("paths")["attack"]
         paths = [path for purifier in purifiers for path in e.stores(kind, purifier=purifier, attack=attack)]
         return Records(paths, purifiers, seeds=e.seeds[:1])
 
-    return of
+    return find
 
 
 def _each(e: Experiment, kind: str, cells: list[Cell]) -> list[str]:
@@ -202,12 +202,12 @@ RECORDS = {
 
 def inputs(study: Study, experiment: Experiment) -> dict[str, list[str]]:
     """Stores by the argument that the study calls them."""
-    return {argument: RECORDS[kind].of(experiment).paths for argument, kind in study.reads.items()}
+    return {argument: RECORDS[kind].find(experiment).paths for argument, kind in study.reads.items()}
 
 
 def spec(study: Study, experiment: Experiment, project: Project) -> dict:
     """What its tables depend on of the config: their functions, which records, and what presets say they are."""
-    read = {argument: RECORDS[kind].of(experiment) for argument, kind in study.reads.items()}
+    read = {argument: RECORDS[kind].find(experiment) for argument, kind in study.reads.items()}
     purifiers = list(dict.fromkeys(p for records in read.values() for p in records.purifiers))
     of_cells = (cell.attack for records in read.values() for cell in records.cells or [])
     attacks = [attack for attack in dict.fromkeys(of_cells) if attack != "clean"]

@@ -17,8 +17,9 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from http.client import HTTPException, HTTPResponse
+from io import BufferedReader
 from pathlib import Path
-from typing import BinaryIO, NamedTuple
+from typing import BinaryIO, NamedTuple, cast
 from urllib.parse import quote
 from urllib.request import Request, urlopen
 
@@ -243,6 +244,7 @@ def _answer(alternatives: list[_File], timeout: float, headers: dict | None = No
             except (OSError, HTTPException) as error:
                 if getattr(error, "code", None) != 404 or file is alternatives[-1]:
                     raise ValueError(f"cannot be had ({str(error).strip('<>')})") from error
+    raise AssertionError("the last alternative is answered or refused")
 
 
 def _receive(response: HTTPResponse, temporary: str, progress: Callable) -> None:
@@ -305,7 +307,7 @@ def _verified(path: Path, file: _File) -> str:
 
 def _digest(content: BinaryIO, algorithm: Callable) -> str:
     content.seek(0)
-    return hashlib.file_digest(content, algorithm).hexdigest()
+    return hashlib.file_digest(cast(BufferedReader, content), algorithm).hexdigest()
 
 
 def _refuse_page(start: bytes) -> None:

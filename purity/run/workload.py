@@ -10,7 +10,7 @@ Job = dict  # stage, purifier, done, and what it does: see purity.run.cost.table
 
 def jobs(e: Experiment) -> dict[str, Job]:
     """Jobs by their stores."""
-    return {path: job for of in _STAGES for path, job in of(e)}
+    return {path: job for stage in _STAGES for path, job in stage(e)}
 
 
 def _jobs(e: Experiment, kind: str, stage: str, purifier: str | None, named: dict, **does) -> Iterator[tuple[str, Job]]:

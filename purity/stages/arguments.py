@@ -23,7 +23,7 @@ class Blind:
 
     def __call__(self, name: str, spec: dict, arrays: Mapping[str, np.ndarray]):
         if name == "xi":
-            return noise.of(spec["noise"], arrays["ids"])
+            return noise.from_spec(spec["noise"], arrays["ids"])
         if name in ("attack", "eot") and name in spec:
             said = spec["keys"].get("attack", name)
             return Attack(contract.protected_attack(resolve(spec[name]["run"]), said), spec[name]["options"])

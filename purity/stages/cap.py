@@ -4,10 +4,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from purity.boundary import critical_threshold, orthogonal, unit
+from purity.boundary import critical_threshold, orthogonal
 from purity.cap import psychometric
 from purity.defence import Classifier
-from purity.geometry import l2_norm
+from purity.geometry import l2_norm, normalized
 from purity.noise import Noise
 from purity.run.batches import Arrays, BatchLimit, Part, in_batches
 from purity.run.job import Job
@@ -53,9 +53,9 @@ def adversarial_cap(
 
 def directions(x0: Tensor, x: Tensor, other: Tensor, xi: Noise) -> tuple[Tensor, Tensor, Tensor]:
     """Unit vectors of both attacks, and a random one at a right angle to the first. 0 where an attack moved nothing."""
-    adversarial = unit(x - x0)
+    adversarial = normalized(x - x0)
     gaussian = torch.special.ndtri(xi.plane(x0)(0).double()).to(x0)
-    return adversarial, unit(other - x0), orthogonal(gaussian, adversarial)
+    return adversarial, normalized(other - x0), orthogonal(gaussian, adversarial)
 
 
 def regions(

@@ -5,9 +5,9 @@ import torch
 from torch import Tensor
 
 from purity import metrics
-from purity.boundary import critical_threshold, unit
+from purity.boundary import critical_threshold
 from purity.defence import Classifier
-from purity.geometry import l2_norm
+from purity.geometry import l2_norm, normalized
 from purity.run.batches import Arrays, Part, in_batches
 from purity.run.job import Job
 
@@ -35,7 +35,7 @@ def margins(
 
     def compared(rows: Tensor) -> Part:
         start, end, labels = (a[rows].to(job.device) for a in given)
-        crossing = critical_threshold(classify, labels, start, unit(end - start), reach)
+        crossing = critical_threshold(classify, labels, start, normalized(end - start), reach)
         length = l2_norm((end - start).double())
         return {
             "length": length,

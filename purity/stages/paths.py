@@ -107,7 +107,7 @@ def repeated_paths(x0: np.ndarray, y: np.ndarray, attack: Attack, defence: Defen
         return {"places": places, "loss": torch.stack(losses, dim=1)}
 
     made = in_batches(len(image), followed, job)
-    return {name: of.reshape(len(x0), repeats, *of.shape[1:]) for name, of in made.items()}
+    return {name: array.reshape(len(x0), repeats, *array.shape[1:]) for name, array in made.items()}
 
 
 @torch.no_grad()

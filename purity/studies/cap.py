@@ -145,8 +145,8 @@ def cap_slices(caps: list[Record]) -> pd.DataFrame:
                 if plane == "adversarial" and abs(r["overlap"][shown]) > 0.999:  # one attack twice spans no plane
                     continue
                 correct = (predicted == r["y"][shown]).ravel()
-                of = {"image": int(r["ids"][shown]), "plane": plane, "along": along, "across": across}
-                rows.append(pd.DataFrame(keys | {"seed": members[0].keys["seed"]} | of | {"correct": correct}))
+                about = {"image": int(r["ids"][shown]), "plane": plane, "along": along, "across": across}
+                rows.append(pd.DataFrame(keys | {"seed": members[0].keys["seed"]} | about | {"correct": correct}))
     columns = [*ATTACKED, "seed", "image", "plane", "along", "across", "correct"]
     return pd.concat(rows, ignore_index=True) if rows else pd.DataFrame(columns=columns)
 

@@ -90,12 +90,12 @@ def plot_law(ax, points: pd.DataFrame, fit: pd.DataFrame, quiet: bool) -> None:
         if through == best:
             ax.fill_between(curve["alpha"], curve["low"], curve["high"], color="0.25", alpha=0.15, lw=0)
     for colour, purifier, part in coloured(points, "purifier"):
-        colour = "0.55" if quiet else colour
-        for recognised, fill in ((True, colour), (False, "white")):
-            of = part[part["recognised"].astype(bool) == recognised]
-            error = [of["accuracy"] - of["low"], of["high"] - of["accuracy"]]
-            look = {"color": colour, "mfc": fill, "ms": 3.5, "elinewidth": 0.7}
-            ax.errorbar(of["alpha"], of["accuracy"], error, fmt="o", **look)
+        shade: str | tuple = "0.55" if quiet else colour
+        for recognised, fill in ((True, shade), (False, "white")):
+            some = part[part["recognised"].astype(bool) == recognised]
+            error = [some["accuracy"] - some["low"], some["high"] - some["accuracy"]]
+            look = {"color": shade, "mfc": fill, "ms": 3.5, "elinewidth": 0.7}
+            ax.errorbar(some["alpha"], some["accuracy"], error, fmt="o", **look)
         if not quiet:
-            ax.plot([], [], "o", color=colour, ms=3.5, label=purifier)
+            ax.plot([], [], "o", color=shade, ms=3.5, label=purifier)
     ax.set(xlim=(-0.02, None), ylim=(0, 1), xlabel=ALPHA, ylabel="robust accuracy,\nattacker knows ξ")

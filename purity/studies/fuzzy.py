@@ -25,7 +25,7 @@ def grades(predictions: Labels, y: Labels) -> Array:
     return (predictions != y).mean(axis=0)
 
 
-def robustness(m: Array, alpha: float) -> Array:
+def robustness(m: Array, alpha: float) -> NDArray[np.bool_]:
     """Which images are no α-fuzzy adversarial examples, m < α (Definition 2): bool of m's shape. The mean over images
     is the cumulative fuzzy robustness at α (CFR, §4.2)."""
     return m < alpha
@@ -34,7 +34,8 @@ def robustness(m: Array, alpha: float) -> Array:
 def majority_vote(predictions: Labels, y: Labels, k: int) -> Array:
     """P(right by the vote of k judgings), image by image: (n,).
 
-    The r judgings are cut into ⌊r/k⌋ votes. Of classes that tie, each wins with the same chance.
+    The r judgings are cut into ⌊r/k⌋ votes. Of classes that tie, each wins with the same chance. ValueError
+    unless 1 ≤ k ≤ r.
     """
     r, n = predictions.shape
     if not 1 <= k <= r:
@@ -54,6 +55,7 @@ def worst_of(predictions: Labels, y: Labels, n_tries: int) -> Array:
     """P(right every time) of an image that is submitted `n_tries` times, each under a fresh ξ: (n,).
 
     Without bias from r judgings of which c were right: C(c, N) / C(r, N), N of them chosen without replacement.
+    ValueError unless 1 ≤ N ≤ r.
     """
     r = len(predictions)
     if not 1 <= n_tries <= r:
@@ -98,9 +100,9 @@ def fuzzy(judgings: list[Record]) -> pd.DataFrame:
         rows.append(keys | {"measure": "never-fools", "k": r} | _share_row([m == 0 for m in graded]))
         rows.append(keys | {"measure": "always-fools", "k": r} | _share_row([m == 1 for m in graded]))
         rows.append(keys | {"measure": "half", "k": r} | _share_row([robustness(m, 0.5) for m in graded]))
-        for measure, of in (("vote", majority_vote), ("worst-of", worst_of)):
+        for measure, share in (("vote", majority_vote), ("worst-of", worst_of)):
             for k in (k for k in REPEATS if k <= r):
-                rows.append(keys | {"measure": measure, "k": k} | _share_row([of(p, y, k) for p, y in pairs]))
+                rows.append(keys | {"measure": measure, "k": k} | _share_row([share(p, y, k) for p, y in pairs]))
     return pd.DataFrame(rows)
 
 
@@ -141,8 +143,8 @@ def draw_fuzzy(table: pd.DataFrame, grades: pd.DataFrame) -> Figure:
         middle.fill_between(part["grade"], part["low"], part["high"], color=colours[attack], alpha=0.12, lw=0)
         repeated = table[table["attack"] == attack]
         for measure, line in (("vote", "-"), ("worst-of", "--")):
-            of = repeated[repeated["measure"] == measure]
-            right.plot(of["k"], of["mean"], line, color=colours[attack], lw=1.1)
+            curve = repeated[repeated["measure"] == measure]
+            right.plot(curve["k"], curve["mean"], line, color=colours[attack], lw=1.1)
     left.set(xlabel="grade m: P(fooled)", ylabel="share of images", yscale="log")
     middle.set(xlabel="threshold on the grade", ylabel="CFR: share of images below", ylim=(0, 1))
     right.set(xlabel="k", ylabel="accuracy", xscale="log", ylim=(0, 1))
@@ -182,6 +184,6 @@ def evidence(judgings: list[Record]) -> Iterator[Evidence]:
     for keys, members in grouped(with_diffusion(judgings), ATTACKED):
         case = f"{keys['purifier']}, {keys['attack']}"
         asked = OF_CLEAN if keys["attack"] == "clean" else OF_ATTACKED
-        for quantity, of in asked.items():
-            values = [of(r.arrays["predictions"], r.arrays["y"]) for r in members]
+        for quantity, measure in asked.items():
+            values = [measure(r.arrays["predictions"], r.arrays["y"]) for r in members]
             yield of_mean(quantity, case, np.mean(values, axis=0))

@@ -1,4 +1,4 @@
-"""The lawful relation of robust accuracy and compression rate: a sigmoid through purifiers (Liu & Wei §5, Fig. 3b)."""
+"""The relation of robust accuracy and compression rate: a sigmoid through purifiers (Liu & Wei §5, Fig. 3b)."""
 
 from collections.abc import Iterator
 from typing import NamedTuple
@@ -25,7 +25,7 @@ class Sigmoid(NamedTuple):
     steepness: float
     middle: float
 
-    def __call__(self, alpha: Array) -> Array:
+    def __call__(self, alpha: Array | float) -> Array:
         return self.top * expit(-self.steepness * (np.asarray(alpha, np.float64) - self.middle))
 
 
@@ -33,7 +33,7 @@ def fit(alpha: Array, accuracy: Array, trials: int, start: Sigmoid | None = None
     """Least squares through points (P,), P ≥ 3, each accuracy weighted by its binomial spread in `trials` images.
 
     0 ≤ top ≤ 1, steepness ≥ 0. Started from several places, of whose minima the best is taken; from fewer if there is a
-    `start` that should be near.
+    `start` that should be near. ValueError for fewer than three points.
     """
     alpha, accuracy = np.asarray(alpha, np.float64), np.asarray(accuracy, np.float64)
     if len(alpha) < 3:
@@ -71,8 +71,8 @@ def law(probes: list[Record]) -> pd.DataFrame:
 
     alpha, accuracy and clean (accuracy of clean images under the fixed ξ) are means over images and seeds, alpha_std is
     over them; low … high and clean_low … clean_high are 95 % intervals. recognised: whether clean is at least
-    RECOGNISED of the highest. Who loses clean images can keep no more of the attacked ones, however well he compresses:
-    the paper leaves t = 300 out of its figure for that.
+    RECOGNISED of the highest. A purifier that loses clean images cannot keep more of the attacked ones, however much it
+    compresses: the paper leaves t = 300 out of its figure for that reason.
     """
     rows = []
     for keys, members in points_under_attack(probes):

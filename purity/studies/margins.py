@@ -73,8 +73,8 @@ def margins_roc(margins_images: pd.DataFrame) -> pd.DataFrame:
             robust, fooled = _scores(group, score, sign)
             if len(robust) and len(fooled):
                 false, true = stats.roc(robust, fooled)
-                of = {"score": score, "false_positive": false, "true_positive": true}
-                rows.append(pd.DataFrame(keys | of))
+                curve = {"score": score, "false_positive": false, "true_positive": true}
+                rows.append(pd.DataFrame(keys | curve))
     columns = [*ATTACKED, "score", "false_positive", "true_positive"]
     return pd.concat(rows, ignore_index=True) if rows else pd.DataFrame(columns=columns)
 

@@ -40,21 +40,21 @@ def attack_paths(paths: list[Record]) -> pd.DataFrame:
     for record in paths:
         places = {kind: record.arrays[kind].astype(np.float64) for kind in KINDS}
         for i, image in enumerate(record.arrays["ids"].tolist()):
-            moved = {kind: _flat(of[i] - of[i, :, :1]) for kind, of in places.items()}  # (R, S + 1, d)
-            together = np.concatenate([of.reshape(-1, of.shape[-1]) for of in moved.values()])
-            axes, kept = principal_plane(together, moved["dw_box"][0, -1])
-            for kind, of in moved.items():
+            moved = {kind: _flat(x[i] - x[i, :, :1]) for kind, x in places.items()}  # (R, S + 1, d)
+            together = np.concatenate([x.reshape(-1, x.shape[-1]) for x in moved.values()])
+            axes, share = principal_plane(together, moved["dw_box"][0, -1])
+            for kind, path in moved.items():
                 height = record.arrays[f"{kind}_loss"][i]
-                for repeat, step in np.ndindex(of.shape[:2]):
-                    u, v = axes @ of[repeat, step]
+                for repeat, step in np.ndindex(path.shape[:2]):
+                    u, v = axes @ path[repeat, step]
                     at = {"kind": KINDS[kind], "repeat": repeat, "step": step, "u": u, "v": v}
                     keys = {"purifier": record.keys["purifier"], "seed": record.keys["seed"], "image": image}
-                    rows.append(keys | at | {"loss": float(height[repeat, step]), "kept": kept})
+                    rows.append(keys | at | {"loss": float(height[repeat, step]), "kept": share})
     return pd.DataFrame(rows)
 
 
-def _flat(of: np.ndarray) -> np.ndarray:
-    return of.reshape(*of.shape[:2], -1)
+def _flat(x: np.ndarray) -> np.ndarray:
+    return x.reshape(*x.shape[:2], -1)
 
 
 def landscape(landscapes: list[Record]) -> pd.DataFrame:

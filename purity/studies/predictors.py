@@ -1,6 +1,6 @@
 """What ranks purifiers by their robust accuracy, and what does not (Liu & Wei §5)."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -13,7 +13,7 @@ from purity.studies.drawing import PAGE, palette
 from purity.studies.records import Evidence, Record, points_under_attack
 
 # arrays of a probe that a predictor is made of, and how
-PREDICTORS = {
+PREDICTORS: dict[str, tuple[tuple[str, ...], Callable[..., float]]] = {
     "alpha": (("alpha",), np.mean),
     "magnitude": (("magnitude",), np.mean),
     "frechet": (("features", "features_clean"), frechet),
@@ -26,9 +26,9 @@ def predictors(probes: list[Record]) -> pd.DataFrame:
     rows = []
     for keys, members in points_under_attack(probes):
         accuracy = float(np.mean([r.arrays["robust"] for r in members]))
-        for predictor, (names, of) in PREDICTORS.items():
+        for predictor, (names, measure) in PREDICTORS.items():
             if all(name in r.arrays for r in members for name in names):
-                value = float(np.mean([of(*(r.arrays[name] for name in names)) for r in members]))
+                value = float(np.mean([measure(*(r.arrays[name] for name in names)) for r in members]))
                 row = {"seed": "all", "seeds": len(members), "n": len(members[0].arrays["robust"])}
                 rows.append(keys | row | {"predictor": predictor, "value": value, "accuracy": accuracy})
     return pd.DataFrame(rows)

@@ -1,6 +1,7 @@
 """Stores of stages as the records that studies read, with what presets say of the purifiers and attacks in them."""
 
 from collections.abc import Iterable
+from typing import cast
 
 import numpy as np
 
@@ -24,7 +25,7 @@ def records(paths: Iterable[str], roles: dict, cells: list[list[str]] | None, se
         return sorted(found, key=lambda r: place[_cell(r)])
     # stores in their order, each with its seeds together
     order = {path: k for k, path in enumerate(map(str, paths))}
-    return sorted(found, key=lambda r: order[str(r.arrays.paths[0])])
+    return sorted(found, key=lambda r: order[str(cast(store.Stored, r.arrays).paths[0])])
 
 
 def _cell(record: Record) -> tuple:
@@ -44,11 +45,11 @@ def shown(stores, shown: dict) -> tuple[dict[str, np.ndarray], np.ndarray, np.nd
     """
     n, wanted = shown["images"], {key: shown[key] for key in ("attack", "knowledge", "seed")}
 
-    def of(paths: Iterable[str]) -> list[store.Stored]:
+    def chosen(paths: Iterable[str]) -> list[store.Stored]:
         found = store.gathered([paths] if isinstance(paths, str) else paths)
         return [s for s in found if all(s.keyed.get(key, value) == value for key, value in wanted.items())]
 
-    (clean,), (crafted,), (states,) = of(stores.subset), of(stores.adversarial), of(stores.states)
+    (clean,), (crafted,), (states,) = chosen(stores.subset), chosen(stores.adversarial), chosen(stores.states)
     rows = {"clean": clean["x"][:n], f"{shown['attack']} on {shown['purifier']}": crafted["x"][:n]}
-    rows |= {purified.keyed["purifier"]: purified["fixed"][:n] for purified in of(stores.purified)}
+    rows |= {purified.keyed["purifier"]: purified["fixed"][:n] for purified in chosen(stores.purified)}
     return rows, states["time"], states["states"][:, 0]

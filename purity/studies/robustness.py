@@ -74,8 +74,8 @@ def evidence(measured: list[Record]) -> Iterator[Evidence]:
             gap = per_image(members, JUDGED[knowledge][1]) - per_image(eot, "correct_varying")
             yield of_mean(quantity, case, gap)
     for (purifier, attack, knowledge), members in made.items():
-        full = made.get((purifier, members[0].keys.get("twin_of"), knowledge))
-        if full:
+        twin = members[0].keys.get("twin_of")
+        if twin and (full := made.get((purifier, twin, knowledge))):
             _, name = JUDGED[knowledge]
             case = f"{purifier}, {attack}, knows {knowledge}"
             yield of_mean("bpda-gap", case, per_image(members, name) - per_image(full, name))

@@ -30,7 +30,7 @@ def made_by(
         made[table] = _called(function, records, made)
     found = [Evidence(*e) for e in _called(evidence, records, made)] if evidence else []
     unknown = [e.quantity for e in found if quantities is not None and e.quantity not in quantities]
-    if unknown:
+    if evidence and unknown:
         raise ValueError(f"{_name(evidence)} yields {unknown[0]}, which its QUANTITIES do not name")
     return made, pd.DataFrame(found, columns=list(Evidence._fields))
 

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from purity.boundary import along, critical_threshold, orthogonal, unit
+from purity.boundary import along, critical_threshold, orthogonal
+from purity.geometry import normalized
 
 SHAPE = (1, 4, 4)
 
@@ -17,7 +18,7 @@ def dot(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
     return (a.double() * b.double()).flatten(1).sum(dim=1)
 
 
-NORMAL = unit(random(1, seed=100))
+NORMAL = normalized(random(1, seed=100))
 
 
 def half_space(b: float = 0.0):
@@ -137,7 +138,7 @@ def test_every_change_within_reach_is_counted():
 
 def test_images_are_not_cut_to_the_unit_interval_on_the_way():
     corner = torch.ones(1, *SHAPE, dtype=torch.float64)
-    direction = unit(corner)
+    direction = normalized(corner)
 
     def classify(x):
         brightness = x.flatten(1).mean(dim=1) - 1.5
@@ -164,7 +165,7 @@ def test_rows_of_a_batch_know_nothing_of_each_other():
 
 
 def test_a_distance_is_one_for_all_rows_or_one_for_each():
-    origin, u = random(3), unit(random(3, seed=1))
+    origin, u = random(3), normalized(random(3, seed=1))
     for distances in ([2.0, 2.0, 2.0], [0.0, -1.0, 3.0]):
         moved = along(origin, u, torch.tensor(distances, dtype=torch.float64))
         wanted = torch.stack([origin[i] + d * u[i] for i, d in enumerate(distances)])
@@ -177,37 +178,37 @@ def test_unit_rows_have_length_one_and_keep_their_direction(dtype):
     """Tolerances: sixteen roundings in quadrature, 4 · 2⁻²⁴ or 4 · 2⁻⁵³, and two more."""
     scale = torch.tensor([1e-6, 1e-3, 1.0, 1e3, 1e6], dtype=dtype).view(-1, 1, 1, 1)
     d = random(5, dtype=dtype)
-    found = unit(scale * d)
+    found = normalized(scale * d)
     eps = 8 * torch.finfo(dtype).eps
     assert found.dtype == dtype and found.shape == d.shape
     assert dot(found, found).numpy() == pytest.approx(np.ones(5), abs=eps)
-    assert torch.allclose(found, unit(d), atol=eps) and (dot(found, d) > 0).all()
+    assert torch.allclose(found, normalized(d), atol=eps) and (dot(found, d) > 0).all()
 
 
 def test_rows_of_zeros_have_no_direction_and_stay():
     d = random(3)
     d[1] = 0
-    found = unit(d)
+    found = normalized(d)
     assert (found[1] == 0).all() and dot(found, found).tolist() == pytest.approx([1, 0, 1])
-    assert (orthogonal(d, unit(random(3, seed=1)))[1] == 0).all()
-    assert torch.equal(orthogonal(random(3), torch.zeros(3, *SHAPE, dtype=torch.float64)), unit(random(3)))
+    assert (orthogonal(d, normalized(random(3, seed=1)))[1] == 0).all()
+    assert torch.equal(orthogonal(random(3), torch.zeros(3, *SHAPE, dtype=torch.float64)), normalized(random(3)))
 
 
 @pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float32, 2e-6), (torch.float64, 1e-14)])
 def test_the_orthogonal_part_is_at_a_right_angle_of_length_one_and_in_the_plane_of_both(dtype, tolerance):
     """Tolerances: a few roundings, over the sine of the angle between the two, which is 0.3 or more."""
-    d, to = random(20, dtype=dtype), unit(random(20, seed=1, dtype=dtype))
+    d, to = random(20, dtype=dtype), normalized(random(20, seed=1, dtype=dtype))
     d[:10] = d[:10] + 8 * to[:10]
     found = orthogonal(d, to)
-    sine = (1 - dot(unit(d), to) ** 2).sqrt()
+    sine = (1 - dot(normalized(d), to) ** 2).sqrt()
     assert sine.min() > 0.3 and found.dtype == dtype
     assert dot(found, to).numpy() == pytest.approx(np.zeros(20), abs=tolerance)
     assert dot(found, found).numpy() == pytest.approx(np.ones(20), abs=tolerance)
-    back = dot(unit(d), to).view(-1, 1, 1, 1) * to + sine.view(-1, 1, 1, 1) * found
-    assert torch.allclose(back, unit(d).double(), atol=tolerance) and (dot(found, d) > 0).all()
+    back = dot(normalized(d), to).view(-1, 1, 1, 1) * to + sine.view(-1, 1, 1, 1) * found
+    assert torch.allclose(back, normalized(d).double(), atol=tolerance) and (dot(found, d) > 0).all()
 
 
 def test_what_is_at_a_right_angle_already_is_only_scaled():
-    to = unit(random(4))
+    to = normalized(random(4))
     d = orthogonal(random(4, seed=1), to)
     assert torch.allclose(orthogonal(7 * d, to), d, atol=1e-14)

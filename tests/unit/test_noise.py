@@ -14,9 +14,9 @@ from purity.noise import (
     START,
     Noise,
     PublishedNoise,
+    from_spec,
     hash_s2,
     normals,
-    of,
     philox4x32,
     seed_s2,
     seed_s3,
@@ -265,7 +265,7 @@ def test_another_draw_or_seed_is_another_noise(seeding):
 
 @pytest.mark.parametrize("seeding", SEEDINGS)
 def test_seedings_of_the_config_reach_their_noise(seeding):
-    xi = of({"seed": 4, "seeding": seeding}, np.array([10, 11]))
+    xi = from_spec({"seed": 4, "seeding": seeding}, np.array([10, 11]))
     ids = torch.tensor([10, 11] if seeding == "address" else [0, 1])
     like = IMAGE.new_empty(2, 3, 5, 5)
     assert torch.equal(xi.reverse(1, like), SEEDED[seeding](4, ids).reverse(1, like))
@@ -274,8 +274,10 @@ def test_seedings_of_the_config_reach_their_noise(seeding):
 @pytest.mark.parametrize("seeding", SEEDINGS)
 def test_blocks_of_an_experiments_images_meet_the_noise_that_they_meet_together(seeding):
     spec, ids, like = {"seed": 4, "seeding": seeding}, np.arange(7) * 6, IMAGE.new_empty(7, 3, 5, 5)
-    parts = [of(spec | {"first": rows[0]}, ids[rows]).forward(1, like[rows]) for rows in ([0, 1, 2], [3, 4, 5], [6])]
-    assert torch.equal(torch.cat(parts), of(spec, ids).forward(1, like))
+    parts = [
+        from_spec(spec | {"first": rows[0]}, ids[rows]).forward(1, like[rows]) for rows in ([0, 1, 2], [3, 4, 5], [6])
+    ]
+    assert torch.equal(torch.cat(parts), from_spec(spec, ids).forward(1, like))
 
 
 def collisions(seeds: np.ndarray) -> tuple[int, int]:

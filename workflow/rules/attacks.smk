@@ -4,7 +4,7 @@
 rule perturb:
     """Perturbations that look at no defence, made once for all purifiers."""
     input:
-        subset=lambda w: of(w).data(w.block),
+        subset=lambda w: experiment(w).data(w.block),
     output:
         store("blind"),
     log:
@@ -24,7 +24,7 @@ rule perturb:
 rule attack:
     """An attack on one purifier, by one who knows this much of ξ."""
     input:
-        subset=lambda w: of(w).data(w.block),
+        subset=lambda w: experiment(w).data(w.block),
         classifier=classifier_weights,
         diffusion=diffusion_weights,
     output:

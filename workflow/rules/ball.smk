@@ -4,7 +4,7 @@
 rule sample_ball:
     """Points of the ball around clean images, each purified under the same draws of ξ."""
     input:
-        subset=lambda w: of(w).data(images=of(w).part("ball")["images"]),
+        subset=lambda w: experiment(w).data(images=experiment(w).part("ball")["images"]),
         diffusion=diffusion_weights,
     output:
         store("ball"),

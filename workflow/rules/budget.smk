@@ -4,7 +4,7 @@
 rule budget:
     """The undefended classifier under the same attack with smaller budgets."""
     input:
-        subset=lambda w: of(w).data(w.block),
+        subset=lambda w: experiment(w).data(w.block),
         classifier=classifier_weights,
     output:
         store("budget"),

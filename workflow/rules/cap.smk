@@ -4,7 +4,7 @@
 rule cap:
     """The classifier's decisions along, across and around the adversarial direction."""
     input:
-        subset=lambda w: of(w).data(),
+        subset=lambda w: experiment(w).data(),
         adversarial=attacked,
         classifier=classifier_weights,
     output:

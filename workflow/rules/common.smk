@@ -36,7 +36,7 @@ GPU = int(config["device"] == "cuda")
 CONDA_GPU, CONDA_TABLES = str(ROOT / "envs/gpu.yaml"), str(ROOT / "envs/tables.yaml")
 
 
-def of(w):
+def experiment(w):
     """The experiment of a job."""
     return EXPERIMENTS[w.experiment]
 
@@ -51,7 +51,7 @@ def staged(stage, script="stage"):
 
     def spec(w):
         named = {key: value for key, value in w.items() if key != "experiment"}
-        return getattr(of(w), stage)(**named)
+        return getattr(experiment(w), stage)(**named)
 
     return {"spec": spec, "code": lambda w: code(script, spec(w))}
 
@@ -62,20 +62,20 @@ def one_of(names):
 
 
 def classifier_weights(w):
-    return of(w).classifier_weights()
+    return experiment(w).classifier_weights()
 
 
 def features_weights(w):
-    return of(w).features_weights()
+    return experiment(w).features_weights()
 
 
 def diffusion_weights(w):
-    return of(w).diffusion_weights(w.purifier)
+    return experiment(w).diffusion_weights(w.purifier)
 
 
 def attacked(w):
     """Where the images of the attack that a job is about are."""
-    return of(w).adversarial([Cell(w.purifier, w.attack, w.knowledge)], w.get("block"))
+    return experiment(w).adversarial([Cell(w.purifier, w.attack, w.knowledge)], w.get("block"))
 
 
 # Every study that a rules file declares; those of the user's own join them in workflow/rules/studies.smk.

@@ -8,11 +8,11 @@ localrules:
 
 def calibrated(w):
     """Checkpoints of the diffusion models that are measured, by the names that the script asks for."""
-    return {f"diffusion{k}": PRESETS.weights("diffusions", name) for k, name in enumerate(workload.diffusions(of(w)))}
+    return {f"diffusion{k}": PRESETS.weights("diffusions", name) for k, name in enumerate(workload.diffusions(experiment(w)))}
 
 
 def calibration_code(w):
-    said = workload.calibration(of(w))
+    said = workload.calibration(experiment(w))
     return code("calibrate", said, *said["diffusions"], *said["purifiers"].values(), *said["attacks"].values())
 
 
@@ -20,7 +20,7 @@ rule calibrate:
     """Seconds of an evaluation on this device, evaluations of every purifier and attack."""
     input:
         unpack(calibrated),
-        subset=lambda w: of(w).data(images=1),
+        subset=lambda w: experiment(w).data(images=1),
         classifier=classifier_weights,
     output:
         "results/{experiment}/cost/calibration.json",
@@ -32,7 +32,7 @@ rule calibrate:
         gpu=GPU,
         batch=config["batch"],
     params:
-        spec=lambda w: workload.calibration(of(w)),
+        spec=lambda w: workload.calibration(experiment(w)),
         code=calibration_code,
     script:
         "../scripts/calibrate.py"
@@ -55,7 +55,7 @@ rule cost:
 rule usage:
     """Memory and time that the jobs took which ask a network."""
     input:
-        lambda w: list(workload.jobs(of(w))),
+        lambda w: list(workload.jobs(experiment(w))),
     output:
         "results/{experiment}/usage.csv",
     log:

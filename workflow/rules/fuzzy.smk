@@ -4,7 +4,7 @@
 rule fuzzy:
     """Each image judged many times under fresh ξ; only the predictions are kept."""
     input:
-        subset=lambda w: of(w).data(w.block),
+        subset=lambda w: experiment(w).data(w.block),
         adversarial=attacked,
         classifier=classifier_weights,
         diffusion=diffusion_weights,

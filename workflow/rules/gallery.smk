@@ -4,8 +4,8 @@
 rule states:
     """Every state of a few attacked images on their way through one purifier."""
     input:
-        adversarial=lambda w: of(w).adversarial(
-            [Cell(w.purifier, w.attack, w.knowledge)], images=of(w).said["gallery"]["images"]
+        adversarial=lambda w: experiment(w).adversarial(
+            [Cell(w.purifier, w.attack, w.knowledge)], images=experiment(w).said["gallery"]["images"]
         ),
         diffusion=diffusion_weights,
     output:
@@ -29,7 +29,7 @@ localrules:
 rule gallery:
     """Clean, perturbed and purified images, and one on its way."""
     input:
-        unpack(lambda w: of(w).gallery_stores()),
+        unpack(lambda w: experiment(w).gallery_stores()),
     output:
         png=report(
             "results/{experiment}/figures/gallery.png",
@@ -43,7 +43,7 @@ rule gallery:
     conda:
         CONDA_TABLES
     params:
-        spec=lambda w: of(w).gallery(),
+        spec=lambda w: experiment(w).gallery(),
         code=code("gallery"),
     script:
         "../scripts/gallery.py"

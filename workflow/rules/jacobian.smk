@@ -4,7 +4,7 @@
 rule jacobian:
     """Exact singular values of J_f at clean images."""
     input:
-        subset=lambda w: of(w).data(images=of(w).part("jacobian")["images"]),
+        subset=lambda w: experiment(w).data(images=experiment(w).part("jacobian")["images"]),
         diffusion=diffusion_weights,
     output:
         store("jacobian"),

@@ -4,10 +4,10 @@
 rule margins:
     """How far an attack moves purified images, and how far the decision is."""
     input:
-        subset=lambda w: of(w).data(),
+        subset=lambda w: experiment(w).data(),
         adversarial=attacked,
-        purified=lambda w: of(w).of_cells("purified", [Cell(w.purifier, w.attack, w.knowledge)]),
-        anchor=lambda w: of(w).anchors(w.purifier),
+        purified=lambda w: experiment(w).of_cells("purified", [Cell(w.purifier, w.attack, w.knowledge)]),
+        anchor=lambda w: experiment(w).anchors(w.purifier),
         classifier=classifier_weights,
     output:
         store("margins"),

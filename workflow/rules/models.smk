@@ -34,8 +34,8 @@ rule subset:
     conda:
         CONDA_GPU
     params:
-        spec=lambda w: of(w).subset(w.block),
-        code=lambda w: code("subset", of(w).subset(w.block)),
+        spec=lambda w: experiment(w).subset(w.block),
+        code=lambda w: code("subset", experiment(w).subset(w.block)),
     script:
         "../scripts/subset.py"
 

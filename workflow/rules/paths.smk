@@ -4,7 +4,7 @@
 rule paths:
     """Ways of three attackers from the first images: single gradients, EOT, and DW-box, which knows ξ."""
     input:
-        subset=lambda w: of(w).data(images=of(w).part("paths")["images"]),
+        subset=lambda w: experiment(w).data(images=experiment(w).part("paths")["images"]),
         classifier=classifier_weights,
         diffusion=diffusion_weights,
     output:
@@ -27,7 +27,7 @@ rule paths:
 rule landscape:
     """Loss under the fixed ξ over the DW-box perturbation and what the EOT perturbation has beside it."""
     input:
-        subset=lambda w: of(w).data(images=of(w).part("paths")["images"]),
+        subset=lambda w: experiment(w).data(images=experiment(w).part("paths")["images"]),
         paths=store("paths"),
         classifier=classifier_weights,
         diffusion=diffusion_weights,

@@ -4,7 +4,7 @@
 rule pca:
     """Principal variances of many points of the ball, before and after."""
     input:
-        subset=lambda w: of(w).data(images=of(w).part("pca")["images"]),
+        subset=lambda w: experiment(w).data(images=experiment(w).part("pca")["images"]),
         diffusion=diffusion_weights,
     output:
         store("pca"),

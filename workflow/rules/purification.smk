@@ -4,8 +4,8 @@
 rule purify:
     """Images purified and classified, under the fixed ξ and under fresh ones: all attacks of a group on one purifier."""
     input:
-        subset=lambda w: of(w).data(w.block),
-        adversarial=lambda w: of(w).adversarial(of(w).judged(w.purifier, w.group), w.block),
+        subset=lambda w: experiment(w).data(w.block),
+        adversarial=lambda w: experiment(w).adversarial(experiment(w).judged(w.purifier, w.group), w.block),
         classifier=classifier_weights,
         diffusion=diffusion_weights,
         features=features_weights,
@@ -27,10 +27,10 @@ rule purify:
 rule measure:
     """Distances to x₀ before and after, compression rate, outcomes. No network is needed here."""
     input:
-        subset=lambda w: of(w).data(),
-        adversarial=lambda w: of(w).adversarial(of(w).judged(w.purifier, w.group)),
-        purified=lambda w: of(w).stores("purified", purifier=w.purifier, group=w.group),
-        anchor=lambda w: of(w).anchors(w.purifier),
+        subset=lambda w: experiment(w).data(),
+        adversarial=lambda w: experiment(w).adversarial(experiment(w).judged(w.purifier, w.group)),
+        purified=lambda w: experiment(w).stores("purified", purifier=w.purifier, group=w.group),
+        anchor=lambda w: experiment(w).anchors(w.purifier),
     output:
         store("measures"),
     log:

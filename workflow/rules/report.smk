@@ -9,7 +9,7 @@ except ValueError as mistake:
 
 
 def papers_setting(w):
-    return yaml.safe_load((REFERENCE / "settings.yaml").read_text())[of(w).said["reference"]]
+    return yaml.safe_load((REFERENCE / "settings.yaml").read_text())[experiment(w).said["reference"]]
 
 
 def same_setting(w):
@@ -19,13 +19,13 @@ def same_setting(w):
 
 def compared(w):
     """Tables whose numbers the papers print, if the experiment is one of theirs."""
-    if "reference" not in of(w).said:
+    if "reference" not in experiment(w).said:
         return []
     wanted = papers_setting(w)
     return [
         table
         for study in STUDIES.values()
-        if study.made(of(w)) and agrees(of(w).part(study.part()), wanted.get(study.part(), {}))
+        if study.made(experiment(w)) and agrees(experiment(w).part(study.part()), wanted.get(study.part(), {}))
         for table in study.tables
         if (REFERENCE / f"{table}.csv").is_file()
     ]
@@ -43,7 +43,7 @@ rule findings:
         evidence=lambda w: [
             f"results/{w.experiment}/evidence/{study.name}.csv"
             for study in STUDIES.values()
-            if study.evidence and study.made(of(w))
+            if study.evidence and study.made(experiment(w))
         ],
         claims=CLAIMS,
     output:
@@ -70,7 +70,7 @@ rule compare:
     conda:
         CONDA_TABLES
     params:
-        spec=lambda w: {"setting": of(w).said["reference"], **same_setting(w)},
+        spec=lambda w: {"setting": experiment(w).said["reference"], **same_setting(w)},
         code=code("compare"),
     script:
         "../scripts/compare.py"

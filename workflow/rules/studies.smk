@@ -5,7 +5,7 @@ STUDIES |= {own.name: own for own in studies.own(config)}
 
 def records(study):
     """Inputs of a study's tables: stores by the argument that its functions call them."""
-    return lambda w: studies.inputs(study, of(w))
+    return lambda w: studies.inputs(study, experiment(w))
 
 
 for study_ in STUDIES.values():
@@ -25,7 +25,7 @@ for study_ in STUDIES.values():
             conda:
                 CONDA_TABLES
             params:
-                spec=lambda w, study=study_: studies.spec(study, of(w), PROJECT),
+                spec=lambda w, study=study_: studies.spec(study, experiment(w), PROJECT),
                 code=PROJECT.digest(ROOT / "workflow/scripts/tables.py", *study_.functions()),
             script:
                 "../scripts/tables.py"

@@ -4,9 +4,9 @@
 rule probe:
     """Compression, clean and robust accuracy of a purifier at some strength t, in numbers per image."""
     input:
-        subset=lambda w: of(w).data(w.block),
-        noisy=lambda w: of(w).adversarial(of(w).probed(w.purifier)[0], w.block),
-        adversarial=lambda w: of(w).adversarial(of(w).probed(w.purifier)[1], w.block),
+        subset=lambda w: experiment(w).data(w.block),
+        noisy=lambda w: experiment(w).adversarial(experiment(w).probed(w.purifier)[0], w.block),
+        adversarial=lambda w: experiment(w).adversarial(experiment(w).probed(w.purifier)[1], w.block),
         classifier=classifier_weights,
         diffusion=diffusion_weights,
         features=features_weights,

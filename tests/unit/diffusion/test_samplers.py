@@ -63,7 +63,7 @@ def end(states):
 # Forward.
 
 
-@pytest.mark.parametrize("process", [samplers.diffuse, samplers.jump])
+@pytest.mark.parametrize("process", [samplers.diffuse, samplers.q_sample])
 def test_forward_states_have_mean_and_variance_of_abar(process):
     """10 steps to t = 100 from a constant 0.7; 200,000 pixels, four standard errors (of a variance: √(2/n) σ²)."""
     s = strength(FULL, 100, 10)
@@ -83,7 +83,7 @@ def test_iterated_and_one_step_forward_are_equal_in_law():
     s = strength(FULL, 100, 10)
     x = torch.zeros(100, 1, 30, 30, dtype=torch.float64)
     _, iterated = end(samplers.diffuse(x, s, Noise(1, torch.arange(100))))
-    _, jumped = end(samplers.jump(x, s, Noise(2, torch.arange(100))))
+    _, jumped = end(samplers.q_sample(x, s, Noise(2, torch.arange(100))))
     assert stats.ks_2samp(iterated.flatten().numpy(), jumped.flatten().numpy()).pvalue > 1e-3
 
 
