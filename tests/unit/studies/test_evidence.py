@@ -17,7 +17,8 @@ from scipy.stats import t as student
 
 from purity import stats, studies
 from purity.report import findings as report
-from purity.report.findings import read_claims, verdict
+from purity.report.claims import read_file
+from purity.report.findings import verdict
 from purity.studies import (
     addt,
     compression,
@@ -50,7 +51,7 @@ from purity.studies.tabulate import declared
 
 ROOT = Path(__file__).parents[3]
 STUDIES = [import_module(f"purity.studies.{module.name}") for module in iter_modules(studies.__path__)]
-READ = read_claims(ROOT / "config/reference/claims.yaml", declared(STUDIES))
+READ = read_file(ROOT / "config/reference/claims.yaml", declared(STUDIES))
 CLAIMS = [SimpleNamespace(**claim) for claim in READ]
 Z = norm.ppf(0.975)
 HOLDS, FAILS, OPEN = "holds", "does not hold", "undecided"
