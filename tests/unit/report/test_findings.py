@@ -107,7 +107,10 @@ def test_evidence_that_no_claim_is_about_is_left_out_and_claims_without_evidence
 
 
 def test_evidence_of_several_studies_is_one_table_in_their_order_and_one_without_any_adds_nothing():
-    one, two = evidence(("a", "1", 0.1, 0.0, 0.2, 3)), evidence(("b", "2", 0.4, 0.3, 0.5, 4), ("a", "3", 1.0, 0.9, 1.1, 5))
+    one, two = (
+        evidence(("a", "1", 0.1, 0.0, 0.2, 3)),
+        evidence(("b", "2", 0.4, 0.3, 0.5, 4), ("a", "3", 1.0, 0.9, 1.1, 5)),
+    )
     found = gathered([one, evidence(), two])
     assert list(found.columns) == ["quantity", "case", "mean", "low", "high", "n"]
     assert list(found["case"]) == ["1", "2", "3"] and list(found.index) == [0, 1, 2]

@@ -680,7 +680,19 @@ def test_an_edit_of_a_function_runs_again_what_it_can_change_and_nothing_else(fu
         ("studies.drawing:style", {"figure", "gallery"}),
         (
             "run.store:replacing",
-            {"attack", "perturb", "purify", "ball", "states", "measure", "subset", "train", "table", "figure", "gallery"},
+            {
+                "attack",
+                "perturb",
+                "purify",
+                "ball",
+                "states",
+                "measure",
+                "subset",
+                "train",
+                "table",
+                "figure",
+                "gallery",
+            },
         ),
     ],
 )
