@@ -150,5 +150,5 @@ def test_a_claim_about_what_no_study_yields_names_file_claim_and_quantity(tmp_pa
 
 
 def test_two_studies_that_yield_the_same_quantity_are_both_named():
-    with pytest.raises(ValueError, match="^studies fuzzy and my-study both yield the quantity vote-gain$"):
+    with pytest.raises(ValueError, match=r"^studies fuzzy and my-study both yield the quantity vote-gain$"):
         check_claims([], {"fuzzy": ["vote-gain"], "law": ["law-misfit"], "my-study": ["vote-gain"]})
