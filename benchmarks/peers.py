@@ -64,7 +64,7 @@ def gradient(way: str, network, x, steps: int):
         step = chained(samplers.posterior(denoiser(network, s, "large", clip=False), s), s.steps, keep)
 
         def f(z):
-            ((_, z),) = samplers.jump(z, s, xi)
+            ((_, z),) = samplers.q_sample(z, s, xi)
             *_, (_, z) = samplers.ancestral(step, z, s, xi)
             return z
 

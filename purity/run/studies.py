@@ -36,10 +36,13 @@ class Study(NamedTuple):
         """The part of an experiment's config that it needs beyond the main ones."""
         return next((part for kind in self.reads.values() if (part := RECORDS[kind].part) not in MAIN), None)
 
+    def parts(self) -> set[str]:
+        """The parts of an experiment's config that what it reads belongs to."""
+        return {RECORDS[kind].part for kind in self.reads.values()} - {None}
+
     def made(self, experiment: Experiment) -> bool:
         """Whether the experiment has all that it reads."""
-        parts = (RECORDS[kind].part for kind in self.reads.values())
-        return all(part is None or experiment.part(part) for part in parts)
+        return all(experiment.part(part) for part in self.parts())
 
 
 def declared(

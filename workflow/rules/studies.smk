@@ -1,5 +1,10 @@
 # Tables, evidence and figures of every study that a rules file or the config declares: two rules a study.
 
+try:
+    check_studies(config, STUDIES.values(), PROJECT)
+except ValueError as mistake:
+    sys.exit(str(mistake))
+
 STUDIES |= {own.name: own for own in studies.own(config)}
 
 
@@ -40,7 +45,7 @@ for study_ in STUDIES.values():
             output:
                 png=report(
                     f"results/{{experiment}}/figures/{figure}.png",
-                    caption=study_.caption or f"../report/{study_.name}.rst",
+                    caption=str(Path(study_.caption).absolute()) if study_.caption else f"../report/{study_.name}.rst",
                     category=study_.section,
                     labels={"experiment": "{experiment}", "shows": figure},
                 ),

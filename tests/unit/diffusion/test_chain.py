@@ -23,7 +23,7 @@ from purity.noise import Noise
 
 ROOT = Path(__file__).parents[3]
 XI = Noise(1, torch.arange(3) + 20)
-FORWARD = {"iterated": samplers.diffuse, "one-step": samplers.jump, "none": samplers.stay}
+FORWARD = {"iterated": samplers.diffuse, "one-step": samplers.q_sample, "none": samplers.stay}
 
 
 @pytest.fixture(scope="module")

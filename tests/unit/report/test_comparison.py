@@ -9,13 +9,27 @@ import pandas as pd
 import pytest
 import yaml
 from made_up import experiment, keys
-from purity.tables import Record
 from scipy.stats import norm
 
-from purity import tables, tables_compression, tables_earlier, tables_stochastic
 from purity.report.comparison import PLACE, compare
 from purity.run import store
 from purity.run.config import same
+from purity.studies import (
+    addt,
+    ball,
+    cap,
+    compression,
+    distances,
+    dw_box,
+    fuzzy,
+    jacobian,
+    margins,
+    robustness,
+    timesteps,
+    trajectory,
+    transfer,
+)
+from purity.studies.records import Record
 
 REFERENCE = Path(__file__).parents[3] / "config/reference"
 SETTINGS = yaml.safe_load((REFERENCE / "settings.yaml").read_text(encoding="utf-8"))
@@ -328,19 +342,19 @@ def made_up() -> dict[str, dict[str, pd.DataFrame]]:
         tuned = lambda keys: {"vanilla": VANILLA.get(keys["purifier"]), "ablation": False}  # noqa: E731
         boxed = [Record(r.keys | tuned(r.keys), r.arrays) for r in boxed]
         made[setting] = {
-            "trajectory": tables.trajectory([r for r in records["purified"] if r.keys["attack"] != "clean"]),
-            "distances": tables.distances(measured),
-            "robustness": tables.robustness(records["measured"]),
-            "transfer": tables.transfer(measured, records["crafted"], records["subset"]),
-            "compression": tables.compression(measured),
-            **{name: getattr(tables, name)(records["balls"]) for name in ("directions", "centroids", "variance")},
-            "jacobian": tables_compression.jacobian(records["jacobians"], records["outcomes"]),
-            "timesteps": tables_compression.timesteps(records["probes"]),
-            "fuzzy": tables_earlier.fuzzy(records["judgings"]),
-            "cap": tables_earlier.cap(records["caps"]),
-            "margins": tables_earlier.margins(records["margins"]),
-            "dw-box": tables_stochastic.dw_box(boxed),
-            "addt": tables_stochastic.addt(boxed),
+            "trajectory": trajectory.trajectory([r for r in records["purified"] if r.keys["attack"] != "clean"]),
+            "distances": distances.distances(measured),
+            "robustness": robustness.robustness(records["measured"]),
+            "transfer": transfer.transfer(measured, records["crafted"], records["subset"]),
+            "compression": compression.compression(measured),
+            **{name: getattr(ball, name)(records["balls"]) for name in ("directions", "centroids", "variance")},
+            "jacobian": jacobian.jacobian(records["jacobians"], records["outcomes"]),
+            "timesteps": timesteps.timesteps(records["probes"]),
+            "fuzzy": fuzzy.fuzzy(records["judgings"]),
+            "cap": cap.cap(cap.cap_images(records["caps"])),
+            "margins": margins.margins(margins.margins_images(records["margins"])),
+            "dw-box": dw_box.dw_box(boxed),
+            "addt": addt.addt(boxed),
         }
     return made
 

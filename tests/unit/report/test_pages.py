@@ -8,8 +8,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from purity.report import findings as report
 from purity.report import pages
-from purity.report.findings import findings as found_in
 from purity.run import store
 
 nan, inf = np.nan, np.inf
@@ -241,9 +241,9 @@ def test_a_page_of_tables_read_back_is_the_same(tmp_path):
 
 def test_an_experiment_without_evidence_has_a_page_too(tmp_path):
     """One whose purifiers have no diffusion model: nothing is asked of them."""
-    page = Page(pages.comparison(found_in(), {}, "digits"))
+    page = Page(pages.comparison(report.findings([], report.gathered([])), {}, "digits"))
     assert page.said["p"][0].startswith("0 claims, 0 cases: 0 hold, 0 do not hold, 0 are undecided.")
-    store.save_table(tmp_path / "findings.csv", found_in())
+    store.save_table(tmp_path / "findings.csv", report.findings([], report.gathered([])))
     Page(pages.comparison(store.load_table(tmp_path / "findings.csv"), {}, "digits"))
 
 

@@ -581,17 +581,12 @@ def test_versions_are_found_by_the_name_that_is_imported():
 
 # The project itself.
 
-FIGURES = (
-    "trajectory",
-    "distances",
-    "robustness",
-    "transfer",
-    "compression",
-    "directions",
-    "centroids",
-    "variance",
-    "loss",
-)
+# Figures by the study that draws them.
+FIGURES = {
+    **{name: name for name in ("trajectory", "distances", "robustness", "transfer", "compression")},
+    **dict.fromkeys(("directions", "centroids", "variance"), "ball"),
+    "loss": "training",
+}
 
 
 @pytest.fixture(scope="module")
@@ -617,26 +612,24 @@ def digests(folder: Path) -> dict[str, str]:
     project = Project(folder)
     scripts = folder / "workflow/scripts"
     networks = ["purity.networks:cnn", "purity.networks:unet"]
+    attack, ddpm = "purity.stages.attack:attack", "purity.purifiers:ddpm"
     wanted = {
+        **{f"attack {f}": ["stage", attack, *networks, ddpm, f"purity.attacks:{f}"] for f in ("pgd", "bpda")},
+        "perturb": ["perturb", attack, "purity.attacks:uniform"],
         **{
-            f"attack {f}": ["attack", *networks, "purity.purifiers:ddpm", f"purity.attacks:{f}"]
-            for f in ("pgd", "bpda")
-        },
-        "perturb": ["perturb", "purity.attacks:uniform"],
-        **{
-            f"purify {f}": ["purify", *networks, f"purity.purifiers:{f}"]
+            f"purify {f}": ["stage", "purity.stages.purify:purify_and_judge", *networks, f"purity.purifiers:{f}"]
             for f in ("gaussian", "ddpm", "reverse", "ddim")
         },
-        "ball": ["sample_ball", "purity.networks:unet", "purity.purifiers:ddpm"],
-        "walk": ["walk", "purity.networks:unet", "purity.purifiers:ddpm"],
-        "measure": ["measure"],
-        "measure ball": ["measure_ball"],
+        "ball": ["stage", "purity.stages.ball:sample_ball", "purity.networks:unet", ddpm],
+        "states": ["stage", "purity.stages.purify:states", "purity.networks:unet", ddpm],
+        "measure": ["measure", "purity.metrics:judged"],
+        "measure ball": ["measure", "purity.metrics:ball"],
         "subset": ["subset", "purity.data:digits"],
         "train classifier": ["train_classifier", "purity.networks:cnn", "purity.data:digits"],
         "train diffusion": ["train_diffusion", "purity.networks:unet", "purity.data:digits"],
-        "table robustness": ["table", "purity.tables:robustness"],
-        "table variance": ["table", "purity.tables:variance"],
-        **{f"figure {f}": ["figure", f"purity.figures:{f}"] for f in FIGURES},
+        "table robustness": ["tables", "purity.studies.robustness:robustness", "purity.studies.robustness:evidence"],
+        "table ball": ["tables", *(f"purity.studies.ball:{f}" for f in ("directions", "variance", "evidence"))],
+        **{f"figure {f}": ["figure", f"purity.studies.{study}:draw_{f}"] for f, study in FIGURES.items()},
         "gallery": ["gallery"],
     }
     return {name: project.digest(scripts / f"{script}.py", *roots) for name, (script, *roots) in wanted.items()}
@@ -648,7 +641,7 @@ def after(copy, before):
 
     def edit(function: str) -> set[str]:
         module, _, name = function.partition(":")
-        path = copy / "purity" / f"{module}.py"
+        path = copy / "purity" / f"{module.replace('.', '/')}.py"
         lines = path.read_text(encoding="utf-8").splitlines()
         (node,) = (n for n in ast.parse("\n".join(lines)).body if getattr(n, "name", None) == name)
         last = node.body[-1]
@@ -664,15 +657,15 @@ def after(copy, before):
     [
         ("attacks:bpda", {"attack bpda"}),
         ("attacks:expected_gradient", {"attack pgd", "attack bpda"}),
-        ("figures:robustness", {"figure robustness"}),
-        ("figures:gallery", {"gallery"}),
+        ("studies.robustness:draw_robustness", {"figure robustness"}),
+        ("studies.gallery:draw_gallery", {"gallery"}),
         ("metrics:ssim", {"measure"}),
         ("metrics:mean_off_diagonal", {"measure ball"}),
         ("purifiers:reverse", {"purify reverse"}),
-        ("samplers:ddim", {"purify ddim"}),
-        ("tables:variance", {"table variance"}),
+        ("diffusion.samplers:ddim", {"purify ddim"}),
+        ("studies.ball:variance", {"table ball"}),
         ("training:train_diffusion", {"train diffusion"}),
-        ("stages:sample_ball", {"ball"}),
+        ("stages.ball:sample_ball", {"ball"}),
         ("data:digits", {"subset", "train classifier", "train diffusion"}),
     ],
 )
@@ -683,11 +676,23 @@ def test_an_edit_of_a_function_runs_again_what_it_can_change_and_nothing_else(fu
 @pytest.mark.parametrize(
     ("function", "kinds"),
     [
-        ("noise:philox4x32", {"attack", "perturb", "purify", "ball", "walk"}),
-        ("figures:style", {"figure", "gallery"}),
+        ("noise:philox4x32", {"attack", "perturb", "purify", "ball", "states"}),
+        ("studies.drawing:style", {"figure", "gallery"}),
         (
-            "store:replacing",
-            {"attack", "perturb", "purify", "ball", "walk", "measure", "subset", "train", "table", "figure", "gallery"},
+            "run.store:replacing",
+            {
+                "attack",
+                "perturb",
+                "purify",
+                "ball",
+                "states",
+                "measure",
+                "subset",
+                "train",
+                "table",
+                "figure",
+                "gallery",
+            },
         ),
     ],
 )
@@ -699,4 +704,4 @@ def test_tables_and_measures_do_not_depend_on_torch(original, before, monkeypatc
     installed = codehash.installed_version
     monkeypatch.setattr(codehash, "installed_version", lambda name: "0.0" if name == "torch" else installed(name))
     again = {name for name, value in digests(original).items() if value != before[name]}
-    assert again == {n for n in before if n.split()[0] in ("attack", "perturb", "purify", "ball", "walk", "train")}
+    assert again == {n for n in before if n.split()[0] in ("attack", "perturb", "purify", "ball", "states", "train")}

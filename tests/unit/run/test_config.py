@@ -9,7 +9,8 @@ import pytest
 import yaml
 
 from purity.run.codehash import Project
-from purity.run.config import agrees, check, same, small
+from purity.run.config import agrees, check, check_studies, same, small
+from purity.run.studies import RECORDS, Study, declared, own
 
 ROOT = Path(__file__).parents[3]
 # By way of JSON, so that no two presets share what YAML's anchors gave both: a test changes one of them.
@@ -129,6 +130,8 @@ def test_checking_changes_nothing():
         [("attacks/pgd/options/norm", "l2")],
         [("attacks/pgd/options/epsilon", "1")],
         [("attacks/pgd/blind", "false")],
+        [("purifiers/mine", "{make: 'scipy.ndimage:median_filter', process: reverse}")],
+        [("attacks/averaged", "{run: 'scipy.ndimage:median_filter', eot_of: bpda, twin_of: pgd}")],
         [("diffusions/mine", f"{{network: 'purity.networks:unet', weights: '{ROOT / 'config/config.yaml'}'}}")],
         [("run", "[digits, again]"), ("experiments/again", yaml.safe_dump(SHIPPED["experiments"]["digits"]))],
         [(f"{E}/attacked/ddpm/pgd", "[none, all, forward, reverse]")],
@@ -158,7 +161,9 @@ MISTAKES = {
     ("attacks/pgd/epsilon", "0.1"): "attacks.pgd.epsilon",
     (f"{E}/seed", "0"): "experiments.digits.seed",
     (f"{E}/ball/radius", "0.1"): "experiments.digits.ball.radius",
-    (f"{E}/gallery/purifier", "ddpm"): "experiments.digits.gallery.purifier",
+    (f"{E}/gallery/steps", "ddpm"): "experiments.digits.gallery.steps",
+    ("purifiers/ddpm/proces", "ddpm"): "purifiers.ddpm.proces",
+    ("attacks/pgd/eot", "pgd"): "attacks.pgd.eot",
     # keys left out
     ("run", LEFT_OUT): "run",
     ("device", LEFT_OUT): "device",
@@ -186,6 +191,7 @@ MISTAKES = {
     ): "classifiers.mine",
     ("datasets/digits/options", "{size: 3}"): "datasets.digits.options.size",
     (f"{E}/gallery/knowledge", LEFT_OUT): "experiments.digits.gallery.*knowledge",
+    (f"{E}/gallery/purifier", LEFT_OUT): "experiments.digits.gallery.*purifier",
     # options that the function does not have, or needs
     ("purifiers/ddpm/options/strength", "100"): "purifiers.ddpm.options.strength",
     ("purifiers/identity/options", "{sigma: 1}"): "purifiers.identity.options.sigma",
@@ -312,7 +318,15 @@ MISTAKES = {
     ("purifiers/ddpm/diffusion", "cifar"): "purifiers.ddpm.diffusion.*cifar",
     ("classifiers/digits-cnn/training/dataset", "mnist"): "classifiers.digits-cnn.training.dataset.*mnist",
     (f"{E}/ball/purifiers", "[ddpn]"): "experiments.digits.ball.purifiers.*ddpn",
-    (f"{E}/gallery/steps", "ddpn"): "experiments.digits.gallery.steps.*ddpn",
+    (f"{E}/gallery/purifier", "ddpn"): "experiments.digits.gallery.purifier.*ddpn",
+    # roles
+    ("attacks/pgd-eot/eot_of", "pdg"): "attacks.pgd-eot.eot_of.*no attack 'pdg'",
+    ("attacks/bpda/twin_of", "pdg"): "attacks.bpda.twin_of.*no attack 'pdg'",
+    ("attacks/pgd/eot_of", "pgd"): "attacks.pgd.eot_of.*of itself",
+    ("attacks/pgd/twin_of", "pgd"): "attacks.pgd.twin_of.*of itself",
+    ("attacks/pgd/eot_of", "[pgd]"): "attacks.pgd.eot_of",
+    ("purifiers/ddpm/process", "langevin"): "purifiers.ddpm.process",
+    ("purifiers/ddpm/process", "true"): "purifiers.ddpm.process",
     # functions that are not there
     ("purifiers/ddpm/make", "purity.purifiers:ddpn"): "purifiers.ddpm.make.*ddpn",
     ("purifiers/ddpm/make", "purity.purifier:ddpm"): r"purifiers.ddpm.make.*purity.purifier\b",
@@ -459,7 +473,7 @@ def test_other_parts_that_are_possible_are_accepted(edits):
 MISTAKES_OF_PARTS = {
     ("dw-box/attacks", "[uniform]"): "digits.dw-box.attacks.*is blind",
     ("dw-box/attacks", "[pgd-20, nothing]"): "digits.dw-box.attacks.*no attack 'nothing'",
-    ("dw-box/attacks", "[pgd-20-eot]"): "digits.dw-box.attacks.*no attack 'pgd-20-eot-eot'",
+    ("dw-box/attacks", "[pgd-20-eot]"): "digits.dw-box.attacks.*'pgd-20-eot' has no EOT variant",
     ("dw-box/purifiers", "{ddpn: [none]}"): "digits.dw-box.purifiers.*no purifier 'ddpn'",
     ("dw-box/purifiers", "{ddpm: [forward]}"): "digits.dw-box.purifiers.ddpm",
     ("dw-box/purifiers", "{ddpm: [none, all]}"): "digits.dw-box.purifiers.ddpm",
@@ -617,6 +631,162 @@ def test_a_purifier_at_its_own_strength_is_no_other_point():
     """ddpm has t = 100: swept there it is the purifier that is attacked anyway."""
     assert re.search(r"digits\.sweep\.attacked: .*three", swept("[50, 100]"))
     assert re.search(r"digits\.sweep\.attacked: .*three", swept("[100]", "[ddpm, reverse]"))
+
+
+# Studies of the user's own.
+
+MODULE = """
+QUANTITIES = ("my-gain",)
+
+def grades(judged, more=()):
+    pass
+
+def grades_of(judged, grades, *, seed=0):
+    pass
+
+def thresholds(other):
+    pass
+
+def draw_grades(grades, spread=None):
+    pass
+
+def evidence(judged, grades):
+    pass
+"""
+LAW = declared(
+    "law", reads={"probes": "law-purifiers"}, tables=["law", "law-fit"], figures={"law": ["law"]}, section=""
+)
+MAIN = declared("robustness", reads={"measured": "measures"}, tables=["robustness"], figures={"robust": []}, section="")
+MINE = {
+    "reads": {"judged": "measures"},
+    "tables": {"grades": "mine:grades", "grades-of": "mine:grades_of"},
+    "figures": {"my-grades": {"draw": "mine:draw_grades", "shows": ["grades"]}},
+    "evidence": "mine:evidence",
+}
+
+
+@pytest.fixture
+def project(tmp_path, monkeypatch) -> Project:
+    """The package and, in the working directory, a module, claims and a caption of the user's own."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "mine.py").write_text(MODULE)
+    (tmp_path / "silent.py").write_text(MODULE.replace("QUANTITIES", "MEASURED"))
+    (tmp_path / "claims.yaml").write_text("[]")
+    return Project(ROOT, tmp_path)
+
+
+def of_studies(project: Project, studies: dict) -> str:
+    """What is said about a config that brings these studies, '' if nothing is."""
+    config = changed()
+    config["studies"] = studies
+    try:
+        check(config, ROOT / "config/schema.yaml", project)
+        check_studies(config, [LAW, MAIN], project)
+    except ValueError as error:
+        return str(error)
+    return ""
+
+
+def mine(edits: dict | None = None) -> dict:
+    study = copy.deepcopy(MINE)
+    for path, value in (edits or {}).items():
+        *parents, key = path.split("/")
+        group = study
+        for parent in parents:
+            group = group.setdefault(parent, {})
+        group[key] = value
+    return study
+
+
+def test_a_study_of_ones_own_is_accepted_and_is_what_the_config_says(project):
+    said = mine({"claims": "claims.yaml", "caption": "mine.py", "section": "10 Mine"})
+    assert of_studies(project, {"mine": said}) == ""
+    (study,) = own({"studies": {"mine": said}})
+    assert isinstance(study, Study) and (study.name, study.reads, study.tables) == (
+        "mine",
+        said["reads"],
+        said["tables"],
+    )
+    assert study[4:] == ("mine:evidence", "claims.yaml", "10 Mine", "mine.py")
+    assert study.figures == {"my-grades": ("mine:draw_grades", ["grades"])} and study.parts() == set()
+    assert own({}) == []
+
+
+@pytest.mark.parametrize(
+    "edits",
+    [
+        {"evidence": "mine:grades_of"},  # needs no more than records and tables
+        {"reads": {"judged": "fuzzy", "more": "data"}},
+        {"tables/robust": "scipy.stats:describe"},  # of a library: found out when it is imported
+        {"figures/both": {"draw": "mine:draw_grades", "shows": ["grades", "robustness"]}},
+        {"reads/points": "strengths", "figures/both": {"draw": "mine:draw_grades", "shows": ["law", "grades"]}},
+    ],
+    ids=str,
+)
+def test_other_studies_that_are_possible_are_accepted(edits, project):
+    assert of_studies(project, {"mine": mine(edits)}) == ""
+
+
+def figure(draw: str = "mine:draw_grades", shows: tuple = ("grades",)) -> dict:
+    return {"draw": draw, "shows": list(shows)}
+
+
+MISTAKES_OF_STUDIES = [
+    ({"reads/judged": "measure"}, "reads.judged: there are no records 'measure'; there are data, "),
+    ({"reads": {}}, "reads: "),
+    ({"tables": {}}, "tables: "),
+    ({"tables/grades": "mine:grade"}, "tables.grades: there is no 'grade' in mine.py"),
+    ({"tables/grades": "nowhere_at_all:grades"}, "tables.grades: there is no module 'nowhere_at_all'"),
+    (
+        {"tables/more": "mine:thresholds"},
+        "tables.more: mine:thresholds needs 'other', which is neither read nor a table",
+    ),
+    ({"tables": {"b": "mine:grades_of", "grades": "mine:grades"}}, "tables.b: mine:grades_of needs 'grades', which is"),
+    ({"tables/law-fit": "mine:grades"}, "tables.law-fit: there is a table of this name already"),
+    ({"tables/law_fit": "mine:grades"}, "tables.law_fit: there is a table of this name already"),
+    ({"tables/findings": "mine:grades"}, "tables.findings: this name is taken by the workflow itself"),
+    ({"tables/comparison-law": "mine:grades"}, "tables.comparison-law: this name is taken by the workflow itself"),
+    ({"tables/judged": "mine:grades"}, "tables.judged: what the study reads is called so"),
+    ({"figures/one": figure("mine:draw")}, "figures.one.draw: there is no 'draw' in mine.py"),
+    ({"figures/one": figure(shows=["grade"])}, "figures.one.shows: there is no table 'grade'; there are "),
+    (
+        {"figures/one": figure(shows=["grades", "grades-of", "grades"])},
+        "figures.one.shows: mine:draw_grades does not take",
+    ),
+    (
+        {"figures/one": figure(shows=["law"])},
+        "figures.one.shows: 'law' is made of sweep, which the study does not read",
+    ),
+    ({"figures/law": figure()}, "figures.law: there is a figure of this name already"),
+    ({"figures/gallery": figure()}, "figures.gallery: there is a figure of this name already"),
+    ({"evidence": "mine:evidences"}, "evidence: there is no 'evidences' in mine.py"),
+    ({"evidence": "mine:thresholds"}, "evidence: mine:thresholds needs 'other', which is neither"),
+    ({"evidence": "silent:evidence"}, "evidence: silent has no QUANTITIES"),
+    ({"claims": "nowhere.yaml"}, "claims: there is no file nowhere.yaml"),
+    ({"caption": "nowhere.rst"}, "caption: there is no file nowhere.rst"),
+    ({"table": {}}, "table: there is no such key"),
+]
+
+
+@pytest.mark.parametrize(("edits", "said"), MISTAKES_OF_STUDIES, ids=lambda value: str(value)[:60])
+def test_a_mistake_in_a_study_is_refused_in_one_line_that_names_the_key(edits, said, project):
+    line = of_studies(project, {"mine": mine(edits)})
+    assert line.startswith(f"config: studies.mine.{said}") and "\n" not in line, line or "the mistake passes"
+
+
+def test_the_names_of_studies_are_no_one_elses(project):
+    taken = "there is a study of this name already"
+    assert of_studies(project, {"law": mine()}) == f"config: studies.law: {taken}"
+    other = mine({"tables": {"other": "mine:grades"}, "figures": {}, "evidence": "mine:grades"})
+    assert of_studies(project, {"a-b": mine(), "a_b": other}) == f"config: studies.a_b: {taken}"
+    assert of_studies(project, {"a-b": mine(), "b": other}) == ""
+    assert of_studies(project, {"a": mine(), "b": mine()}).startswith(
+        "config: studies.b.tables.grades: there is a table"
+    )
+
+
+def test_what_a_study_may_read_is_there_by_name():
+    assert {"data", "adversarial", "purified", "measures", "ball-measures", "fuzzy", "margins", "paths"} <= set(RECORDS)
 
 
 # What is the same as in the papers.
