@@ -1,6 +1,10 @@
-"""One thread for torch, and the small networks and images that several test modules share."""
+"""One thread for torch, and the small networks, images and finished runs that several test modules share."""
 
 import copy
+import fcntl
+import os
+from collections.abc import Callable
+from pathlib import Path
 
 import fake_gpus
 import pytest
@@ -66,26 +70,52 @@ def given_start(monkeypatch):
     return register
 
 
+def once(factory: pytest.TempPathFactory, name: str, make: Callable[[Path], Workspace]) -> Workspace:
+    """What `make` leaves in a folder that all workers of this test run share: the first one makes it, others wait."""
+    base = factory.getbasetemp()
+    folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "shared" / name
+    folder.parent.mkdir(exist_ok=True)
+    with open(f"{folder}.lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # given back when the file is closed, however this ends
+        made = Path(f"{folder}.made")
+        if folder.exists() and not made.exists():
+            pytest.fail(f"{folder} could not be made; another worker says why")
+        if not made.exists():
+            make(folder)
+            made.touch()
+    return Workspace(folder)
+
+
 @pytest.fixture(scope="session")
 def finished(tmp_path_factory):
-    """The tiny experiment, run to its end once. Tests that change something work on a copy."""
-    workspace = Workspace.fresh(tmp_path_factory.mktemp("tiny") / "finished")
-    workspace.run()
-    return workspace
+    """The tiny experiment, run to its end once. Nobody works in it: tests copy it."""
+    return once(tmp_path_factory, "finished", lambda folder: Workspace.fresh(folder).run())
+
+
+@pytest.fixture
+def workspace(finished, tmp_path):
+    """A copy of the finished tiny experiment, to edit and break."""
+    return finished.copy(tmp_path / "copy")
 
 
 @pytest.fixture(scope="session")
 def trained(tmp_path_factory):
     """The tiny experiment on fake devices, with all that its attacks need."""
-    workspace = fake_gpus.fake(Workspace.fresh(tmp_path_factory.mktemp("gpus") / "trained"))
-    workspace.run("--until", "subset", "train_classifier", "train_diffusion", CUDA_VISIBLE_DEVICES="0,1")
-    return workspace
+
+    def make(folder):
+        workspace = fake_gpus.fake(Workspace.fresh(folder))
+        workspace.run("--until", "subset", "train_classifier", "train_diffusion", CUDA_VISIBLE_DEVICES="0,1")
+
+    return once(tmp_path_factory, "trained", make)
 
 
 @pytest.fixture(scope="session")
 def on_four_devices(trained, tmp_path_factory):
-    """The attacks of the tiny experiment, made on this machine as if it had four devices, and what it printed."""
-    workspace = trained.copy(tmp_path_factory.mktemp("gpus") / "local")
-    devices = {"CUDA_VISIBLE_DEVICES": "0,1,2,3", "TMPDIR": str(workspace.path)}
-    workspace.run("--cores", "4", "--resources", "gpu=4", "--until", "attack", **devices)
-    return workspace
+    """The attacks of the tiny experiment, made on this machine as if it had four devices."""
+
+    def make(folder):
+        workspace = trained.copy(folder)
+        devices = {"CUDA_VISIBLE_DEVICES": "0,1,2,3", "TMPDIR": str(workspace.path)}
+        workspace.run("--cores", "4", "--resources", "gpu=4", "--until", "attack", **devices)
+
+    return once(tmp_path_factory, "on four devices", make)

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import yaml
 
+from purity.run import store
+
 ROOT = Path(__file__).parents[1]
 PARTS = ("Snakefile", "workflow", "purity", "config", "profiles", "envs")
 
@@ -78,7 +80,18 @@ class Workspace:
         change(config)
         path.write_text(yaml.safe_dump(config, sort_keys=False))
 
+    def parts(self, below: str = "results/tiny") -> dict[tuple[str, str], list[str]]:
+        """(store, part): the digest of its arrays, for each store of a folder."""
+        found = sorted(p for p in (self.path / below).rglob("*.zarr.zip") if not p.name.startswith("."))
+        return {(str(p.relative_to(self.path)), part.part): part.content for p in found for part in store.parts(p)}
+
+    def log(self, output: str) -> str:
+        """What the job said that made a store."""
+        path = output.replace("results/tiny/", "results/tiny/logs/").replace(".zarr.zip", ".log")
+        return (self.path / path).read_text(encoding="utf-8")
+
     def files(self) -> dict[str, bytes]:
-        """Everything under results/ but logs, by its path."""
-        found = sorted(p for p in (self.path / "results").rglob("*") if p.is_file() and "logs" not in p.parts)
+        """Everything under results/ but logs, and second names of stores, by its path."""
+        listed = (p for p in (self.path / "results").rglob("*") if p.is_file() and "logs" not in p.parts)
+        found = sorted(p for p in listed if not p.name.startswith("."))
         return {str(p.relative_to(self.path)): p.read_bytes() for p in found}
