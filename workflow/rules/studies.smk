@@ -1,6 +1,11 @@
 # Tables, evidence and figures of every study that a rules file or the config declares: two rules a study.
 
-STUDIES |= {own.name: own for own in studies.own(config)}
+OURS = set(STUDIES)
+
+try:
+    STUDIES |= {own.name: own for own in studies.own(config, STUDIES.values(), PROJECT)}
+except ValueError as mistake:
+    sys.exit(str(mistake))
 
 
 def records(study):
@@ -8,12 +13,23 @@ def records(study):
     return lambda w: studies.inputs(study, of(w))
 
 
+def rule_name(identifier, what):
+    return re.sub(r"\W", "_", f"{identifier}_{what}")
+
+
+def caption(study):
+    """A file; one of the user's own lies where the workflow is started."""
+    if study.name in OURS:
+        return f"../report/{study.name}.rst"
+    return str(Path(study.caption).absolute()) if study.caption else "../report/own.rst"
+
+
 for study_ in STUDIES.values():
     if study_.tables:
 
         rule:
             name:
-                f"{study_.name}_tables".replace("-", "_")
+                rule_name(study_.name, "tables")
             input:
                 unpack(records(study_)),
             output:
@@ -34,13 +50,13 @@ for study_ in STUDIES.values():
 
         rule:
             name:
-                f"{figure}_figure".replace("-", "_")
+                rule_name(figure, "figure")
             input:
                 [f"results/{{experiment}}/tables/{table}.csv" for table in said.shows],
             output:
                 png=report(
                     f"results/{{experiment}}/figures/{figure}.png",
-                    caption=study_.caption or f"../report/{study_.name}.rst",
+                    caption=caption(study_),
                     category=study_.section,
                     labels={"experiment": "{experiment}", "shows": figure},
                 ),
