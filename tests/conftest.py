@@ -1,16 +1,12 @@
 """One thread for torch, and the small networks, images and finished runs that several test modules share."""
 
 import copy
-import fcntl
-import os
-from collections.abc import Callable
-from pathlib import Path
 
 import fake_gpus
 import pytest
 import torch
 from torch.nn import functional as F
-from workspace import Workspace
+from workspace import Workspace, once
 
 from purity.geometry import BALLS
 from purity.run.checkpoints import untrained
@@ -68,22 +64,6 @@ def given_start(monkeypatch):
         return "given"
 
     return register
-
-
-def once(factory: pytest.TempPathFactory, name: str, make: Callable[[Path], Workspace]) -> Workspace:
-    """What `make` leaves in a folder that all workers of this test run share: the first one makes it, others wait."""
-    base = factory.getbasetemp()
-    folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "shared" / name
-    folder.parent.mkdir(exist_ok=True)
-    with open(f"{folder}.lock", "w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)  # given back when the file is closed, however this ends
-        made = Path(f"{folder}.made")
-        if folder.exists() and not made.exists():
-            pytest.fail(f"{folder} could not be made; another worker says why")
-        if not made.exists():
-            make(folder)
-            made.touch()
-    return Workspace(folder)
 
 
 @pytest.fixture(scope="session")

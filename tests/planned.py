@@ -17,9 +17,12 @@ from purity.run.presets import Presets, functions
 Plan = dict[tuple[str, str], str]  # (rule, output or part of it): what it depends on but for its inputs
 
 
-def plan(root: Path, config: dict) -> Plan:
-    """Every part of every store of the first experiment to run, its tables and figures, and all networks made here."""
-    project, e = Project(root, root), Experiment(config, config["run"][0])
+def plan(root: Path, config: dict, project: Project | None = None) -> Plan:
+    """Every part of every store of the first experiment to run, its tables and figures, and all networks made here.
+
+    project: of the same root, if its code has not been edited since.
+    """
+    project, e = project or Project(root, root), Experiment(config, config["run"][0])
     stages = dict(_stages(root))
     found: Plan = {}
     for path in [*e.data(), *e.all_stores()]:
@@ -29,7 +32,7 @@ def plan(root: Path, config: dict) -> Plan:
         common = {"code": _code(project, root, script, spec)} | {k: v for k, v in spec.items() if k != "parts"}
         for part, own in spec.get("parts", {"": {}}).items():
             found[rule, f"{_below(path, e)}:{part}"] = _said(common, own)
-    for study in declared(root) + studies.own(config):
+    for study in declared(root) + studies.own(config, declared(root), project):
         if not study.made(e):
             continue
         code = project.digest(root / "workflow/scripts/tables.py", *study.functions())

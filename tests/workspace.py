@@ -1,10 +1,12 @@
 """A copy of the project in which a test may edit, break and run the real Snakemake."""
 
+import fcntl
 import os
 import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import yaml
@@ -95,3 +97,22 @@ class Workspace:
         listed = (p for p in (self.path / "results").rglob("*") if p.is_file() and "logs" not in p.parts)
         found = sorted(p for p in listed if not p.name.startswith("."))
         return {str(p.relative_to(self.path)): p.read_bytes() for p in found}
+
+
+def once(factory, name: str, make: Callable[[Path], object]) -> Workspace:
+    """What `make` leaves in a folder that all workers of this test run share: the first one makes it, others wait.
+
+    factory: pytest's tmp_path_factory.
+    """
+    base = factory.getbasetemp()
+    folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "shared" / name
+    folder.parent.mkdir(exist_ok=True)
+    with open(f"{folder}.lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # given back when the file is closed, however this ends
+        made = Path(f"{folder}.made")
+        if folder.exists() and not made.exists():
+            raise RuntimeError(f"{folder} could not be made; the test that tried first says why")
+        if not made.exists():
+            make(folder)
+            made.touch()
+    return Workspace(folder)

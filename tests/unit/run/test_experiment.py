@@ -10,6 +10,7 @@ import pytest
 import yaml
 from workspace import ROOT
 
+from purity.run.codehash import Project
 from purity.run.experiment import GROUPS, STORES, Cell, Experiment, log, store
 
 TINY = yaml.safe_load((ROOT / "tests/tiny/config.yaml").read_text(encoding="utf-8"))
@@ -24,7 +25,7 @@ def config():
 
 @pytest.fixture(scope="module")
 def before():
-    return planned.plan(ROOT, TINY)
+    return plan(TINY)
 
 
 @pytest.fixture
@@ -40,6 +41,14 @@ def edit(tree, file, old, new):
     text = path.read_text(encoding="utf-8")
     assert old in text, f"{old!r} is not in {file}"
     path.write_text(text.replace(old, new, 1), encoding="utf-8")
+
+
+PROJECT = Project(ROOT, ROOT)
+
+
+def plan(config):
+    """With the code as it is."""
+    return planned.plan(ROOT, config, PROJECT)
 
 
 def experiment(config):
@@ -204,7 +213,7 @@ def test_a_caps_second_direction_is_of_another_seed(config, seeds, others):
 
 
 def test_every_spec_is_json():
-    for said in planned.plan(ROOT, TINY).values():
+    for said in plan(TINY).values():
         assert json.loads(said)
 
 
@@ -235,12 +244,12 @@ def test_neither_does_the_batch_nor_the_order_of_keys(config, before):
                 key: dict(reversed(value.items())) if isinstance(value, dict) else value
                 for key, value in reversed(preset.items())
             }
-    assert planned.plan(ROOT, config) == before
+    assert plan(config) == before
 
 
 def test_the_batch_counts_for_an_attack_that_works_on_whole_batches(config):
     config["attacks"]["pgd"]["batchwise"] = True
-    one, other = (planned.plan(ROOT, config | {"batch": batch}) for batch in (6, 4))
+    one, other = (plan(config | {"batch": batch}) for batch in (6, 4))
     made = planned.new(one, other)
     assert rules(made) == {"attack"} and all("/pgd/" in output for output in outputs(made, "attack"))
 
@@ -330,7 +339,7 @@ def test_an_edit_of_one_attack_leaves_the_others_alone(tree, before):
 
 def test_another_option_of_one_attack_touches_that_attack_only(config, before):
     config["attacks"]["pgd"]["options"]["steps"] = 3
-    made = planned.new(before, planned.plan(ROOT, config))
+    made = planned.new(before, plan(config))
     assert rules(made) == {"attack", "budget"}
     assert all("/pgd/" in output for output in outputs(made, "attack"))
 
@@ -339,7 +348,7 @@ def test_values_that_change_places_are_noticed(config, before):
     """Snakemake compares the values of params as a set; one dict a rule keeps them apart."""
     options = config["attacks"]["pgd"]["options"]
     options["epsilon"], options["relative_step"] = options["relative_step"], options["epsilon"]
-    assert "attack" in rules(planned.new(before, planned.plan(ROOT, config)))
+    assert "attack" in rules(planned.new(before, plan(config)))
 
 
 @pytest.mark.parametrize("of", ["options", "guide"])
@@ -351,7 +360,7 @@ def test_another_fine_tuning_is_nobody_elses_matter(config, before, of):
     else:  # the classifier that guides it, which judges nothing
         config["classifiers"]["guide"] = config["classifiers"]["small"] | {"options": {}}
         tuning["classifier"] = "guide"
-    made = planned.new(before, planned.plan(ROOT, config))
+    made = planned.new(before, plan(config))
     assert made == {("fine_tune", "tuned")} | ({("train_classifier", "guide")} if of == "guide" else set())
     e = experiment(config)
     assert e.diffusion_weights("ddpm-addt") == ["results/models/diffusions/tuned.safetensors"]
@@ -360,7 +369,7 @@ def test_another_fine_tuning_is_nobody_elses_matter(config, before, of):
 
 def test_a_new_seed_is_new_parts_and_no_others(config, before):
     config["experiments"]["tiny"]["seeds"] = [0, 1, 2]
-    made = planned.new(before, planned.plan(ROOT, config))
+    made = planned.new(before, plan(config))
     stages = {"perturb", "attack", "purify", "measure", "sample_ball", "measure_ball", "jacobian", "pca", "probe"}
     stages |= {"budget", "fuzzy", "cap", "margins"}
     assert rules(made) == stages | {"tables"}
@@ -369,20 +378,20 @@ def test_a_new_seed_is_new_parts_and_no_others(config, before):
 
 def test_a_part_may_have_seeds_of_its_own(config, before):
     config["experiments"]["tiny"]["dw-box"]["seeds"] = [0, 1, 5]
-    made = planned.new(before, planned.plan(ROOT, config))
+    made = planned.new(before, plan(config))
     assert rules(made) == {"attack", "purify", "measure", "tables"}
     assert outputs(made, "tables") == {"dw-box"}
     stages = [output for rule, output in made if rule != "tables"]
     assert all("/ddpm/" in output and output.endswith("seed-5") for output in stages)
     config["experiments"]["tiny"]["dw-box"]["seeds"] = [1]
-    assert planned.new(before, planned.plan(ROOT, config)) == {("tables", "dw-box")}
+    assert planned.new(before, plan(config)) == {("tables", "dw-box")}
 
 
 def test_a_new_attack_is_new_parts_and_no_others(config, before):
     pgd = config["attacks"]["pgd"]
     config["attacks"]["pgd-eot"] = pgd | {"options": pgd["options"] | {"draws": 2}}
     config["experiments"]["tiny"]["attacked"]["ddpm"]["pgd-eot"] = ["none"]
-    made = planned.new(before, planned.plan(ROOT, config))
+    made = planned.new(before, plan(config))
     assert rules(made) == {"attack", "purify", "measure", "tables"}
     stages = [output for rule, output in made if rule != "tables"]
     assert len(stages) == 6 and all("pgd-eot/none" in output for output in stages)
@@ -405,7 +414,7 @@ def test_a_purifier_of_ones_own_is_new_and_touches_no_other(config, before, tree
 
 def test_another_strength_is_new_and_touches_no_other(config, before):
     config["experiments"]["tiny"]["sweep"]["attacked"] = [50, 100, 200, 300]
-    made = planned.new(before, planned.plan(ROOT, config))
+    made = planned.new(before, plan(config))
     assert rules(made) == {"attack", "probe", "tables"}
     assert all("/ddpm@t=300/" in output for rule in ("attack", "probe") for output in outputs(made, rule))
     shown = {"timesteps", "clean-t", "law", "law-fit", "predictors", "predictors-rank", "budget"}
@@ -414,7 +423,7 @@ def test_another_strength_is_new_and_touches_no_other(config, before):
 
 def test_a_part_that_is_left_out_is_not_made_and_leaves_the_others_alone(config, before):
     config["experiments"]["tiny"].update(fuzzy=None, cap=None)
-    after = planned.plan(ROOT, config)
+    after = plan(config)
     assert planned.new(before, after) == set()
     gone = set(before) - set(after)
     assert rules(gone) == {"fuzzy", "cap", "tables", "figure"} and outputs(gone, "figure") == {"fuzzy", "cap"}
@@ -422,17 +431,17 @@ def test_a_part_that_is_left_out_is_not_made_and_leaves_the_others_alone(config,
 
 def test_more_judgings_leave_the_purified_images_alone(config, before):
     config["experiments"]["tiny"]["fuzzy"]["judgings"] = 5
-    assert rules(planned.new(before, planned.plan(ROOT, config))) == {"fuzzy"}
+    assert rules(planned.new(before, plan(config))) == {"fuzzy"}
 
 
 def test_more_images_are_new_blocks(config, before):
     config["experiments"]["tiny"]["images"] = 9
-    made = planned.new(before, planned.plan(ROOT, config))
+    made = planned.new(before, plan(config))
     assert rules(made) == {"subset", "perturb", "attack", "purify", "probe", "budget", "fuzzy", "tables"}
     assert all("/images-00006-00008:" in output for rule, output in made if rule != "tables")
     # nor does an image fewer than a block holds make the others new
     config["experiments"]["tiny"]["images"] = 8
-    made = planned.new(before, planned.plan(ROOT, config))
+    made = planned.new(before, plan(config))
     assert outputs(made, "subset") == {"data/images-00006-00007:"}
 
 
@@ -444,4 +453,4 @@ def test_a_number_of_a_part_is_in_the_spec_of_its_stage_alone(config, before, pa
     said = config["experiments"]["tiny"][part]
     name = next(key for key in ("points", "radius", "reach", "images") if key in said)
     said[name] += 1
-    assert rules(planned.new(before, planned.plan(ROOT, config))) == {rule}
+    assert rules(planned.new(before, plan(config))) == {rule}
