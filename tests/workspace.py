@@ -116,3 +116,9 @@ def once(factory, name: str, make: Callable[[Path], object]) -> Workspace:
             make(folder)
             made.touch()
     return Workspace(folder)
+
+
+def block(text: str, language: str, first_line: str) -> str:
+    """The one fenced block of a page in Markdown that begins with a line."""
+    (found,) = [b for b in re.findall(rf"```{language}\n(.*?)```", text, re.DOTALL) if b.startswith(f"{first_line}\n")]
+    return found
