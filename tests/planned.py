@@ -72,7 +72,9 @@ def declared(root: Path) -> list[studies.Study]:
 def _stages(root: Path) -> Iterator[tuple[str, tuple[str, str, str]]]:
     """Kind of store: the rule that makes it, the method of Experiment that gives its spec, the script."""
     for path in sorted((root / "workflow/rules").glob("*.smk")):
-        for rule, body in re.findall(r"^rule (\w+):\n((?:    .*\n|\n)*)", path.read_text(encoding="utf-8"), re.MULTILINE):
+        for rule, body in re.findall(
+            r"^rule (\w+):\n((?:    .*\n|\n)*)", path.read_text(encoding="utf-8"), re.MULTILINE
+        ):
             kind = re.search(r'output:\n        store\("([^"]+)"\)', body)
             script = re.search(r'script:\n        "\.\./scripts/(\w+)\.py"', body)
             if kind:

@@ -281,7 +281,11 @@ EDITS = {
         {"figure"},
         set(),
     ),
-    "the style of all figures": (("purity/studies/drawing.py", "def style(", "def style(_=1, "), {"figure", "gallery"}, set()),
+    "the style of all figures": (
+        ("purity/studies/drawing.py", "def style(", "def style(_=1, "),
+        {"figure", "gallery"},
+        set(),
+    ),
     "the law": (
         ("purity/studies/law.py", "starts[1], starts[2]]", "starts[0], starts[2]]"),
         {"tables"},
@@ -294,9 +298,13 @@ EDITS = {
         {"tables"},
         {"fuzzy", "fuzzy-grades"},
     ),
-    "judgings": (("purity/stages/fuzzy.py", "def judgings(", "def judgings(_=1, *, "), {"fuzzy"}, set()),
+    "judgings": (("purity/stages/fuzzy.py", "argmax(dim=1)", "argmax(1)"), {"fuzzy"}, set()),
     "the gallery": (("purity/studies/gallery.py", "cell = 0.6", "cell = 0.7"), {"gallery"}, set()),
-    "a sampler": (("purity/diffusion/samplers.py", "x = (a * x0 + b * x)", "x = (b * x + a * x0)"), STAGES_OF_PURIFIERS, set()),
+    "a sampler": (
+        ("purity/diffusion/samplers.py", "x = (a * x0 + b * x)", "x = (b * x + a * x0)"),
+        STAGES_OF_PURIFIERS,
+        set(),
+    ),
     "fine-tuning": (
         ("purity/addt.py", "(unit * gamma(abar)).clamp", "(1.0 * unit * gamma(abar)).clamp"),
         {"fine_tune"},
@@ -332,7 +340,9 @@ def test_an_edit_of_a_sampler_leaves_the_undefended_classifier_alone(tree, befor
 
 
 def test_an_edit_of_one_attack_leaves_the_others_alone(tree, before):
-    edit(tree, "purity/attacks.py", "return pgd(defence.straight_through()", "return pgd(1 * defence.straight_through()")
+    edit(
+        tree, "purity/attacks.py", "return pgd(defence.straight_through()", "return pgd(1 * defence.straight_through()"
+    )
     made = planned.new(before, planned.plan(tree, TINY))
     assert made == {("attack", f"adversarial/ddpm/bpda/all/{BLOCK}:seed-{s}") for s in (0, 1)}
 
