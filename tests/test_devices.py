@@ -9,7 +9,6 @@ import time
 from itertools import pairwise
 from pathlib import Path
 
-import fake_gpus
 import pytest
 
 from purity.run import devices
@@ -73,14 +72,6 @@ def test_nine_jobs_on_three_devices_never_overlap_on_one_and_all_finish(tmp_path
     for spans in by_device.values():
         spans.sort()
         assert all(end <= begin for (_, end), (begin, _) in pairwise(spans))
-
-
-def test_four_jobs_of_the_workflow_work_at_once_on_four_devices(on_four_devices):
-    """`--resources gpu=4`, as a user says it."""
-    held = fake_gpus.spans(on_four_devices)
-    assert len(held) == len(fake_gpus.notes(on_four_devices)) == len(on_four_devices.outputs("attack")) > 4
-    assert {device for device, *_ in held} == {f"None {i}" for i in range(4)}
-    assert fake_gpus.overlapping(held) == [] and fake_gpus.at_once(held) == 4
 
 
 def test_a_killed_job_gives_its_device_back(tmp_path):
