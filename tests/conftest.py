@@ -1,4 +1,4 @@
-"""One thread for torch, and the small networks and images that several test modules share."""
+"""One thread for torch, and the small networks, images and finished runs that several test modules share."""
 
 import copy
 
@@ -6,7 +6,7 @@ import fake_gpus
 import pytest
 import torch
 from torch.nn import functional as F
-from workspace import Workspace
+from workspace import Workspace, once
 
 from purity.geometry import BALLS
 from purity.run.checkpoints import untrained
@@ -68,24 +68,34 @@ def given_start(monkeypatch):
 
 @pytest.fixture(scope="session")
 def finished(tmp_path_factory):
-    """The tiny experiment, run to its end once. Tests that change something work on a copy."""
-    workspace = Workspace.fresh(tmp_path_factory.mktemp("tiny") / "finished")
-    workspace.run()
-    return workspace
+    """The tiny experiment, run to its end once. Nobody works in it: tests copy it."""
+    return once(tmp_path_factory, "finished", lambda folder: Workspace.fresh(folder).run())
+
+
+@pytest.fixture
+def workspace(finished, tmp_path):
+    """A copy of the finished tiny experiment, to edit and break."""
+    return finished.copy(tmp_path / "copy")
 
 
 @pytest.fixture(scope="session")
 def trained(tmp_path_factory):
     """The tiny experiment on fake devices, with all that its attacks need."""
-    workspace = fake_gpus.fake(Workspace.fresh(tmp_path_factory.mktemp("gpus") / "trained"))
-    workspace.run("--until", "subset", "train_classifier", "train_diffusion", CUDA_VISIBLE_DEVICES="0,1")
-    return workspace
+
+    def make(folder):
+        workspace = fake_gpus.fake(Workspace.fresh(folder))
+        workspace.run("--until", "subset", "train_classifier", "train_diffusion", CUDA_VISIBLE_DEVICES="0,1")
+
+    return once(tmp_path_factory, "trained", make)
 
 
 @pytest.fixture(scope="session")
 def on_four_devices(trained, tmp_path_factory):
-    """The attacks of the tiny experiment, made on this machine as if it had four devices, and what it printed."""
-    workspace = trained.copy(tmp_path_factory.mktemp("gpus") / "local")
-    devices = {"CUDA_VISIBLE_DEVICES": "0,1,2,3", "TMPDIR": str(workspace.path)}
-    workspace.run("--cores", "4", "--resources", "gpu=4", "--until", "attack", **devices)
-    return workspace
+    """The attacks of the tiny experiment, made on this machine as if it had four devices."""
+
+    def make(folder):
+        workspace = trained.copy(folder)
+        devices = {"CUDA_VISIBLE_DEVICES": "0,1,2,3", "TMPDIR": str(workspace.path)}
+        workspace.run("--cores", "4", "--resources", "gpu=4", "--until", "attack", **devices)
+
+    return once(tmp_path_factory, "on four devices", make)

@@ -1,13 +1,17 @@
 """A copy of the project in which a test may edit, break and run the real Snakemake."""
 
+import fcntl
 import os
 import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import yaml
+
+from purity.run import store
 
 ROOT = Path(__file__).parents[1]
 PARTS = ("Snakefile", "workflow", "purity", "config", "profiles", "envs")
@@ -78,7 +82,43 @@ class Workspace:
         change(config)
         path.write_text(yaml.safe_dump(config, sort_keys=False))
 
+    def parts(self, below: str = "results/tiny") -> dict[tuple[str, str], list[str]]:
+        """(store, part): the digest of its arrays, for each store of a folder."""
+        found = sorted(p for p in (self.path / below).rglob("*.zarr.zip") if not p.name.startswith("."))
+        return {(str(p.relative_to(self.path)), part.part): part.content for p in found for part in store.parts(p)}
+
+    def log(self, output: str) -> str:
+        """What the job said that made a store."""
+        path = output.replace("results/tiny/", "results/tiny/logs/").replace(".zarr.zip", ".log")
+        return (self.path / path).read_text(encoding="utf-8")
+
     def files(self) -> dict[str, bytes]:
-        """Everything under results/ but logs, by its path."""
-        found = sorted(p for p in (self.path / "results").rglob("*") if p.is_file() and "logs" not in p.parts)
+        """Everything under results/ but logs, and second names of stores, by its path."""
+        listed = (p for p in (self.path / "results").rglob("*") if p.is_file() and "logs" not in p.parts)
+        found = sorted(p for p in listed if not p.name.startswith("."))
         return {str(p.relative_to(self.path)): p.read_bytes() for p in found}
+
+
+def once(factory, name: str, make: Callable[[Path], object]) -> Workspace:
+    """What `make` leaves in a folder that all workers of this test run share: the first one makes it, others wait.
+
+    factory: pytest's tmp_path_factory.
+    """
+    base = factory.getbasetemp()
+    folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "shared" / name
+    folder.parent.mkdir(exist_ok=True)
+    with open(f"{folder}.lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # given back when the file is closed, however this ends
+        made = Path(f"{folder}.made")
+        if folder.exists() and not made.exists():
+            raise RuntimeError(f"{folder} could not be made; the test that tried first says why")
+        if not made.exists():
+            make(folder)
+            made.touch()
+    return Workspace(folder)
+
+
+def block(text: str, language: str, first_line: str) -> str:
+    """The one fenced block of a page in Markdown that begins with a line."""
+    (found,) = [b for b in re.findall(rf"```{language}\n(.*?)```", text, re.DOTALL) if b.startswith(f"{first_line}\n")]
+    return found

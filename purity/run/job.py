@@ -24,7 +24,8 @@ class Job:
 
     batch: how many images at once, at most. device: 'cpu' or 'cuda'. progress: wraps a sized iterable, reports on it in
     the log now and then. done: what an earlier job of the same kind has done, to which this one adds; None: nothing is
-    remembered. output: the file that it makes. evaluations: images that networks saw, by what they were watched as.
+    remembered. output: the file that it makes; parts: what each part of it depends on (purity.run.parts). record: where
+    it is written what made it. evaluations: images that networks saw, by what they were watched as.
     """
 
     batch: int
@@ -32,6 +33,8 @@ class Job:
     progress: Callable[[Collection], Iterator] = iter
     done: Done | None = None
     output: str = ""
+    parts: dict[str, str] = field(default_factory=dict)
+    record: Path | None = None
     evaluations: dict[str, int] = field(default_factory=dict)
 
     def part(self, name: str) -> "Job":
@@ -68,15 +71,16 @@ def running(given) -> Iterator[Job]:
             depends["inputs"] = lineage.digests(given.input)
             output = str(next(iter(given.output), log))
             batch = getattr(given.resources, "batch", 1)
-            done = Done(output, depends)
-            job = Job(batch, device, lambda items: reporting(items, what), done, output)
+            done, record = Done(output, depends), log.with_suffix(".json")
+            job = Job(batch, device, lambda items: reporting(items, what), done, output, record=record)
             yield job
             usage = _usage(device, time.monotonic() - started, time.process_time() - cpu_started)
             usage |= {"evaluations": job.evaluations}
         if given.output:
             made = {"what": what, "rule": given.rule, "outputs": lineage.digests(given.output)}
             made |= {"batch": getattr(given.resources, "batch", None)}
-            lineage.record(log.with_suffix(".json"), **made, **depends, **usage, **lineage.surroundings())
+            made |= {"parts": job.parts} if job.parts else {}
+            lineage.record(record, **made, **depends, **usage, **lineage.surroundings())
             for path in given.output:
                 if str(path).endswith(".zarr.zip"):
                     store.remember(path)

@@ -152,11 +152,13 @@ def _commit(said: dict) -> str:
     return said.get("commit", "unknown")[:12] + (" with edited files" if said.get("edited") else "")
 
 
-def _seed(spec: dict | None) -> int | None:
-    for part in ("keys", "noise", "training", "fine_tuning"):
-        if spec and "seed" in spec.get(part, {}):
-            return spec[part]["seed"]
-    return None
+def _seeds(spec: dict | None) -> str | None:
+    """Of the parts of a store, or of a training."""
+    spec = spec or {}
+    said = [part.get("keys", {}) for part in spec.get("parts", {}).values()]
+    said += [spec.get(part, {}) for part in ("keys", "noise", "training", "fine_tuning")]
+    seeds = dict.fromkeys(part["seed"] for part in said if "seed" in part)
+    return ", ".join(map(str, seeds)) or None
 
 
 # what a paragraph says of the jobs of a rule, every different value once
@@ -165,7 +167,7 @@ SAID = {
     "code": lambda said: said["code"],
     "versions": lambda said: " ".join(f"{name} {version}" for name, version in said["versions"].items()),
     "device": lambda said: said["device"],
-    "seed": lambda said: _seed(said["spec"]),
+    "seed": lambda said: _seeds(said["spec"]),
 }
 
 

@@ -4,7 +4,7 @@ import hashlib
 import json
 import logging
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 import numpy as np
@@ -26,31 +26,34 @@ def made(function: Callable, spec: dict, code: str, inputs, job: Job, arguments:
     the same attack, knowledge and seed; images: how many of the first images are wanted, None for all; parts: {name:
     {keys, and what else is the part's own}}; all else is common to the parts. code: digest of the code. inputs: what
     Snakemake gives, by name. arguments: tells other arguments than those in spec. A part that an earlier job has made
-    with the same spec, code and inputs is taken from the store that it left (purity.run.store.earlier).
+    with the same spec, code and inputs is taken from the store that it left (purity.run.store.earlier); the record of
+    that job says what its parts depended on. The store does not, so that what comes out the same has the same bytes.
     """
     common = {key: value for key, value in spec.items() if key != "parts"}
     stores = {name: store.gathered(_listed(inputs, name)) for name in _stores(spec)}
     files = [path for name, _ in inputs.items() if name not in stores for path in _listed(inputs, name)]
     given = {"code": code, "common": common, "files": lineage.digests(files)}
-    there = dict(_there(job.output))
+    there = _there(job)
     todo = {}
     for name, own in spec["parts"].items():
         read = {argument: _found(stores, source, own) for argument, source in _reads(spec, own).items()}
         content = {argument: found.content for argument, found in read.items() if found is not None}
         todo[name] = own, read, _digest(given | {"own": own, "read": content})
-    ready = [name for name, (_, _, depends) in todo.items() if name in there and there[name].depends == depends]
+    ready = [name for name, (_, _, depends) in todo.items() if name in there and there[name][0] == depends]
     if ready:
         logging.info("%d of %d parts are there already: %s", len(ready), len(todo), ", ".join(ready))
     parts = {}
     for name, (own, read, depends) in todo.items():
+        job.parts[name] = depends
         if name in ready:
-            parts[name] = store.Part(there[name].spec, dict(there[name]), depends)
+            stored = there[name][1]
+            parts[name] = store.Part(stored.spec, dict(stored))
         else:
             if len(todo) > 1:
                 logging.info("%s", name)
             part = replace(job, done=Done(job.output, {"depends": depends})) if job.output else job
             whole = common | own | {"reads": _reads(spec, own)}
-            parts[name] = store.Part(whole, _called(function, whole, read, part, arguments), depends)
+            parts[name] = store.Part(whole, _called(function, whole, read, part, arguments))
     return parts
 
 
@@ -108,15 +111,20 @@ def _found(stores: Mapping[str, list[store.Stored]], source: list, own: dict) ->
     return None
 
 
-def _there(output: str) -> Iterator[tuple[str, store.Stored]]:
-    """Parts that an earlier job of the same output has left; none if there was none or its file is damaged."""
-    path = store.earlier(output)
-    if not path.is_file():
-        return
+def _there(job: Job) -> dict[str, tuple[str, store.Stored]]:
+    """Parts that an earlier job of the same output has left, each with what it depended on; none if there was no such
+    job, if its record is not of the file that is there, or if that is damaged."""
+    if not (job.record and job.record.is_file() and (path := store.earlier(job.output)).is_file()):
+        return {}
+    said = json.loads(job.record.read_text(encoding="utf-8"))
+    if said["outputs"].get(job.output) != lineage.sha256(path):
+        return {}
+    depended = said.get("parts", {})
     try:
-        yield from ((stored.part, stored) for stored in store.parts(path))
+        return {s.part: (depended[s.part], s) for s in store.parts(path) if s.part in depended}
     except ValueError as error:
         logging.info("%s; its parts are made again", error)
+        return {}
 
 
 def _digest(said: dict) -> str:

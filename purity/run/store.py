@@ -60,13 +60,11 @@ def replacing(path: str | Path) -> Iterator[str]:
 class Part:
     """Arrays of a store, or of one part of it.
 
-    spec: what they depend on of the config, JSON-able; `keys` in it name what they are about, as tables do. depends: a
-    digest of all that they depend on, by which a later job knows that they need not be made again.
+    spec: what they depend on of the config, JSON-able; `keys` in it name what they are about, as tables do.
     """
 
     spec: dict
     arrays: Mapping[str, np.ndarray]
-    depends: str = ""
 
 
 def save(path: str | Path, spec: dict, axes: Axes | None = None, **arrays: np.ndarray) -> None:
@@ -87,7 +85,7 @@ def save_parts(path: str | Path, parts: Mapping[str, Part], axes: Axes | None = 
     root = zarr.create_group(memory, attributes={"versions": versions}, zarr_format=3)
     for part, said in parts.items():
         arrays = {name: np.asarray(array, order="C") for name, array in said.arrays.items()}
-        attributes = {"spec": said.spec, "depends": said.depends, "content": _content(arrays)}
+        attributes = {"spec": said.spec, "content": _content(arrays)}
         if "ids" in arrays:
             attributes["ids"] = arrays["ids"].tolist()
         group = root.create_group(part) if part else root
@@ -193,7 +191,7 @@ class Stored(Mapping[str, np.ndarray]):
                 group = _part_of(root, part, path)
                 self.content.append(group.attrs.get("content", ""))
                 if path is self.paths[0]:
-                    self.spec, self.depends = dict(group.attrs["spec"]), group.attrs.get("depends", "")
+                    self.spec = dict(group.attrs["spec"])
                     self._names = sorted(group.array_keys())
         self.keyed = dict(self.spec.get("keys", {}))
         self._read: dict[str, np.ndarray] = {}

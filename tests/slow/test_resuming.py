@@ -1,6 +1,6 @@
 """A job that is killed loses a batch at the most, and what it leaves when it ends is what it would have left at once.
 
-The scripts of three rules run as Snakemake runs them, in processes that are killed with SIGKILL.
+The scripts of three rules run as Snakemake runs them, in processes that are killed with SIGKILL. Stores have two parts.
 """
 
 import multiprocessing
@@ -18,32 +18,47 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
+from workspace import ROOT
 
-from purity import attacks, data, noise, stages, store  # noqa: F401  a forked process has them at once
-from purity.run import checkpoints
+from purity import attacks, data
+from purity.run import checkpoints, store
+from purity.run.checkpoints import untrained
+from purity.stages import arguments, attack, purify  # noqa: F401  a forked process has them at once
 
-ROOT = Path(__file__).parents[1]
-N, BATCH = 96, 2
-KEYS = {"purifier": "ddpm", "attack": "slow", "knowledge": "all", "blind": False, "seed": 0}
+N, BATCH, SEEDS = 48, 2, (0, 1)
 CLASSIFIER = {"network": "purity.networks:cnn", "options": {"width": 8, "features": 16}}
 DIFFUSION = {"network": "purity.networks:unet", "options": {"width": 8, "embedding": 16}}
 DDPM = {"t": 30, "steps": 2, "sigma": "small", "clip": True, "forward": "one-step"}
 PURIFIER = {"name": "ddpm", "make": "purity.purifiers:ddpm", "options": DDPM, "diffusion": DIFFUSION}
-COMMON = {"keys": KEYS, "classifier": CLASSIFIER, "purifier": PURIFIER, "noise": {"seed": 0, "seeding": "address"}}
+COMMON = {"classifier": CLASSIFIER, "purifier": PURIFIER}
+READS = {"x0": ["subset", "x"], "y": ["subset", "y"], "ids": ["subset", "ids"]}
 PGD = {"epsilon": 0.1, "steps": 1, "relative_step": 0.4}
 TUNING = {"steps": 170, "batch": 8, "rate": 1e-3, "decay": 0.99, "seed": 3, "flip": True}
 TUNED = {"classifier": CLASSIFIER, "dataset": {"load": "purity.data:digits", "options": {}}, "fine_tuning": TUNING}
+
+
+def of_seeds(*seeds: int, **own) -> dict:
+    """Parts of a store."""
+    keys = {"purifier": "ddpm", "attack": "slow", "knowledge": "all"}
+    noise = {"seeding": "address"}
+    return {f"seed-{s}": {"keys": keys | {"seed": s}, "noise": noise | {"seed": s}, **own} for s in seeds}
+
+
+ATTACK = COMMON | {"stage": "purity.stages.attack:attack", "knowledge": "all", "reads": READS}
+ATTACK |= {"attack": {"run": "test_resuming:noted", "options": PGD}}
+PURIFY = COMMON | {"stage": "purity.stages.purify:purify_and_judge", "features": None, "fresh_draws": 4, "reads": READS}
 SPECS = {
     "fine_tune": DIFFUSION | TUNED,
-    "attack": COMMON | {"attack": {"run": "test_resuming:noted", "options": PGD}},
-    "purify": COMMON | {"features": None, "fresh_draws": 4},
+    "attack": ATTACK | {"parts": of_seeds(*SEEDS)},
+    "purify": PURIFY | {"parts": of_seeds(*SEEDS, knowledge="all", reads={"x": ["adversarial", "x"]})},
 }
+SCRIPTS = {"fine_tune": "fine_tune", "attack": "stage", "purify": "stage"}
 
 
 def noted(defence, x, y, xi, progress, **options):
-    """PGD that notes which images it begins with, where the environment says."""
+    """PGD that notes with which seed and images it begins, where the environment says."""
     with open(os.environ["NOTES"], "a") as notes:
-        notes.write(f"{' '.join(map(str, xi.ids.tolist()))}\n")
+        notes.write(f"{xi.seed}: {' '.join(map(str, xi.ids.tolist()))}\n")
     return attacks.pgd(defence, x, y, xi, progress, **options)
 
 
@@ -60,12 +75,20 @@ class Files(list):
         super().__init__(path for value in paths.values() for path in (value if isinstance(value, list) else [value]))
         vars(self).update(paths)
 
+    def keys(self):
+        return vars(self).keys()
+
+    def get(self, name):
+        return vars(self).get(name)
+
 
 class Job:
     """A job of a rule in a folder of its own, as Snakemake would start it."""
 
-    def __init__(self, rule: str, given: dict, folder: Path, spec: dict | None = None, batch: int = BATCH):
-        self.rule, self.given, self.spec, self.batch = rule, given, spec or SPECS[rule], batch
+    def __init__(
+        self, rule: str, given: dict, folder: Path, spec: dict | None = None, batch: int = BATCH, code="a digest"
+    ):
+        self.rule, self.given, self.spec, self.batch, self.code = rule, given, spec or SPECS[rule], batch, code
         self.output, self.log, self.notes = (folder / name for name in ("out.zarr.zip", "logs/job.log", "notes"))
         self.loss = folder / "loss.csv"
         folder.mkdir(exist_ok=True)
@@ -80,13 +103,13 @@ class Job:
             output=Files(weights=str(self.output), loss=str(self.loss))
             if self.rule == "fine_tune"
             else [str(self.output)],
-            params=Named(spec=self.spec, code="a digest"),
-            wildcards=SimpleNamespace(purifier="ddpm", attack="slow", knowledge="all", seed="0", name="tuned"),
+            params=Named(spec=self.spec, code=self.code),
+            wildcards=Named(purifier="ddpm", attack="slow", knowledge="all", block="00000-00047"),
             resources=SimpleNamespace(batch=self.batch, gpu=0),
             threads=1,
             rule=self.rule,
         )
-        runpy.run_path(str(ROOT / f"workflow/scripts/{self.rule}.py"), {"snakemake": snakemake})
+        runpy.run_path(str(ROOT / f"workflow/scripts/{SCRIPTS[self.rule]}.py"), {"snakemake": snakemake})
 
     def forked(self) -> multiprocessing.Process:
         """Begun, with all libraries loaded."""
@@ -110,8 +133,8 @@ class Job:
         return self.output.read_bytes()
 
     def kept(self) -> dict[str, bytes]:
-        """Files of batches that are done, of any key."""
-        return {path.name: path.read_bytes() for path in Path(f"{self.output}.progress").glob("*/rows-*")}
+        """Files of batches that are done, of any part."""
+        return {str(path): path.read_bytes() for path in Path(f"{self.output}.progress").glob("*/rows-*")}
 
     def begun(self) -> list[str]:
         return self.notes.read_text().splitlines() if self.notes.exists() else []
@@ -144,7 +167,7 @@ def given(tmp_path_factory, cnn, unet):
     checkpoints.save(unet, e)
     networks = {"classifier": [g], "diffusion": [e]}
     of_attack = {"subset": [subset]} | networks
-    of_purify = of_attack | {"adversarial": adversarial, "features": []}
+    of_purify = of_attack | {"adversarial": [adversarial], "features": []}
     return {"attack": of_attack, "purify": of_purify, "fine_tune": networks}
 
 
@@ -161,7 +184,8 @@ def undisturbed(given, tmp_path_factory):
 
 @pytest.mark.parametrize(("rule", "kills"), [("attack", 14), ("purify", 6)])
 def test_a_job_killed_again_and_again_leaves_the_bytes_of_one_that_was_not(rule, kills, given, undisturbed, tmp_path):
-    """Three times in its start-up; else after none, one or two more batches, at any moment of the next few."""
+    """Three times in its start-up; else after none, one or two more batches, at any moment of the next few, in the
+    first part of the store, in the second, or between them."""
     chosen, job = random.Random(rule), Job(rule, given[rule], tmp_path)
     for kill in range(kills):
         before = job.kept()
@@ -177,12 +201,49 @@ def test_a_job_killed_again_and_again_leaves_the_bytes_of_one_that_was_not(rule,
         if rule == "attack":  # a batch begins only if all that began before are there, but one for each kill
             assert len(job.begun()) <= len(after) + kill + 1
     there, begun = BATCH * len(job.kept()), len(job.begun())
-    assert 0 < there < N
+    assert 0 < there < N * len(SEEDS)
     assert job.finished() == undisturbed[rule]
-    assert f"{there} of {N} images are there" in job.log.read_text()
+    assert f"{min(there, N)} of {N} images are there" in job.log.read_text()
     assert not Path(f"{job.output}.progress").exists()
     if rule == "attack":
-        assert len(job.begun()) - begun == (N - there) / BATCH and len(set(job.begun())) == N / BATCH
+        images = N * len(SEEDS)
+        assert len(job.begun()) - begun == (images - there) / BATCH and len(set(job.begun())) == images / BATCH
+
+
+def test_a_store_that_gets_another_part_keeps_those_it_had_through_kills(given, tmp_path):
+    """As when a seed is added: Snakemake removes the store before its job begins."""
+    one = Job("attack", given["attack"], tmp_path / "a", ATTACK | {"parts": of_seeds(0)})
+    one.finished()
+    more = ATTACK | {"parts": of_seeds(0, 1)}
+    job = Job("attack", given["attack"], tmp_path / "a", more)
+    job.output.unlink()
+    for _ in range(3):
+        job.killed(more=2, later=0.02)
+        assert not job.output.exists()
+    undisturbed_one = Job("attack", given["attack"], tmp_path / "b", more)
+    assert job.finished() == undisturbed_one.finished()
+    assert "1 of 2 parts are there already: seed-0" in job.log.read_text()
+    assert sum(line.startswith("0: ") for line in job.begun()) == N / BATCH
+
+
+@pytest.mark.parametrize("of", ["spec", "code", "weights"])
+def test_nothing_is_taken_over_from_a_finished_store_of_another(of, given, tmp_path):
+    mine = given["attack"] | {"classifier": [str(tmp_path / "g.safetensors")]}
+    (tmp_path / "g.safetensors").write_bytes(Path(given["attack"]["classifier"][0]).read_bytes())
+    spec, code = ATTACK | {"parts": of_seeds(0)}, "a digest"
+    Job("attack", mine, tmp_path / "a", spec, batch=8).finished()
+    if of == "spec":
+        spec = spec | {"attack": {"run": "test_resuming:noted", "options": PGD | {"epsilon": 0.05}}}
+    elif of == "code":
+        code = "another"
+    else:
+        weights = untrained("purity.networks:cnn", {"width": 8, "features": 16}, 5)
+        checkpoints.save(weights, mine["classifier"][0])
+    changed, alone = (Job("attack", mine, tmp_path / name, spec, batch=8, code=code) for name in ("a", "b"))
+    changed.output.unlink()
+    begun = len(changed.begun())
+    assert changed.finished() == alone.finished()
+    assert "there already" not in changed.log.read_text() and len(changed.begun()) - begun == N / 8
 
 
 def test_a_job_of_another_spec_takes_nothing_from_one_that_was_killed(given, tmp_path):
@@ -192,7 +253,7 @@ def test_a_job_of_another_spec_takes_nothing_from_one_that_was_killed(given, tmp
     changed, undisturbed_one = (Job("attack", given["attack"], tmp_path / name, spec, batch=8) for name in ("a", "b"))
     begun = len(changed.begun())
     assert changed.finished() == undisturbed_one.finished()
-    assert "are there" not in changed.log.read_text() and len(changed.begun()) - begun == N / 8
+    assert "are there" not in changed.log.read_text() and len(changed.begun()) - begun == N * len(SEEDS) / 8
     assert not Path(f"{changed.output}.progress").exists()  # of the first one neither
 
 

@@ -3,18 +3,17 @@
 import json
 import math
 import shutil
-from pathlib import Path
 
 import pandas as pd
 import pytest
 import torch
 import yaml
-from workspace import Workspace
+from workspace import ROOT, Workspace
 
 from purity import inception
 from purity.run import checkpoints, store
 
-TESTS = Path(__file__).parent
+TESTS = ROOT / "tests"
 PARTS = ("ball", "sweep", "budget", "jacobian", "pca", "fuzzy", "cap", "margins", "dw-box", "addt", "paths")
 PARTS += ("reference",)
 
@@ -23,7 +22,7 @@ def brought(tmp_path, name, change) -> Workspace:
     """A workspace with one of the papers' configs, 20 images, two steps, and none of the parts that add to it."""
     workspace = Workspace.fresh(tmp_path / name)
     shutil.copy2(TESTS / "real.py", workspace.path)
-    config = yaml.safe_load((TESTS.parent / f"config/{name}.yaml").read_text(encoding="utf-8"))
+    config = yaml.safe_load((ROOT / f"config/{name}.yaml").read_text(encoding="utf-8"))
     config.update(device="cpu", batch=10)
     config["datasets"] = {name: {"load": "real:foolbox_images", "options": {"name": name}}}
     for preset in (*config["purifiers"].values(), *config["attacks"].values()):
@@ -143,8 +142,8 @@ def test_imagenet_with_a_pretrained_classifier(tmp_path, cache):
     assert (robustness.query("attack == 'bpda'")["mean"] < 17 / 20).all()
     distances = table(workspace, "imagenet", "distances")
     assert {"l2", "linf", "ssim", "fid"} == set(distances["measure"]) and distances["mean"].notna().all()
-    purified = workspace.path / "results/imagenet/purified/guided/bpda/all/seed-0/images-00000-00019.zarr.zip"
-    assert store.load(purified, "fixed")[0].shape == (20, 3, 224, 224)
+    purified = workspace.path / "results/imagenet/purified/guided/attacked/images-00000-00019.zarr.zip"
+    assert store.load(purified, "fixed", part="bpda/all/seed-0")[0].shape == (20, 3, 224, 224)
 
     said = workspace.run("cost", *given)
     assert "adversarial" in said and "hours left" in said

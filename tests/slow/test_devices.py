@@ -1,4 +1,4 @@
-"""Jobs of the workflow on one machine work on several devices at once, and never share one."""
+"""Four jobs of the workflow on four devices, which this machine only claims to have."""
 
 import fake_gpus
 

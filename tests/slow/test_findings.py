@@ -1,32 +1,49 @@
 """The papers' findings on the embedded experiment, each a statement that its interval decides.
 
-Runs the pipeline first (nothing to do if `make` has been run). Comparisons of attacks are paired by image: the
-interval of a difference is taken over the images that both were judged on, seeds averaged.
+Runs it first, in a folder of its own; PURITY_EMBEDDED names another, whose results are brought up to date. Comparisons
+of attacks are paired by image: the interval of a difference is taken over the images that both were judged on, seeds
+averaged.
 """
 
-import subprocess
-import sys
+import os
+import shutil
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
+from workspace import ROOT, Workspace, once
 
 from purity import metrics
 from purity.run.store import Stored
 
-ROOT = Path(__file__).parents[1]
-RESULTS = ROOT / "results/digits"
 DIFFUSION = ("ddpm", "reverse", "ddim", "one-step")
 SEEDS = (0, 1, 2)
 
 
 @pytest.fixture(scope="module", autouse=True)
-def results():
-    """The embedded experiment, up to date with the code."""
-    command = [sys.executable, "-m", "snakemake", "--cores", "all", "--nocolor"]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr[-4000:]
+def results(tmp_path_factory, monkeypatch_module):
+    """Tests read the results below the folder that they are started in."""
+
+    def make(folder):
+        workspace = Workspace.fresh(folder)
+        shutil.copy2(ROOT / "config/config.yaml", folder / "config")
+        workspace.run("--cores", "all")
+
+    given = os.environ.get("PURITY_EMBEDDED")
+    workspace = Workspace(Path(given)) if given else once(tmp_path_factory, "embedded", make)
+    if given:
+        workspace.run("--cores", "all")
+    monkeypatch_module.chdir(workspace.path)
+
+
+@pytest.fixture(scope="module")
+def monkeypatch_module():
+    with pytest.MonkeyPatch.context() as patch:
+        yield patch
+
+
+RESULTS = Path("results/digits")
 
 
 def table(name):
@@ -42,9 +59,18 @@ def one(frame, **keys):
     return chosen.iloc[0]
 
 
+def stored(path, part):
+    """Blocks as one."""
+    return Stored(sorted((RESULTS / path).glob("images-*.zarr.zip")) or RESULTS / f"{path}.zarr.zip", part)
+
+
+def measured(purifier, attack, knowledge, seed):
+    return stored(f"measures/{purifier}/attacked", f"{attack}/{knowledge}/seed-{seed}")
+
+
 def per_image(name, purifier, attack, knowledge):
     """One measure of every image, averaged over seeds (and fresh draws)."""
-    stores = [Stored(RESULTS / f"measures/{purifier}/{attack}/{knowledge}/seed-{s}.zarr.zip") for s in SEEDS]
+    stores = [measured(purifier, attack, knowledge, s) for s in SEEDS]
     return np.mean([np.atleast_2d(s[name]).mean(axis=0) for s in stores], axis=0)
 
 
@@ -246,16 +272,12 @@ def test_every_verdict_follows_from_its_interval_and_the_page_tells_all():
     assert page.count("✓ holds") == inside.sum() and page.count("✗ does not hold") == outside.sum()
 
 
-def stored(path):
-    return Stored(sorted((RESULTS / path).glob("images-*.zarr.zip")) or RESULTS / f"{path}.zarr.zip")
-
-
 @pytest.mark.parametrize("seed", SEEDS)
 @pytest.mark.parametrize("purifier", DIFFUSION)
 def test_the_law_and_the_main_findings_measure_the_same(purifier, seed):
     """Two ways to one number: a probe at the preset's own strength, and the stages of the main findings."""
-    probe, clean = stored(f"probes/{purifier}/seed-{seed}"), stored(f"measures/{purifier}/clean/none/seed-{seed}")
-    noise, attack = (stored(f"measures/{purifier}/{a}/seed-{seed}") for a in ("uniform/none", "pgd/all"))
+    probe, clean = stored(f"probes/{purifier}", f"seed-{seed}"), measured(purifier, "clean", "none", seed)
+    noise, attack = measured(purifier, "uniform", "none", seed), measured(purifier, "pgd", "all", seed)
     for found, wanted in (
         (probe["clean_fixed"], clean["correct_fixed"]),
         (probe["clean_fresh"], clean["correct_varying"][0]),
@@ -271,16 +293,16 @@ def test_the_law_and_the_main_findings_measure_the_same(purifier, seed):
 @pytest.mark.parametrize("attack", ["clean", "bpda", "pgd", "pgd-eot"])
 def test_the_first_of_many_judgings_is_the_one_of_the_main_findings(attack):
     for seed in SEEDS:
-        many, once = (stored(f"{kind}/ddpm/{attack}/none/seed-{seed}") for kind in ("judgings", "measures"))
-        assert np.array_equal(many["predictions"][0] == many["y"], once["correct_varying"][0])
+        many, one_time = stored(f"fuzzy/ddpm/{attack}/none", f"seed-{seed}"), measured("ddpm", attack, "none", seed)
+        assert np.array_equal(many["predictions"][0] == many["y"], one_time["correct_varying"][0])
 
 
 @pytest.mark.parametrize("purifier", ["ddpm", "reverse", "ddim"])
 def test_an_image_is_robust_where_the_attack_stops_short_of_the_boundary(purifier):
     """Threshold and length are measured apart; with the decision crossed once, they say what the judging said."""
     for seed in SEEDS:
-        margin = stored(f"margins/{purifier}/pgd/all/seed-{seed}")
-        judged = stored(f"measures/{purifier}/pgd/all/seed-{seed}")["correct_fixed"]
+        margin = stored(f"margins/{purifier}/pgd/all", f"seed-{seed}")
+        judged = measured(purifier, "pgd", "all", seed)["correct_fixed"]
         assert np.array_equal(margin["robust"], judged)
         once = margin["usable"] & (margin["changes"] <= 1) & (abs(margin["length"] - margin["threshold"]) > 1e-4)
         assert once.sum() > 80
@@ -290,7 +312,7 @@ def test_an_image_is_robust_where_the_attack_stops_short_of_the_boundary(purifie
 def test_singular_values_bound_what_happens_to_the_ball():
     """Around ξ's Jacobian: α of small noise lies near the root mean square of the singular values, below the largest."""
     for seed in SEEDS:
-        values = stored(f"jacobian/ddpm/seed-{seed}")["singular_values"]
-        alpha = stored(f"measures/ddpm/uniform/none/seed-{seed}")["alpha"][: len(values)]
+        values = stored("jacobian/ddpm", f"seed-{seed}")["singular_values"]
+        alpha = measured("ddpm", "uniform", "none", seed)["alpha"][: len(values)]
         assert (alpha < values.max(axis=1)).all()
         assert np.median(alpha / np.sqrt((values**2).mean(axis=1))) == pytest.approx(1, abs=0.25)
