@@ -22,6 +22,7 @@ import torch
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from purity import attacks, purifiers
+from purity.batching import best_batch
 from purity.defence import Defence
 from purity.noise import Noise
 from purity.run import checkpoints
@@ -56,6 +57,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--batch", type=int, default=100, help="images at once (default 100)")
     parser.add_argument("--steps", type=int, default=10, help="network evaluations of a purification (default 10)")
+    parser.add_argument(
+        "--find", type=int, metavar="LIMIT", help="find the best batch of at most so many, nothing else"
+    )
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--system-malloc", action="store_true", help="leave malloc as it is, unlike the pipeline")
     a = parser.parse_args()
@@ -91,6 +95,14 @@ def main() -> None:
 
         return run
 
+    if a.find:
+        found = best_batch(
+            lambda batch: timed(attack(batch), a.device),
+            a.find,
+            clock=time.perf_counter if a.device == "cuda" else time.process_time,
+        )
+        print(f"best batch of at most {a.find}, an attack step of {a.steps} evaluations, {a.device}: {found}")
+        return
     runs = {
         "bare": bare(a.batch),
         "attack": attack(a.batch),

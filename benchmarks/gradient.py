@@ -9,7 +9,7 @@ for one gradient, above what it held with the network loaded, at so many evaluat
 """
 
 import argparse
-import subprocess
+import multiprocessing
 import sys
 from functools import partial
 from pathlib import Path
@@ -57,18 +57,28 @@ def ways(steps: int) -> dict:
     }
 
 
-def peak(network, x, steps: int, way: str) -> float:
-    """MiB above what is held now, of one gradient that way."""
-    run = gradient(network, x, steps, ways(steps)[way])
-    if x.device.type == "cuda":
+def peak(run, device: str) -> float:
+    """MiB that run() takes at its peak, above what is held now. On a CPU (Linux) in a child of its own: call it before
+    anything has run here, or memory that was freed and kept is not seen."""
+    if device == "cuda":
         torch.cuda.reset_peak_memory_stats()
         before = torch.cuda.memory_allocated()
         run()
         return (torch.cuda.max_memory_allocated() - before) / 2**20
-    Path("/proc/self/clear_refs").write_text("5")  # forgets the peak of loading the network (Linux)
-    before = resident("VmRSS")
-    run()
-    return resident("VmHWM") - before
+
+    def child(pipe) -> None:
+        Path("/proc/self/clear_refs").write_text("5")  # forgets the peak until now
+        before = resident("VmRSS")
+        run()
+        pipe.send(resident("VmHWM") - before)
+
+    here, there = multiprocessing.Pipe()
+    process = multiprocessing.get_context("fork").Process(target=child, args=(there,))
+    process.start()
+    there.close()
+    mib = here.recv()
+    process.join()
+    return mib
 
 
 def resident(key: str) -> float:
@@ -83,32 +93,29 @@ def main() -> None:
     parser.add_argument("--batch", type=int, default=4)
     parser.add_argument("--steps", type=int, default=10, help="evaluations that are timed (default 10)")
     parser.add_argument("--memory", type=int, nargs="*", default=[10, 30, 100, 300], help="evaluations, memory only")
-    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--rounds", type=int, default=5, help="of times (default 5); 0: memory only")
     parser.add_argument("--device", default="cpu")
-    parser.add_argument("--peak", nargs=2, metavar=("STEPS", "WAY"), help="one gradient's memory and nothing else")
     a = parser.parse_args()
     prepare_torch(threads=1)
     network = unets.pesser().eval().requires_grad_(False).to(a.device)
     x = torch.rand(a.batch, 3, a.side, a.side, generator=torch.Generator().manual_seed(0)).to(a.device)
-    if a.peak:
-        print(peak(network, x, int(a.peak[0]), a.peak[1]))
-        return
+    print(f"CIFAR-10 DDPM network, side {a.side}, batch {a.batch}, {a.device}")
+    first = None
+    for way, steps in [*(("last 1", n) for n in a.memory), *(("checkpoint", n) for n in a.memory[:1] + a.memory[-1:])]:
+        mib = peak(gradient(network, x, steps, ways(steps)[way]), a.device)
+        first = mib if first is None else first
+        print(f"{way:12}{steps:>5} evaluations{mib:>10.0f} MiB{mib / first:>8.2f} of the first", flush=True)
     size, _ = graph(lambda z: network(z, torch.zeros(1, dtype=torch.long, device=a.device)), x)
-    print(f"{a.steps} evaluations of the CIFAR-10 DDPM network, side {a.side}, batch {a.batch}, {a.device}")
     print(f"graph of one evaluation {size / 2**20:.1f} MiB, a state {x.numel() * 4 / 2**20:.3f} MiB")
+    if not a.rounds:
+        return
+    print(f"time of {a.steps} evaluations")
     runs = {name: gradient(network, x, a.steps, through) for name, through in ways(a.steps).items()}
     seconds = rounds(runs, a.device, a.rounds)
     exact = runs["all"]()
     for name, s in seconds.items():
         same = "same bits" if torch.equal(runs[name](), exact) else "other bits"
         print(f"{name:12}{s:>8.2f} s{s / seconds['all']:>8.2f} of all   {same}")
-    first = None
-    for way, steps in [*(("last 1", n) for n in a.memory), *(("checkpoint", n) for n in a.memory[:1] + a.memory[-1:])]:
-        command = [sys.executable, __file__, "--side", str(a.side), "--batch", str(a.batch), "--device", a.device]
-        done = subprocess.run([*command, "--peak", str(steps), way], capture_output=True, text=True, check=True)
-        mib = float(done.stdout.splitlines()[-1])
-        first = mib if first is None else first
-        print(f"{way:12}{steps:>5} evaluations{mib:>10.0f} MiB{mib / first:>8.2f} of the first", flush=True)
 
 
 if __name__ == "__main__":

@@ -10,14 +10,13 @@ Directions that share take less of it: --chunk-shared is how many go together th
 """
 
 import argparse
-import subprocess
 import sys
 from functools import partial
 from pathlib import Path
 
 import torch
 from attack import rounds
-from gradient import checkpointed, resident
+from gradient import checkpointed, peak
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
@@ -62,7 +61,6 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--ways", nargs="+", choices=WAYS, default=list(WAYS))
     parser.add_argument("--device", default="cpu")
-    parser.add_argument("--peak", choices=WAYS, help="the memory of one way and nothing else")
     a = parser.parse_args()
     prepare_torch(threads=1)
     network, s = network_of(a.network).to(a.device), strength(linear(), 100, a.steps)
@@ -86,13 +84,7 @@ def main() -> None:
 
         return run
 
-    if a.peak:
-        run = products(a.peak)
-        Path("/proc/self/clear_refs").write_text("5")
-        before = resident("VmRSS")
-        run()
-        print(resident("VmHWM") - before)
-        return
+    peaks = {way: peak(products(way), a.device) for way in a.ways}
     runs = {way: products(way) for way in a.ways}
     print(f"{len(e)} of {x.numel()} directions, {a.steps} evaluations of {a.network}'s network")
     print(f"{a.chunk} directions at once, {a.chunk_shared} where they share")
@@ -100,16 +92,9 @@ def main() -> None:
     error = {way: (run() - exact).abs().max().item() for way, run in runs.items() if way != "forward"}
     seconds = rounds(runs, a.device, a.rounds)
     for way, took in seconds.items():
-        command = [sys.executable, __file__, "--peak", way]
-        for key in ("network", "side", "steps", "directions", "chunk", "chunk-shared", "device"):
-            command += [f"--{key}", str(getattr(a, key.replace("-", "_")))]
-        peak = "" if a.device == "cuda" else subprocess.run(command, capture_output=True, text=True, check=True).stdout
-        peak = f"{float(peak.splitlines()[-1]):>8.0f} MiB" if peak else ""
         off = f"   apart by {error[way]:.1e}" if way in error else ""
-        print(
-            f"{way:18}{took * 1e3 / len(e):>9.1f} ms each{seconds[a.ways[0]] / took:>7.2f} × as fast{peak}{off}",
-            flush=True,
-        )
+        each, faster = took * 1e3 / len(e), seconds[a.ways[0]] / took
+        print(f"{way:18}{each:>9.1f} ms each{faster:>7.2f} × as fast{peaks[way]:>8.0f} MiB{off}", flush=True)
 
 
 if __name__ == "__main__":

@@ -12,13 +12,12 @@ loaded; the largest batch is from the line through two batches' peaks. Error: fr
 """
 
 import argparse
-import subprocess
 import sys
 from pathlib import Path
 
 import torch
 from attack import rounds
-from gradient import resident
+from gradient import peak
 from torch.utils.checkpoint import checkpoint
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
@@ -84,19 +83,6 @@ def gradient(way: str, network, x, steps: int):
     return run
 
 
-def peak(run, device: str) -> float:
-    """MiB of one gradient above what is held now."""
-    if device == "cuda":
-        torch.cuda.reset_peak_memory_stats()
-        before = torch.cuda.memory_allocated()
-        run()
-        return (torch.cuda.max_memory_allocated() - before) / 2**20
-    Path("/proc/self/clear_refs").write_text("5")  # forgets the peak of loading the network (Linux)
-    before = resident("VmRSS")
-    run()
-    return resident("VmHWM") - before
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--side", type=int, default=16, help="of the images in pixels (default 16)")
@@ -104,7 +90,6 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=20, help="evaluations (default 20)")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--device", default="cpu")
-    parser.add_argument("--peak", choices=WAYS, help="the memory of one way and nothing else")
     a = parser.parse_args()
     prepare_torch(threads=1)
     network = unets.pesser().eval().requires_grad_(False).to(a.device)
@@ -112,16 +97,10 @@ def main() -> None:
     def images(batch):
         return torch.rand(batch, 3, a.side, a.side, generator=torch.Generator().manual_seed(0)).to(a.device) * 2 - 1
 
-    if a.peak:
-        print(peak(gradient(a.peak, network, images(a.batch), a.steps), a.device))
-        return
-
     def taken(way, batch):
-        command = [sys.executable, __file__, "--peak", way, "--batch", str(batch)]
-        command += ["--side", str(a.side), "--steps", str(a.steps), "--device", a.device]
-        done = subprocess.run(command, capture_output=True, text=True, check=True)
-        return float(done.stdout.splitlines()[-1])
+        return peak(gradient(way, network, images(batch), a.steps), a.device)
 
+    peaks = {way: (taken(way, a.batch), taken(way, 2 * a.batch)) for way in WAYS}
     x = images(a.batch)
     runs = {way: gradient(way, network, x, a.steps) for way in WAYS}
     print(f"{a.steps} evaluations of the CIFAR-10 DDPM network, side {a.side}, batch {a.batch}, {a.device}")
@@ -130,7 +109,7 @@ def main() -> None:
     exact = gradient("whole graph", network.double(), x.double(), a.steps)()
     print(f"{'':12}{'time':>7}{'MiB':>9}{'batch in 8 GiB':>17}{'error':>10}{'cosine':>9}")
     for way in WAYS:
-        small, large = taken(way, a.batch), taken(way, 2 * a.batch)
+        small, large = peaks[way]
         each = (large - small) / a.batch
         most = int((8 * 1024 - small) / each + a.batch) if each > 0 else 0
         error = ((made[way] - exact).norm() / exact.norm()).item()
