@@ -3,8 +3,8 @@
 split: "train" or "test". n: the first so many images, or all there are if they are fewer or n is None; what lies behind
 them is not decoded. x (N, C, H, W) float32 in [0, 1], y (N,) int64; ids (N,) int64: the place of each image in the
 whole split, the same for any n. Name an importable function of this kind in the config to bring your own images; what
-it promises is in docs/contract.md. A loader may have an attribute `class_names`, a function `(split, **options)` that
-gives the names of its classes by label.
+it promises is in docs/contract.md. A function `<loader>_classes(split, **options)` beside it may give the names of its
+classes by label.
 """
 
 import fcntl
@@ -13,6 +13,7 @@ import inspect
 import logging
 import os
 import re
+import sys
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext, suppress
@@ -52,7 +53,9 @@ def digits(split: str, n: int | None = None) -> Images:
     return x[chosen], labels[chosen].astype(np.int64), chosen
 
 
-digits.class_names = lambda split: [str(digit) for digit in range(10)]
+def digits_classes(split: str) -> list[str]:
+    """Names by label."""
+    return [str(digit) for digit in range(10)]
 
 
 def torchvision(
@@ -105,11 +108,9 @@ def _torchvision_set(split: str, *, name: str, root: str, download: bool = True,
         raise ValueError(f"torchvision's {name} cannot be had from {root} ({_line(error)}); {remedy}") from error
 
 
-def _torchvision_classes(split: str, *, resize=None, crop=None, seed=None, **options) -> list[str] | None:
+def torchvision_classes(split: str, *, resize=None, crop=None, seed=None, **options) -> list[str] | None:
+    """Names by label, if the set tells them; the options of `torchvision`."""
     return getattr(_torchvision_set(split, **options), "classes", None)
-
-
-torchvision.class_names = _torchvision_classes
 
 
 @contextmanager
@@ -277,14 +278,11 @@ def _other_splits(base: Path) -> dict[str, list[str]]:
     return {split: _folders(path) for split, path in beside.items() if path.is_dir()}
 
 
-def _folder_classes(split: str, *, root: str, classes: Sequence[str | int] | None = None, **options) -> list[str]:
-    """By label; a number that no folder has is a class without a name of its own."""
+def folder_classes(split: str, *, root: str, classes: Sequence[str | int] | None = None, **options) -> list[str]:
+    """Names by label, the options of `folder`; a number that no folder has is a class without a name of its own."""
     _, labels = _labelled(root, split, classes)
     names = {label: name for name, label in labels.items()}
     return [names.get(label, str(label)) for label in range(max(names, default=-1) + 1)]
-
-
-folder.class_names = _folder_classes
 
 
 def imagenet(
@@ -313,7 +311,9 @@ def _wnids(split: str, root: str) -> tuple[Path, list[str]]:
     return base, wnids
 
 
-imagenet.class_names = lambda split, *, root, **options: _wnids(split, root)[1]
+def imagenet_classes(split: str, *, root: str, **options) -> list[str]:
+    """The wnids by label."""
+    return _wnids(split, root)[1]
 
 
 def _base(root: str, part: str) -> Path:
@@ -379,8 +379,9 @@ def subset(x: np.ndarray, y: np.ndarray, ids: np.ndarray, first: int, last: int)
 
 
 def class_names(load: Callable, split: str, options: Mapping) -> list[str] | None:
-    """Names of a loader's classes by label, if it has a function `class_names` that tells them."""
-    told = getattr(load, "class_names", None)
+    """Names of a loader's classes by label, if a function `<loader>_classes` beside it tells them."""
+    beside = sys.modules.get(getattr(load, "__module__", ""))
+    told = getattr(beside, f"{getattr(load, '__name__', '')}_classes", None)
     names = None if told is None else told(split, **options)
     return None if names is None else [str(name) for name in names]
 
