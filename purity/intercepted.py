@@ -30,9 +30,10 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_map_only
 
 from purity import noise
+from purity.contract import image_of
 from purity.diffusion.denoiser import Network
 from purity.noise import Noise
-from purity.purifiers import Purifier, check
+from purity.purifiers import Purifier
 from purity.run.naming import resolve
 
 # Seeds of torch's CPU generator that say "n draws were made": the upper half names us, the lower half is n.
@@ -566,4 +567,4 @@ def purifier(
     if isinstance(function, nn.Module):
         function.requires_grad_(False)
     ask = Intercepted(function, forward, steps, rows, name=call)
-    return lambda x, xi: check(ask(x, xi), x, call)
+    return lambda x, xi: image_of(ask(x, xi), x, f"purifier '{call}'")

@@ -10,6 +10,7 @@ import jsonschema
 import yaml
 
 from purity.run.codehash import Project
+from purity.run.presets import INTERCEPTED
 from purity.run.studies import RECORDS, Study, own, quantities
 
 # JSON takes 100.0 for an integer; a path of seed-0.0 would follow from it.
@@ -43,6 +44,10 @@ def check(config: dict, schema: str | Path, project: Project) -> None:
         _function(project, preset["make"], preset, f"purifiers.{name}", "make", given, giving="diffusion")
         if preset["make"].startswith("purity.purifiers:") and options.get("steps", 1) > options.get("t", 1000):
             _refuse(f"purifiers.{name}.options.steps", f"{options['steps']} steps cannot be kept of t = {options['t']}")
+        if preset["make"] == INTERCEPTED and "call" in options:
+            made = options.get("options")  # with these, or a diffusion model, `call` makes what is called with images
+            given = int("diffusion" in preset or made is None)
+            _function(project, options["call"], {"options": made or {}}, f"purifiers.{name}.options", "call", given)
     for name, preset in config["attacks"].items():
         # bpda hands its options on to pgd
         function = "purity.attacks:pgd" if preset["run"] == "purity.attacks:bpda" else preset["run"]

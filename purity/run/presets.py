@@ -18,11 +18,15 @@ def functions(*specs: dict | None) -> Iterator[str]:
     """The functions that specs name, as roots of a code digest."""
     for spec in filter(None, specs):
         yield from (spec[key] for key in ("stage", "load", "network", "make", "run", "draw") if key in spec)
+        if spec.get("make") == INTERCEPTED:
+            yield spec["options"]["call"]
         yield from functions(*(spec[key] for key in _NESTED if isinstance(spec.get(key), dict)))
 
 
 _NESTED = ("attack", "eot", "classifier", "purifier", "features", "diffusion", "dataset")
 
+
+INTERCEPTED = "purity.intercepted:purifier"  # makes a purifier of the code that its option `call` names
 
 # What the package's own purifiers are; others say it by `process`.
 PROCESSES = {
