@@ -276,8 +276,7 @@ def load_table(path: str | Path) -> "pd.DataFrame":
     import pandas as pd
 
     try:
-        exact = {"keep_default_na": False, "na_values": [""], "float_precision": "round_trip"}
-        return pd.read_csv(path, dtype=dict.fromkeys(_NAMES, str), **exact)
+        return pd.read_csv(path, dtype=dict.fromkeys(_NAMES, str), keep_default_na=False, na_values=[""])
     except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
         raise ValueError(f"{path} is damaged ({error}); delete it and run again") from error
 

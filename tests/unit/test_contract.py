@@ -78,7 +78,7 @@ def test_a_purifier_that_breaks_a_rule_is_refused_by_name(part, words, x):
 
 
 @pytest.mark.parametrize(
-    ("make", "word"), [(parts.Counting, "#repeats"), (parts.dropout, "#generators")], ids=lambda v: str(v)
+    ("make", "word"), [(parts.Counting, "#repeats"), (parts.dropout, "#generators")], ids=["counting", "dropout"]
 )
 def test_a_purifier_with_a_state_of_its_own_is_refused(make, word, x):
     refusal(lambda: contract.check_purifier(make(), x, XI, "mine"), word)

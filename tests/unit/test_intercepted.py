@@ -15,11 +15,12 @@ from torch import nn
 from torch.nn import functional as F
 from torch.utils.checkpoint import checkpoint
 
-from purity import jacobian, purifiers
+from purity import purifiers
 from purity.defence import Defence
 from purity.diffusion import schedules
 from purity.intercepted import Intercepted, purifier
 from purity.noise import ATTACKER, Noise, PublishedNoise
+from purity.stages import jacobian
 
 ROOT = Path(__file__).parents[2]
 XI = Noise(3, torch.arange(6) + 20)
