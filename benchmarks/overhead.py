@@ -4,9 +4,9 @@
     uv run python benchmarks/overhead.py --logs results
     uv run python benchmarks/overhead.py [--record] --run all --cores 2 --quiet
 
-The first times Snakemake's planning and the start of jobs. `dry run`: planning every job from nothing. `nothing to do`:
-the same with all outputs there (empty files, marked as done with --touch). `start of …`: a Python that imports what that
-script imports, beside one that imports nothing.
+The first times Snakemake's planning and the start of jobs. `dry run`: planning every job from nothing. `nothing to
+do`: the same with all outputs there (empty files, marked as done with --touch). `start of …`: a Python that imports
+what that script imports, beside one that imports nothing.
 
 The second sums up the records of a finished run: jobs by rule, and their seconds inside the scripts, by the clock and
 of the CPU. The third makes such a run in a new folder first (what stands behind --run goes to Snakemake) and says what

@@ -78,9 +78,10 @@ def said(outputs: list[str], recorded: Recorded, cores: int) -> str | None:
     if done.returncode:
         return None
     minutes = expected(outputs, recorded, float(done.stdout) / recorded.workload, cores) / 60
+    there = f"{recorded.machine} ({recorded.date})"
     return (
         f"{len(outputs)} jobs: about {max(1, round(minutes))} min on {cores} cores, if this machine stays as busy as "
-        f"it is now.\nEstimated from what each job took on {recorded.machine} ({recorded.date}) and a second's trial here."
+        f"it is now.\nEstimated from what each job took on {there}, and a trial of a second here."
     )
 
 
