@@ -66,11 +66,15 @@ rule foundation:
         foundation(),
 
 
-# What cannot be fetched should be said now, not between two jobs of hours.
+# What cannot be fetched should be said now, not between two jobs of hours; and how long it will take.
 onstart:
     refusals = [unreachable(published, cache()) for published in missing(published_models(), cache())]
     if any(refusals):
         sys.exit("\n".join(filter(None, refusals)))
+    if config == yaml.safe_load((ROOT / "config/config.yaml").read_text()) and (ROOT / forecast.RECORDED).exists():
+        first = [str(next(iter(job.output), job)) for job in workflow.dag.needrun_jobs()]
+        if estimate := forecast.said(first, forecast.read(ROOT / forecast.RECORDED), workflow.cores):
+            print(estimate)
 
 
 onsuccess:

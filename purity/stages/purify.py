@@ -32,10 +32,11 @@ def purify_and_judge(
 ) -> Arrays:
     """x purified and classified under the fixed ξ (draw 0) and under `fresh_draws` others (1, 2, …).
 
-    Returns fixed (n, C, H, W), fixed_logits (n, K), varying (R, n, C, H, W), varying_logits (R, n, K); of an attack by
-    one who knows a part of ξ also partly_logits (R, n, K), with that part fixed and the rest fresh; the way from x to
-    `fixed` as path_time (S,), path_l2 and path_linf (S, n), distances to x0; and, by `features` or else the
-    classifier's method of that name, features_before and features_after (n, F) of x and `fixed`.
+    Returns fixed (n, C, H, W), fixed_logits (n, K); under fresh ξ, which arrays call `varying` and tables `fresh`,
+    varying (R, n, C, H, W), varying_logits (R, n, K); of an attack by one who knows a part of ξ also partly_logits
+    (R, n, K), with that part fixed and the rest fresh; the way from x to `fixed` as path_time (S,), path_l2 and
+    path_linf (S, n), distances to x0; and, by `features` or else the classifier's method of that name, features_before
+    and features_after (n, F) of x and `fixed`.
     """
     features = features or getattr(classify, "features", None)
     clean, images = torch.from_numpy(x0), torch.from_numpy(x)
@@ -67,12 +68,12 @@ def _path(x0: Tensor, x: Tensor, xi: Noise, purify: Purifier) -> Part:
 
 
 def _under_fresh_draws(x: Tensor, xi: Noise, classify: Classifier, purify: Purifier, n: int, knowledge: str) -> Part:
-    fresh = range(FIXED + 1, FIXED + 1 + n)
-    varying = [purify(x, xi.at(draw)) for draw in fresh]
-    part = {"varying": torch.stack(varying, dim=1)}
-    part["varying_logits"] = torch.stack([classify(v) for v in varying], dim=1)
+    draws = range(FIXED + 1, FIXED + 1 + n)
+    purified = [purify(x, xi.at(draw)) for draw in draws]
+    part = {"varying": torch.stack(purified, dim=1)}
+    part["varying_logits"] = torch.stack([classify(f) for f in purified], dim=1)
     if knowledge in PARTLY:
-        partly = [classify(purify(x, xi.at(*KNOWLEDGE[knowledge](draw)))) for draw in fresh]
+        partly = [classify(purify(x, xi.at(*KNOWLEDGE[knowledge](draw)))) for draw in draws]
         part["partly_logits"] = torch.stack(partly, dim=1)
     return part
 

@@ -11,7 +11,7 @@ if str(ROOT) not in sys.path:
 
 import yaml
 
-from purity.run import studies, workload
+from purity.run import forecast, studies, workload
 from purity.run.codehash import Project
 from purity.report.claims import check_claims
 from purity.run.config import agrees, check, check_studies, same, small
