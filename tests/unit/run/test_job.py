@@ -6,16 +6,21 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
-from purity.run.job import reporting
+from purity.run import store
+from purity.run.job import name, reporting
 
 ROOT = Path(__file__).parents[3]
 
 
 # The object that Snakemake gives a script, of a job without input and output.
-GIVEN = "S(log=[{log!r}], input=[], output={output}, params={{}}, threads=1, rule='some', resources=S(gpu={gpus}))"
+GIVEN = (
+    "S(log=[{log!r}], input=[], output={output}, params={{}}, threads=1, rule='the_job', "
+    "wildcards={{'experiment': 'e'}}, resources=S(gpu={gpus}))"
+)
 
 
 def job(
@@ -25,7 +30,7 @@ def job(
     log = tmp_path / "logs/deep/job.log"
     given = GIVEN.format(log=str(log), gpus=gpus, output=output)
     code = "from types import SimpleNamespace as S; from purity.run.job import running\n"
-    code += f"with running('the job', {given}) as job:\n    {body}\n"
+    code += f"with running({given}) as job:\n    {body}\n"
     environment = {k: v for k, v in os.environ.items() if k != "SLURM_JOB_ID"} | environment
     done = subprocess.run(
         [sys.executable, "-c", code],
@@ -129,7 +134,7 @@ def test_a_job_that_ends_leaves_its_output_and_a_record_and_no_progress(tmp_path
     assert (status, stderr) == (0, "") and output.read_text() == "made" and not progress.exists()
     said = json.loads((tmp_path / "logs/deep/job.json").read_text())
     assert said["outputs"] == {str(output): hashlib.sha256(b"made").hexdigest()}
-    assert (said["what"], said["rule"], said["inputs"]) == ("the job", "some", {})
+    assert (said["what"], said["rule"], said["inputs"]) == ("the job", "the_job", {})
 
 
 @pytest.mark.parametrize("error", ["ValueError('no')", "MemoryError()", "KeyError('a bug')", "KeyboardInterrupt()"])
@@ -138,3 +143,24 @@ def test_a_job_that_fails_leaves_its_progress_and_no_record(error, tmp_path):
     status, _, _ = job(tmp_path, body, output=(str(output),))
     assert status != 0 and len(list(progress.glob("*/rows-*"))) == 1
     assert not (tmp_path / "logs/deep/job.json").exists()
+
+
+def test_a_store_that_is_made_is_found_again_under_its_second_name(tmp_path):
+    output = tmp_path / "a.zarr.zip"
+    body = f"import numpy as np; from purity.run import store; store.save({str(output)!r}, {{}}, x=np.arange(3))"
+    assert job(tmp_path, body, output=(str(output),))[0] == 0
+    whole = output.read_bytes()
+    output.unlink()  # as Snakemake does before it makes a file again
+    assert store.earlier(output).read_bytes() == whole
+
+
+@pytest.mark.parametrize(
+    ("rule", "wildcards", "called"),
+    [
+        ("cost", {}, "cost"),
+        ("measure_ball", {"experiment": "digits", "purifier": "ddpm"}, "measure ball ddpm"),
+        ("attack", {"experiment": "e", "purifier": "p@t=3", "attack": "pgd", "block": "0-5"}, "attack p@t=3, pgd, 0-5"),
+    ],
+)
+def test_a_job_is_called_by_its_rule_and_what_it_is_about(rule, wildcards, called):
+    assert name(SimpleNamespace(rule=rule, wildcards=wildcards)) == called

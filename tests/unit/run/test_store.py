@@ -268,6 +268,105 @@ def test_gathered_of_nothing_is_nothing():
     assert store.gathered([]) == []
 
 
+# Parts.
+
+
+def of_parts(**more: dict[str, np.ndarray]) -> dict[str, store.Part]:
+    """Two parts that lie at two depths, and `more`."""
+    made = {"seed-1": {"x": np.arange(3.0), "ids": np.arange(3)}, "pgd/all/seed-0": {"x": np.ones((2, 2))}} | more
+    return {
+        name: store.Part({"keys": {"part": name}}, arrays, f"what {name} depends on") for name, arrays in made.items()
+    }
+
+
+def test_parts_come_back_each_with_its_arrays_and_all_that_is_said_of_it(path):
+    store.save_parts(path, of_parts())
+    found = {stored.part: stored for stored in store.parts(path)}
+    assert list(found) == sorted(of_parts())
+    for name, part in of_parts().items():
+        assert (found[name].spec, found[name].depends) == (part.spec, part.depends)
+        assert found[name].keyed == {"part": name} and set(found[name]) == set(part.arrays)
+        for array, wanted in part.arrays.items():
+            assert np.array_equal(found[name][array], wanted)
+            assert np.array_equal(store.load(path, array, part=name)[0], wanted)
+
+
+def test_a_store_without_parts_is_its_only_part(path):
+    store.save(path, SPEC, **arrays())
+    (only,) = store.parts(path)
+    assert only.part == "" and only.spec == SPEC and set(only) == set(arrays())
+
+
+def test_a_part_that_is_not_there_is_refused_by_name_and_the_others_are_told(path):
+    store.save_parts(path, of_parts())
+    for read in (lambda: store.load(path, "x", part="seed-2"), lambda: store.Stored(path, "seed-2")):
+        with pytest.raises(ValueError, match=r"no part 'seed-2'; it has pgd/all/seed-0, seed-1") as error:
+            read()
+        assert str(path) in str(error.value)
+    store.save_parts(path, {})
+    with pytest.raises(ValueError, match="it has none"):
+        store.load(path, "x", part="seed-2")
+
+
+def test_parts_of_blocks_are_put_together_part_by_part(tmp_path):
+    paths = [tmp_path / f"images-{first:05d}-{last:05d}.zarr.zip" for first, last in ((0, 2), (3, 6))]
+    for path, span in zip(paths, ((0, 2), (3, 6)), strict=True):
+        turned = {name: -a if name == "x" else a for name, a in block(*span).items()}
+        store.save_parts(path, {"a": store.Part({}, block(*span)), "b": store.Part({}, turned)}, AXES)
+    one, other = store.gathered(paths)
+    assert (one.part, other.part) == ("a", "b")
+    assert all(np.array_equal(one[name], wanted) for name, wanted in of_images().items())
+    assert np.array_equal(other["x"], -of_images()["x"]) and np.array_equal(other["varying"], of_images()["varying"])
+
+
+def test_equal_parts_give_equal_bytes_in_whatever_order_they_are_given(path, tmp_path):
+    store.save_parts(path, of_parts())
+    store.save_parts(tmp_path / "turned.zarr.zip", dict(reversed(of_parts().items())))
+    assert (tmp_path / "turned.zarr.zip").read_bytes() == path.read_bytes()
+    store.save_parts(tmp_path / "more.zarr.zip", of_parts(another={"x": np.zeros(1)}))
+    assert (tmp_path / "more.zarr.zip").read_bytes() != path.read_bytes()
+
+
+def content(path: Path, **of: np.ndarray) -> list[str]:
+    store.save(path, SPEC, **of)
+    return store.Stored(path).content
+
+
+def test_content_is_of_names_kinds_shapes_and_bits_and_of_nothing_else(path, tmp_path):
+    whole = content(path, **arrays())
+    assert content(tmp_path / "again.zarr.zip", **dict(reversed(arrays().items()))) == whole
+    x, ids = arrays()["x"], arrays()["ids"]
+    others = [{"x": x}, {"x": x, "id": ids}, {"x": x, "ids": ids.astype(np.int32)}, {"x": x + 1e-7, "ids": ids}]
+    others += [{"x": x.reshape(50, 3, 64), "ids": ids}, {"x": ids, "ids": x}]
+    found = [content(tmp_path / "other.zarr.zip", **other) for other in others]
+    assert whole not in found and len({*map(tuple, found)}) == len(others)
+    store.save(path, {"keys": {"seed": 9}}, **arrays())
+    assert store.Stored(path).content == whole
+
+
+def test_what_was_made_last_is_found_after_it_was_removed_and_takes_no_space(path):
+    store.save(path, SPEC, **arrays())
+    store.remember(path)
+    assert path.stat().st_nlink == 2 and left_over(path.parent) == [path.name]
+    path.unlink()
+    assert np.array_equal(store.load(store.earlier(path), "x")[0], arrays()["x"])
+    store.save(path, SPEC, x=np.arange(2))
+    assert np.array_equal(store.load(store.earlier(path), "x")[0], arrays()["x"])  # until the new one is remembered
+    store.remember(path)
+    assert store.earlier(path).samefile(path)
+
+
+def test_where_there_are_no_hard_links_nothing_is_remembered_and_nothing_fails(path, monkeypatch):
+    def refused(*_):
+        raise OSError(errno.EPERM, "Operation not permitted")
+
+    store.save(path, SPEC, **arrays())
+    store.remember(path)
+    monkeypatch.setattr(store.os, "link", refused)
+    store.remember(path)
+    assert not store.earlier(path).exists() and np.array_equal(store.load(path, "x")[0], arrays()["x"])
+
+
 # Equal content, equal bytes.
 
 
