@@ -32,7 +32,7 @@ def plan(root: Path, config: dict, project: Project | None = None) -> Plan:
         common = {"code": _code(project, root, script, spec)} | {k: v for k, v in spec.items() if k != "parts"}
         for part, own in spec.get("parts", {"": {}}).items():
             found[rule, f"{_below(path, e)}:{part}"] = _said(common, own)
-    for study in declared(root) + studies.own(config, declared(root), project):
+    for study in declared(root) + studies.own(config):
         if not study.made(e):
             continue
         code = project.digest(root / "workflow/scripts/tables.py", *study.functions())

@@ -2,12 +2,14 @@
 
 import copy
 import math
+from collections.abc import Iterable
 from pathlib import Path
 
 import jsonschema
 import yaml
 
 from purity.run.codehash import Project
+from purity.run.studies import RECORDS, Study, own, quantities
 
 # JSON takes 100.0 for an integer; a path of seed-0.0 would follow from it.
 _Validator = jsonschema.validators.extend(
@@ -228,6 +230,89 @@ def _attacked_with(key: str, experiment: dict, purifier: str, attack: str, knowl
     _named(purifier, experiment["attacked"], key, "purifier under `attacked`")
     if knowledge not in experiment["attacked"][purifier].get(attack, []):
         _refuse(key, f"{attack} with knowledge {knowledge} is not made for {purifier} under `attacked`")
+
+
+# Studies of the user's own.
+
+
+def check_studies(config: dict, ours: Iterable[Study], project: Project) -> None:
+    """ValueError 'config: studies.<name>.…: what is wrong' for the first mistake in a study that the config brings.
+
+    config: one that `check` accepts. ours: the studies of the package, whose names are taken.
+    """
+    known = {study.name: study for study in ours}
+    for study in own(config):
+        key = f"studies.{study.name}"
+        _new(key, study.name, known, "study")
+        _tables(project, key, study, known.values())
+        _figures(project, key, study, known.values())
+        if study.evidence:
+            _handed(project, study.evidence, f"{key}.evidence", [*study.reads, *map(_argument, study.tables)])
+            try:
+                quantities(study, project)
+            except ValueError as error:
+                _refuse(f"{key}.evidence", str(error).removeprefix(f"{key}.evidence: "))
+        for field in ("claims", "caption"):
+            path = getattr(study, field)
+            if path is not None and not Path(path).is_file():
+                _refuse(f"{key}.{field}", f"there is no file {path}")
+        known[study.name] = study
+
+
+def _tables(project: Project, key: str, study: Study, others: Iterable[Study]) -> None:
+    for argument, kind in study.reads.items():
+        if kind not in RECORDS:
+            _refuse(f"{key}.reads.{argument}", f"there are no records '{kind}'; there are {', '.join(RECORDS)}")
+    taken = {table for other in others for table in other.tables}
+    handed = list(study.reads)
+    for table, function in study.tables.items():
+        _new(f"{key}.tables.{table}", table, taken, "table")
+        if table == "findings" or table.startswith("comparison-"):
+            _refuse(f"{key}.tables.{table}", "this name is taken by the workflow itself")
+        if _argument(table) in study.reads:
+            _refuse(f"{key}.tables.{table}", "what the study reads is called so")
+        _handed(project, function, f"{key}.tables.{table}", handed)
+        handed.append(_argument(table))
+
+
+def _figures(project: Project, key: str, study: Study, others: Iterable[Study]) -> None:
+    others = list(others)
+    taken = {figure for other in others for figure in other.figures} | {"gallery"}
+    makers = {table: other for other in [*others, study] for table in other.tables}
+    for name, figure in study.figures.items():
+        _new(f"{key}.figures.{name}", name, taken, "figure")
+        for table in figure.shows:
+            _named(table, makers, f"{key}.figures.{name}.shows", "table")
+            for part in makers[table].parts() - study.parts():
+                _refuse(f"{key}.figures.{name}.shows", f"'{table}' is made of {part}, which the study does not read")
+        given = len(figure.shows)
+        _function(project, figure.draw, {}, f"{key}.figures.{name}", "draw", given, giving="shows")
+
+
+def _new(key: str, name: str, taken: Iterable[str], kind: str) -> None:
+    """Names that differ in `-` and `_` only are one, as functions and rules are called by them."""
+    if _argument(name) in map(_argument, taken):
+        _refuse(key, f"there is a {kind} of this name already")
+
+
+def _argument(name: str) -> str:
+    return name.replace("-", "_")
+
+
+def _handed(project: Project, function: str, key: str, handed: list[str]) -> None:
+    """The function exists, and needs no argument but what is handed over by name."""
+    try:
+        arguments = project.signature(function)
+    except ValueError as error:
+        _refuse(key, str(error))
+    if arguments is None:
+        return  # installed elsewhere, or no plain function: found out when it is imported
+    named = [a.arg for a in (*arguments.posonlyargs, *arguments.args) if a.arg != "self"]
+    required = named[: len(named) - len(arguments.defaults)]
+    required += [a.arg for a, d in zip(arguments.kwonlyargs, arguments.kw_defaults, strict=True) if d is None]
+    for name in required:
+        if name not in handed:
+            _refuse(key, f"{function} needs '{name}', which is neither read nor a table before it")
 
 
 # Counts that decide how long a purifier or an attack takes, and what is left of them in a small run.

@@ -5,12 +5,13 @@ A study is declared by its rules file, one of the user's own by the config; both
 
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import NamedTuple, NoReturn
+from typing import NamedTuple
 
 from purity.run.codehash import Project
 from purity.run.experiment import Cell, Experiment
 
 OWN = "9 Studies of your own"  # section of the report
+CAPTION = Path(__file__).parents[2] / "workflow/report/own.rst"  # of figures that come without one
 
 
 class Figure(NamedTuple):
@@ -36,10 +37,13 @@ class Study(NamedTuple):
         """The part of an experiment's config that it needs beyond the main ones."""
         return next((part for kind in self.reads.values() if (part := RECORDS[kind].part) not in MAIN), None)
 
+    def parts(self) -> set[str]:
+        """The parts of an experiment's config that what it reads belongs to."""
+        return {RECORDS[kind].part for kind in self.reads.values()} - {None}
+
     def made(self, experiment: Experiment) -> bool:
         """Whether the experiment has all that it reads."""
-        parts = (RECORDS[kind].part for kind in self.reads.values())
-        return all(part is None or experiment.part(part) for part in parts)
+        return all(experiment.part(part) for part in self.parts())
 
 
 def declared(
@@ -70,76 +74,21 @@ def _function(identifier: str) -> str:
     return identifier.replace("-", "_")
 
 
-def own(config: dict, declared: Iterable[Study], project: Project) -> list[Study]:
-    """The studies that a checked config brings beside those that rules files declare.
-
-    ValueError 'config: studies.<name>.…: what is wrong' for a name that is taken, records, tables or files that are not
-    there, a function that is not or asks for what it is not given, and evidence without QUANTITIES.
-    """
-    others, brought = list(declared), []
-    for name, said in config.get("studies", {}).items():
-        figures = {figure: Figure(f["draw"], f["shows"]) for figure, f in said.get("figures", {}).items()}
-        section, caption = said.get("section", OWN), said.get("caption")
-        evidence, claims = said.get("evidence"), said.get("claims")
-        study = Study(name, said["reads"], said["tables"], figures, evidence, claims, section, caption)
-        _check(study, [*others, *brought], project)
-        brought.append(study)
-    return brought
-
-
-def _check(study: Study, others: list[Study], project: Project) -> None:
-    """Of one study of the user's own."""
-    key = f"studies.{study.name}"
-    if study.name in {other.name for other in others}:
-        _refuse(key, "this name is taken by a study of the package")
-    for argument, kind in study.reads.items():
-        if kind not in RECORDS:
-            _refuse(f"{key}.reads.{argument}", f"there are no records '{kind}'; there are {', '.join(RECORDS)}")
-    taken = {table for other in others for table in other.tables}
-    given = list(study.reads)
-    for table, function in study.tables.items():
-        if table in taken | {"findings"} or table.startswith("comparison-"):
-            _refuse(f"{key}.tables.{table}", "this name is taken by another table")
-        _asks(project, function, given, f"{key}.tables.{table}")
-        given.append(_function(table))
-    if study.evidence:
-        _asks(project, study.evidence, given, f"{key}.evidence")
-        quantities(study, project)
-    drawn = {figure for other in others for figure in other.figures} | {"gallery"}
-    for figure, (draw, shows) in study.figures.items():
-        if figure in drawn:
-            _refuse(f"{key}.figures.{figure}", "this name is taken by another figure")
-        for table in shows:
-            if table not in taken | set(study.tables):
-                known = ", ".join([*study.tables, *sorted(taken)])
-                _refuse(f"{key}.figures.{figure}.shows", f"there is no table '{table}'; there are {known}")
-        if (needed := _arguments(project, draw, f"{key}.figures.{figure}.draw")) and len(needed) != len(shows):
-            _refuse(f"{key}.figures.{figure}.draw", f"{draw} takes {len(needed)} tables, it is given {len(shows)}")
-    if study.caption and not Path(study.caption).is_file():
-        _refuse(f"{key}.caption", f"there is no file {study.caption}")
-
-
-def _asks(project: Project, function: str, given: list[str], key: str) -> None:
-    for argument in _arguments(project, function, key):
-        if argument not in given:
-            _refuse(key, f"{function} asks for '{argument}'; there are {', '.join(given)}")
-
-
-def _arguments(project: Project, function: str, key: str) -> list[str]:
-    """What a function needs; nothing if it is installed elsewhere: that is found out when it is called."""
-    try:
-        said = project.signature(function)
-    except ValueError as error:
-        _refuse(key, str(error))
-    if said is None:
-        return []
-    positional = [a.arg for a in (*said.posonlyargs, *said.args)]
-    keywords = [a.arg for a, default in zip(said.kwonlyargs, said.kw_defaults, strict=True) if default is None]
-    return positional[: len(positional) - len(said.defaults)] + keywords
-
-
-def _refuse(key: str, message: str) -> NoReturn:
-    raise ValueError(f"config: {key}: {message}")
+def own(config: dict) -> list[Study]:
+    """The studies that a checked config brings."""
+    return [
+        Study(
+            name,
+            said["reads"],
+            said["tables"],
+            {figure: Figure(f["draw"], f["shows"]) for figure, f in said.get("figures", {}).items()},
+            said.get("evidence"),
+            said.get("claims"),
+            said.get("section", OWN),
+            said.get("caption", str(CAPTION)),
+        )
+        for name, said in config.get("studies", {}).items()
+    ]
 
 
 # Records.
@@ -290,7 +239,7 @@ def quantities(study: Study, project: Project) -> tuple[str, ...]:
     module = study.evidence.partition(":")[0]
     said = project.constant(module, "QUANTITIES")
     if not isinstance(said, tuple | list):
-        _refuse(f"studies.{study.name}.evidence", f"{module} has no QUANTITIES = (…), what its evidence measures")
+        raise ValueError(f"studies.{study.name}.evidence: {module} has no QUANTITIES = (…), what its evidence measures")
     return tuple(said)
 
 

@@ -14,7 +14,7 @@ import yaml
 from purity.run import studies, workload
 from purity.run.codehash import Project
 from purity.report.claims import check_claims
-from purity.run.config import agrees, check, same, small
+from purity.run.config import agrees, check, check_studies, same, small
 from purity.run.experiment import GROUPS, Cell, Experiment, log, store
 from purity.run.presets import Presets, functions, ordered
 from purity.run.weights import cache, missing, unreachable

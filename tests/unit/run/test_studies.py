@@ -1,4 +1,4 @@
-"""Studies: what they read of an experiment, and that one of the user's own is checked before any job."""
+"""Studies: what they read of an experiment; one of the user's own is like ours."""
 
 import copy
 
@@ -33,16 +33,16 @@ MINE = {
 @pytest.fixture
 def project(tmp_path):
     (tmp_path / "mine.py").write_text(CODE)
-    (tmp_path / "bare.py").write_text("def evidence(measured): pass\n")
     return Project(ROOT, tmp_path)
 
 
-def own(project, study, name="mine"):
-    return studies.own(TINY | {"studies": {name: study}}, DECLARED, project)
+def own(study):
+    """Mistakes in it are tested with the rest of the config's."""
+    return studies.own(TINY | {"studies": {"mine": study}})
 
 
 def test_a_study_of_ones_own_is_one_like_ours(project):
-    (study,) = own(project, MINE)
+    (study,) = own(MINE)
     assert study.made(Experiment(TINY, "tiny")) and study.part() is None
     assert study.functions() == ["mine:shades", "mine:ranks", "mine:evidence"]
     assert study.section == studies.OWN and studies.quantities(study, project) == ("bright",)
@@ -51,59 +51,13 @@ def test_a_study_of_ones_own_is_one_like_ours(project):
 
 
 def test_it_may_make_tables_alone(project):
-    (study,) = own(project, {key: MINE[key] for key in ("reads", "tables")})
+    (study,) = own({key: MINE[key] for key in ("reads", "tables")})
     assert (study.figures, study.evidence, study.claims) == ({}, None, None)
     assert studies.quantities(study, project) == ()
 
 
-@pytest.mark.parametrize(
-    ("change", "said"),
-    [
-        (
-            {"reads": {"measured": "mesures"}},
-            "reads.measured: there are no records 'mesures'; there are data, adversarial",
-        ),
-        ({"tables": {"shades": "mine:shade"}}, "tables.shades: there is no 'shade' in mine.py"),
-        ({"tables": {"shades": "mine:FIVE"}}, "tables.shades: 'FIVE' in mine.py is not a function"),
-        ({"tables": {"shades": "nowhere_at_all:f"}}, "tables.shades: "),
-        ({"tables": {"ranks": "mine:ranks"}}, "tables.ranks: mine:ranks asks for 'shades'; there are measured"),
-        ({"reads": {"m": "measures"}}, "tables.shades: mine:shades asks for 'measured'; there are m"),
-        ({"tables": {"robustness": "mine:shades"}}, "tables.robustness: this name is taken by another table"),
-        ({"tables": {"findings": "mine:shades"}}, "tables.findings: this name is taken by another table"),
-        (
-            {"figures": {"gallery": {"draw": "mine:draw", "shows": ["shades", "ranks"]}}},
-            "figures.gallery: this name is taken by another figure",
-        ),
-        (
-            {"figures": {"law": {"draw": "mine:draw", "shows": ["shades", "ranks"]}}},
-            "figures.law: this name is taken by another figure",
-        ),
-        (
-            {"figures": {"shades": {"draw": "mine:draw", "shows": ["shades", "lengths"]}}},
-            "figures.shades.shows: there is no table 'lengths'; there are shades, ranks, addt,",
-        ),
-        (
-            {"figures": {"shades": {"draw": "mine:draw", "shows": ["shades"]}}},
-            "figures.shades.draw: mine:draw takes 2 tables, it is given 1",
-        ),
-        ({"evidence": "mine:evidences"}, "evidence: there is no 'evidences' in mine.py"),
-        ({"evidence": "bare:evidence"}, "evidence: bare has no QUANTITIES = (…), what its evidence measures"),
-        ({"caption": "no/such.rst"}, "caption: there is no file no/such.rst"),
-    ],
-)
-def test_a_mistake_is_one_line_that_names_the_key(project, change, said):
-    with pytest.raises(ValueError) as error:
-        own(project, MINE | change)
-    assert str(error.value).startswith(f"config: studies.mine.{said}") and "\n" not in str(error.value)
-
-
-def test_a_name_of_ours_is_refused(project):
-    with pytest.raises(ValueError, match=r"config: studies\.law: this name is taken by a study of the package"):
-        own(project, MINE, "law")
-
-
-def test_a_figure_may_show_tables_of_another_study(project):
-    (study,) = own(project, MINE | {"figures": {"mine": {"draw": "mine:draw", "shows": ["law", "ranks"]}}})
+def test_a_figure_may_show_tables_of_another_study():
+    (study,) = own(MINE | {"figures": {"mine": {"draw": "mine:draw", "shows": ["law", "ranks"]}}})
     assert study.figures["mine"].shows == ["law", "ranks"]
 
 
