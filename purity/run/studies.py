@@ -11,6 +11,7 @@ from purity.run.codehash import Project
 from purity.run.experiment import Cell, Experiment
 
 OWN = "9 Studies of your own"  # section of the report
+CAPTION = Path(__file__).parents[2] / "workflow/report/own.rst"  # of figures that come without one
 
 
 class Figure(NamedTuple):
@@ -84,7 +85,7 @@ def own(config: dict) -> list[Study]:
             said.get("evidence"),
             said.get("claims"),
             said.get("section", OWN),
-            said.get("caption"),
+            said.get("caption", str(CAPTION)),
         )
         for name, said in config.get("studies", {}).items()
     ]

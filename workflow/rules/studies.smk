@@ -1,7 +1,5 @@
 # Tables, evidence and figures of every study that a rules file or the config declares: two rules a study.
 
-OURS = set(STUDIES)
-
 try:
     check_studies(config, STUDIES.values(), PROJECT)
 except ValueError as mistake:
@@ -15,23 +13,12 @@ def records(study):
     return lambda w: studies.inputs(study, experiment(w))
 
 
-def rule_name(identifier, what):
-    return re.sub(r"\W", "_", f"{identifier}_{what}")
-
-
-def caption(study):
-    """A file; one of the user's own lies where the workflow is started."""
-    if study.name in OURS:
-        return f"../report/{study.name}.rst"
-    return str(Path(study.caption).absolute()) if study.caption else "../report/own.rst"
-
-
 for study_ in STUDIES.values():
     if study_.tables:
 
         rule:
             name:
-                rule_name(study_.name, "tables")
+                f"{study_.name}_tables".replace("-", "_")
             input:
                 unpack(records(study_)),
             output:
@@ -52,13 +39,13 @@ for study_ in STUDIES.values():
 
         rule:
             name:
-                rule_name(figure, "figure")
+                f"{figure}_figure".replace("-", "_")
             input:
                 [f"results/{{experiment}}/tables/{table}.csv" for table in said.shows],
             output:
                 png=report(
                     f"results/{{experiment}}/figures/{figure}.png",
-                    caption=caption(study_),
+                    caption=str(Path(study_.caption).absolute()) if study_.caption else f"../report/{study_.name}.rst",
                     category=study_.section,
                     labels={"experiment": "{experiment}", "shows": figure},
                 ),
