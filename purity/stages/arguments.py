@@ -56,7 +56,7 @@ class Sighted(Blind):
         said = spec["purifier"]
         made = checkpoints.purifier(said, self.inputs.get("diffusion") or [], self.job.device, self.job.watch)
         x = self._few(arrays)
-        contract.check_purifier(made, x, noise.of(spec["noise"], arrays["ids"][: len(x)]), said["name"])
+        contract.check_purifier(made, x, noise.from_spec(spec["noise"], arrays["ids"][: len(x)]), said["name"])
         return contract.protected_purifier(made, said["name"])
 
     def _features(self, spec: dict, arrays: Mapping[str, np.ndarray]):

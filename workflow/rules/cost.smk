@@ -8,7 +8,10 @@ localrules:
 
 def calibrated(w):
     """Checkpoints of the diffusion models that are measured, by the names that the script asks for."""
-    return {f"diffusion{k}": PRESETS.weights("diffusions", name) for k, name in enumerate(workload.diffusions(experiment(w)))}
+    return {
+        f"diffusion{k}": PRESETS.weights("diffusions", name)
+        for k, name in enumerate(workload.diffusions(experiment(w)))
+    }
 
 
 def calibration_code(w):

@@ -225,7 +225,7 @@ MISTAKES = {
     (f"{T}/options/epsilon", "0.1"): "digits-addt.fine_tuning.options.epsilon",
     (f"{T}/options/lambda_unit", "-0.1"): "digits-addt.fine_tuning.options.lambda_unit",
     (f"{T}/options/lambda_max", "1.5"): "digits-addt.fine_tuning.options.lambda_max",
-    (f"{T}/perturbation", "bounded"): "digits-addt.fine_tuning.options.lambda_unit",
+    (f"{T}/perturbation", "bounded"): "digits-addt.fine_tuning.options.lambda_max",
     ("diffusions/digits-addt/network", "purity.networks:unet"): "diffusions.digits-addt.network",
     ("diffusions/digits-addt/weights", "a.pt"): "diffusions.digits-addt.weights",
     ("classifiers/digits-cnn/fine_tuning", "{}"): "classifiers.digits-cnn.*fine_tuning",
