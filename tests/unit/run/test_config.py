@@ -750,7 +750,7 @@ MISTAKES_OF_STUDIES = [
     ({"figures/one": figure("mine:draw")}, "figures.one.draw: there is no 'draw' in mine.py"),
     ({"figures/one": figure(shows=["grade"])}, "figures.one.shows: there is no table 'grade'; there are "),
     (
-        {"figures/one": figure(shows=["grades", "grades-of", "grades"])},
+        {"figures/one": figure(shows=["grades", "grades-of", "robustness"])},
         "figures.one.shows: mine:draw_grades does not take",
     ),
     (
