@@ -53,10 +53,7 @@ def test_an_environment_holds_what_its_scripts_can_reach(name):
             *("purity.classifiers:robustbench", "purity.classifiers:torchvision_model"),
             *("purity.purifiers:ddpm", "purity.attacks:bpda", "purity.autoattack:autoattack"),
         ],
-        "tables": [f"purity.tables:{n}" for n in ("robustness", "transfer")]
-        + ["purity.tables_compression:law_fit", "purity.tables_earlier:cap", "purity.report.findings:findings"]
-        + ["purity.tables_stochastic:attack_paths", "purity.figures_stochastic:landscape"]
-        + ["purity.figures:robustness", "purity.figures_compression:law", "purity.figures_earlier:cap"],
+        "tables": [*_of_studies(), "purity.report.findings:findings"],
     }[name]
     distributions = {
         "sklearn": "scikit-learn",
