@@ -225,7 +225,7 @@ MISTAKES = {
     (f"{T}/options/epsilon", "0.1"): "digits-addt.fine_tuning.options.epsilon",
     (f"{T}/options/lambda_unit", "-0.1"): "digits-addt.fine_tuning.options.lambda_unit",
     (f"{T}/options/lambda_max", "1.5"): "digits-addt.fine_tuning.options.lambda_max",
-    (f"{T}/perturbation", "bounded"): "digits-addt.fine_tuning.options.lambda_max",
+    (f"{T}/perturbation", "bounded"): r"digits-addt.fine_tuning.options.lambda_(unit|max): there is no such key",
     ("diffusions/digits-addt/network", "purity.networks:unet"): "diffusions.digits-addt.network",
     ("diffusions/digits-addt/weights", "a.pt"): "diffusions.digits-addt.weights",
     ("classifiers/digits-cnn/fine_tuning", "{}"): "classifiers.digits-cnn.*fine_tuning",
@@ -750,8 +750,12 @@ MISTAKES_OF_STUDIES = [
     ({"figures/one": figure("mine:draw")}, "figures.one.draw: there is no 'draw' in mine.py"),
     ({"figures/one": figure(shows=["grade"])}, "figures.one.shows: there is no table 'grade'; there are "),
     (
-        {"figures/one": figure(shows=["grades", "grades-of", "robustness"])},
+        {"tables/others": "mine:grades", "figures/one": figure(shows=["grades", "grades-of", "others"])},
         "figures.one.shows: mine:draw_grades does not take",
+    ),
+    (
+        {"figures/one": figure(shows=["grades", "grades-of", "grades"])},
+        "figures.one.shows: ['grades', 'grades-of', 'grades'] has non-unique elements",
     ),
     (
         {"figures/one": figure(shows=["law"])},
