@@ -162,7 +162,7 @@ def majority_vote(predictions: np.ndarray, y: np.ndarray, k: int) -> np.ndarray:
 
 
 def worst_of(predictions: np.ndarray, y: np.ndarray, n_tries: int) -> np.ndarray:
-    """P(right every time) of an image that is submitted `n_tries` times, each under a fresh ξ: (n,), predictions (r, n).
+    """P(right every time) of an image submitted `n_tries` times, each under a fresh ξ: (n,), predictions (r, n).
 
     Without bias from r judgings of which c were right: C(c, N) / C(r, N), N of them chosen without replacement.
     ValueError unless 1 ≤ N ≤ r.
