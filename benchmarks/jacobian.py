@@ -34,7 +34,6 @@ from purity.stages import jacobian
 # name: how a step is evaluated, and the linear map
 WAYS = {
     "rows": (checkpointed, jacobian.repeated),
-    "reverse": (checkpointed, jacobian.pullback),
     "forward": (lambda step: step, jacobian.pushforward),
     "shared": (partial(chained, keep=1), pullback),
     "shared, all kept": (lambda step: step, pullback),

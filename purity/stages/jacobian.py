@@ -1,9 +1,9 @@
 """J = ∂f_ξ/∂x at a fixed ξ, exactly, some directions at a time (Liu & Wei §2, eq. 6).
 
 Three ways with the same result. `rows` makes a copy of the image for each direction: one evaluation forward, one back.
-`reverse` and `forward` evaluate f once for all directions and repeat only what is linear, which is a third quicker for
-networks large enough, not for small ones (benchmarks/jacobian.py). `reverse` keeps the activations of one purification,
-`forward` keeps none, `rows` those of all copies unless the purifier recomputes them.
+`reverse` and `forward` evaluate f once for all directions and repeat only what is linear, which is quicker for networks
+large enough, not for small ones (benchmarks/README.md). `reverse` keeps the activations of one purification, or what of
+them fits the memory (purity.diffusion.jacobian), `forward` keeps none, `rows` those of all copies or what fits.
 """
 
 from collections.abc import Callable
@@ -12,14 +12,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from purity.diffusion.jacobian import Linear, pullback
 from purity.noise import Noise
 from purity.purifiers import Purifier
 from purity.run.batches import Arrays, BatchLimit, Part, in_batches
 from purity.run.job import Job
 
 # f maps every one of any number of rows by the same function: one purifier, one ξ.
-# Directions (c, C, H, W) → what J, or its transpose, makes of them, same shape.
-Linear = Callable[[Tensor], Tensor]
 
 
 def repeated(f: Callable[[Tensor], Tensor], x: Tensor) -> Linear:
@@ -39,17 +38,6 @@ def pushforward(f: Callable[[Tensor], Tensor], x: Tensor) -> Linear:
         return torch.func.jvp(f, (x,), (v[None],))[1][0]
 
     return torch.func.vmap(push)
-
-
-def pullback(f: Callable[[Tensor], Tensor], x: Tensor) -> Linear:
-    """v ↦ Jᵀ v at one image x (1, C, H, W), by reverse mode: f is evaluated once, its activations are kept."""
-    x = x.detach().requires_grad_()
-    y = f(x)
-
-    def pull(v: Tensor) -> Tensor:
-        return torch.autograd.grad(y, x, v[:, None], retain_graph=True, is_grads_batched=True)[0][:, 0]
-
-    return pull
 
 
 MODES: dict[str, Callable[[Callable[[Tensor], Tensor], Tensor], Linear]] = {
