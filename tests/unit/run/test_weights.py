@@ -144,7 +144,9 @@ def test_what_the_cache_has_is_checked_and_not_asked_for_again(site, cache):
     assert weights.fetch(published, cache) == receipt and not site.asked
 
 
-@pytest.mark.parametrize("chunk", [1, 7, len(LEGACY) - 1, len(LEGACY), 2**20])
+@pytest.mark.parametrize(
+    "chunk", [1, 7, len(LEGACY) - 1, len(LEGACY), 2**20], ids=["1", "7", "all but 1", "all", "more"]
+)
 @pytest.mark.parametrize("announced", [True, False])
 def test_a_file_is_the_same_in_chunks_of_any_size(chunk, announced, site, cache, monkeypatch):
     monkeypatch.setattr(weights, "CHUNK", chunk)
@@ -235,7 +237,7 @@ def test_a_web_page_is_refused_for_what_it_is(page, site, cache):
     refusal(site.publish(page, "page.safetensors"), cache, "web page")
 
 
-@pytest.mark.parametrize("sent", [0, 1, 1000, len(LEGACY) - 1])
+@pytest.mark.parametrize("sent", [0, 1, 1000, len(LEGACY) - 1], ids=["0", "1", "1000", "all but 1"])
 def test_a_download_that_is_cut_off_is_refused_with_what_came_of_how_much(sent, site, cache):
     published = site.publish(LEGACY[:sent], announced=len(LEGACY), sha256=sha256(LEGACY))
     refusal(published, cache, f"expected {len(LEGACY)} bytes, found {sent}")
