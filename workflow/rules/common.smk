@@ -1,5 +1,6 @@
 # What the rules share: the checked config, its experiments, and the digests of code that go into params.
 
+import os
 import re
 import sys
 from itertools import product
@@ -20,7 +21,8 @@ from purity.run.presets import Presets, functions, ordered
 from purity.run.weights import cache, missing, unreachable
 
 PROJECT = Project(ROOT, Path.cwd())
-REFERENCE = ROOT / "config/reference"
+# relative, so that a folder that is moved with its results has the same inputs
+REFERENCE = Path(os.path.relpath(ROOT / "config/reference"))
 
 try:
     check(config, ROOT / "config/schema.yaml", PROJECT)
