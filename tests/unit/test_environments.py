@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 import yaml
 from packaging.markers import Marker
+from planned import declared
 
 from purity.run.codehash import Project, installed_version
 
@@ -38,6 +39,15 @@ def test_every_pin_is_the_locked_version(name):
     assert pins(name) == {package: lock[package] for package in pins(name)}
 
 
+def of_studies() -> list[str]:
+    """Functions of the tables, evidence and figures of every study of the rules files."""
+    return [
+        function
+        for study in declared(ROOT)
+        for function in (*study.functions(), *(f.draw for f in study.figures.values()))
+    ]
+
+
 @pytest.mark.parametrize("name", ["gpu", "tables"])
 def test_an_environment_holds_what_its_scripts_can_reach(name):
     rules = "\n".join(path.read_text() for path in (ROOT / "workflow/rules").glob("*.smk"))
@@ -53,7 +63,7 @@ def test_an_environment_holds_what_its_scripts_can_reach(name):
             *("purity.classifiers:robustbench", "purity.classifiers:torchvision_model"),
             *("purity.purifiers:ddpm", "purity.attacks:bpda", "purity.autoattack:autoattack"),
         ],
-        "tables": [*_of_studies(), "purity.report.findings:findings"],
+        "tables": [*of_studies(), "purity.metrics:judged", "purity.metrics:ball"],
     }[name]
     distributions = {
         "sklearn": "scikit-learn",
