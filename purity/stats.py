@@ -142,10 +142,10 @@ def difference_interval(
 
 
 def majority_vote(predictions: np.ndarray, y: np.ndarray, k: int) -> np.ndarray:
-    """P(right by the vote of k judgings), image by image: (n,) from predictions (r, n) of classes, under fresh ξ each.
+    """P(right by the vote of k judgings), image by image: (n,).
 
-    The r judgings are cut into ⌊r/k⌋ votes. Of classes that tie, each wins with the same chance. ValueError
-    unless 1 ≤ k ≤ r.
+    predictions (r, n): the class that each of r judgings under fresh ξ gave; y (n,) the labels. The judgings are cut
+    into ⌊r/k⌋ votes. Of classes that tie, each wins with the same chance. ValueError unless 1 ≤ k ≤ r.
     """
     r, n = predictions.shape
     if not 1 <= k <= r:
@@ -162,10 +162,10 @@ def majority_vote(predictions: np.ndarray, y: np.ndarray, k: int) -> np.ndarray:
 
 
 def worst_of(predictions: np.ndarray, y: np.ndarray, n_tries: int) -> np.ndarray:
-    """P(right every time) of an image submitted `n_tries` times, each under a fresh ξ: (n,), predictions (r, n).
+    """P(right every time) of an image that is submitted `n_tries` times, each under a fresh ξ: (n,).
 
-    Without bias from r judgings of which c were right: C(c, N) / C(r, N), N of them chosen without replacement.
-    ValueError unless 1 ≤ N ≤ r.
+    predictions (r, n), y (n,): as in `majority_vote`. Without bias from r judgings of which c were right:
+    C(c, N) / C(r, N), N of them chosen without replacement. ValueError unless 1 ≤ N ≤ r.
     """
     r = len(predictions)
     if not 1 <= n_tries <= r:

@@ -12,6 +12,7 @@ import yaml
 from purity.run.codehash import Project
 from purity.run.presets import INTERCEPTED
 from purity.run.studies import RECORDS, Study, own, quantities
+from purity.run.yaml_slips import check_epsilon
 
 # JSON takes 100.0 for an integer; a path of seed-0.0 would follow from it.
 _Validator = jsonschema.validators.extend(
@@ -73,6 +74,9 @@ def _attack_preset(config: dict, project: Project, name: str, preset: dict) -> N
     # bpda hands its options on to pgd
     function = "purity.attacks:pgd" if preset["run"] == "purity.attacks:bpda" else preset["run"]
     _function(project, function, preset, key, "run", 5)
+    options = preset.get("options", {})
+    if isinstance(options.get("epsilon"), int | float):
+        check_epsilon(options["epsilon"], options.get("norm", "linf"), f"{key}.options.epsilon")
     for role in ("eot_of", "twin_of"):
         _named(preset.get(role), config["attacks"], f"{key}.{role}", "attack")
         if preset.get(role) == name:
@@ -128,6 +132,7 @@ def _experiment(config: dict, key: str, experiment: dict) -> None:
 
 def _ball(config: dict, key: str, experiment: dict, part: dict) -> None:
     _purifiers_and_images(key, experiment, part)
+    check_epsilon(part["epsilon"], "linf", f"{key}.epsilon")
 
 
 def _sweep(config: dict, key: str, experiment: dict, part: dict) -> None:
@@ -160,6 +165,7 @@ def _jacobian(config: dict, key: str, experiment: dict, part: dict) -> None:
 
 def _pca(config: dict, key: str, experiment: dict, part: dict) -> None:
     _purifiers_and_images(key, experiment, part)
+    check_epsilon(part["epsilon"], "linf", f"{key}.epsilon")
 
 
 def _fuzzy(config: dict, key: str, experiment: dict, part: dict) -> None:

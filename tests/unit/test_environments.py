@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 import yaml
 from packaging.markers import Marker
+from planned import declared
 
 from purity.run.codehash import Project, installed_version
 
@@ -38,13 +39,13 @@ def test_every_pin_is_the_locked_version(name):
     assert pins(name) == {package: lock[package] for package in pins(name)}
 
 
-STUDIES = {
-    "robustness": "robustness draw_robustness evidence",
-    "transfer": "transfer draw_transfer evidence",
-    "law": "law_fit draw_law evidence",
-    "cap": "cap draw_cap evidence",
-    "paths": "attack_paths draw_landscape",
-}
+def of_studies() -> list[str]:
+    """Functions of the tables, evidence and figures of every study of the rules files."""
+    return [
+        function
+        for study in declared(ROOT)
+        for function in (*study.functions(), *(f.draw for f in study.figures.values()))
+    ]
 
 
 @pytest.mark.parametrize("name", ["gpu", "tables"])
@@ -68,10 +69,7 @@ def test_an_environment_holds_what_its_scripts_can_reach(name):
             *("purity.classifiers:robustbench", "purity.classifiers:torchvision_model"),
             *("purity.purifiers:ddpm", "purity.attacks:bpda", "purity.autoattack:autoattack"),
         ],
-        "tables": [
-            *(f"purity.studies.{study}:{f}" for study, functions in STUDIES.items() for f in functions.split()),
-            *("purity.metrics:judged", "purity.metrics:ball"),
-        ],
+        "tables": [*of_studies(), "purity.metrics:judged", "purity.metrics:ball"],
     }[name]
     distributions = {
         "sklearn": "scikit-learn",

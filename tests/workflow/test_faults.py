@@ -43,6 +43,17 @@ def test_an_impossible_config_is_one_line_before_any_job(tmp_path, change, line)
     assert "rule " not in printed and "Traceback" not in printed
 
 
+def test_a_slip_of_yaml_is_one_line_before_any_job(tmp_path):
+    """A key that is there twice cannot be told from the loaded config; `8/255` and `5e-3` are taken as numbers."""
+    workspace = Workspace.fresh(tmp_path / "fresh")
+    (workspace.path / "mine.yaml").write_text("attacks: {pgd: {options: {epsilon: 8/255}}}\nbatch: 4\nbatch: 6\n")
+    printed = workspace.run("-n", "--configfile", "mine.yaml", fails=True)
+    assert [text for text in printed.splitlines() if "mine.yaml: batch is there twice, in lines 2 and 3" in text]
+    assert "Traceback" not in printed
+    workspace.edit("mine.yaml", "batch: 6\n", "")
+    assert "rule attack:" in workspace.run("-n", "--configfile", "mine.yaml")
+
+
 def test_a_purifier_that_returns_no_images_is_named(workspace):
     (workspace.path / "mine.py").write_text("def bad():\n    return lambda x, xi: x[:, :, 1:]\n")
     workspace.configure(lambda c: c["purifiers"].update(mine={"make": "mine:bad"}))

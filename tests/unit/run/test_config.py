@@ -368,6 +368,11 @@ MISTAKES = {
     (f"{E}/attacked/ddpm/uniform", "[none, all]"): "experiments.digits.attacked.ddpm.uniform",
     ("attacks/uniform/blind", "false"): "attacks.uniform.blind",
     ("attacks/pgd/blind", "true"): "attacks.pgd.blind",
+    # ε of images in [0, 255]
+    ("attacks/pgd/options/epsilon", "8"): "attacks.pgd.options.epsilon: 8 in ℓ∞ .*8/255 = 0.03137",
+    ("attacks/uniform/options/epsilon", "1.5"): "attacks.uniform.options.epsilon: 1.5 in ℓ∞",
+    (f"{E}/ball/epsilon", "8"): "experiments.digits.ball.epsilon: 8 in ℓ∞",
+    (f"{E}/pca/epsilon", "8"): "experiments.digits.pca.epsilon: 8 in ℓ∞",
     # what is asked of what is not made
     (f"{E}/gallery/knowledge", "forward"): "experiments.digits.gallery",
     (f"{E}/gallery/attack", "uniform"): "experiments.digits.gallery",
@@ -383,6 +388,10 @@ def test_a_mistake_is_refused_in_one_line_that_names_the_key(key, text):
     assert said, "the mistake passes"
     assert said.startswith("config: ") and "\n" not in said
     assert re.search(MISTAKES[key, text], said), said
+
+
+def test_an_l2_epsilon_may_be_larger_than_one():
+    assert not verdict(changed(("attacks/pgd-20-l2/options/epsilon", "3")))
 
 
 @pytest.mark.parametrize("config", [{}, None, [], "digits"], ids=str)
