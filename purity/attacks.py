@@ -116,7 +116,7 @@ def apgd_targeted(
     as many of the other classes. loss: cross-entropy, margin or dlr, each towards the target.
     """
     with torch.no_grad():
-        logits = defence(x)
+        logits = _later(defence, PART - 1)(x)
     ranked = logits.scatter(1, y[:, None], -torch.inf).argsort(dim=1, descending=True)
 
     def toward(rank: int) -> Part:
@@ -126,7 +126,7 @@ def apgd_targeted(
 
         return run
 
-    return _worst(defence, x, y, [toward(rank) for rank in range(min(targets, logits.shape[1] - 1))], draws)
+    return _worst(defence, x, y, [toward(rank) for rank in range(min(targets, logits.shape[1] - 1))], draws, TARGET)
 
 
 def worst_of(
@@ -160,24 +160,25 @@ def worst_of(
     for options in attacks:
         if options.get("run") not in PARTS:
             raise ValueError(f"worst_of: there is no attack '{options.get('run')}'; there are {', '.join(PARTS)}")
-    return _worst(defence, x, y, [part(options) for options in attacks], judgings)
+    return _worst(defence, x, y, [part(options) for options in attacks], judgings, PART)
 
 
 PARTS: dict[str, Callable] = {"pgd": pgd, "bpda": bpda, "apgd": apgd, "apgd_targeted": apgd_targeted}
 
 Part = Callable[[Defence, Tensor, Tensor, Tensor], Tensor]  # defence, x and y of some rows, and which → adversarial
 
-BLOCK = 2**20  # draws that a part of an attack has for itself, so that no two see the same
+# Draws that each attack of several has for itself, and each target of one: no two of them see the same.
+PART, TARGET = 2**24, 2**16
 
 
-def _worst(defence: Defence, x: Tensor, y: Tensor, parts: list[Part], judgings: int) -> Tensor:
+def _worst(defence: Defence, x: Tensor, y: Tensor, parts: list[Part], judgings: int, apart: int) -> Tensor:
     """Per image the result whose answers are wrong most often, then by the larger margin; parts see what resists."""
     worst, most, largest = x.clone(), x.new_full((len(x),), -1), x.new_full((len(x),), -torch.inf)
     left = torch.arange(len(x))
     for j, run in enumerate(parts):
-        attacked = _later(defence, 2 * j * BLOCK).rows(left)
+        attacked = _later(defence, 2 * j * apart).rows(left)
         found = run(attacked, x[left], y[left], left)
-        wrong, by = judged(_later(attacked, BLOCK), found, y[left], judgings)
+        wrong, by = judged(_later(attacked, apart), found, y[left], judgings)
         worse = (wrong > most[left]) | ((wrong == most[left]) & (by > largest[left]))
         rows = left[worse.cpu()]
         worst[rows], most[rows], largest[rows] = found[worse], wrong[worse], by[worse]
