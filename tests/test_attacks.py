@@ -8,10 +8,9 @@ import foolbox
 import pytest
 import torch
 from scipy import stats
-from third_party import bpda_wrapper
 from torch.nn import functional as F
 
-from purity import attacks, purifiers, stages
+from purity import attacks, purifiers, repairs, stages
 from purity.defence import ATTACKER, FIXED, KNOWLEDGE, Defence
 from purity.geometry import BALLS
 from purity.noise import Noise
@@ -71,7 +70,7 @@ def quantise(x, xi):
 @pytest.mark.parametrize("kind", ["quantiser", "diffusion"])
 def test_bpda_gradient_is_advertorchs(cnn64, unet64, x, y, kind):
     purify = quantise if kind == "quantiser" else ddpm(unet64)
-    wrapped = bpda_wrapper()(forward=lambda images: purify(images, XI))
+    wrapped = repairs.advertorch().bpda.BPDAWrapper(forward=lambda images: purify(images, XI))
     expected = gradient(lambda images: cnn64(wrapped(images)), x, y)
     found = Defence(cnn64, purify, XI).straight_through().gradient(x, y)
     torch.testing.assert_close(found, expected, atol=1e-12, rtol=0)
@@ -80,7 +79,7 @@ def test_bpda_gradient_is_advertorchs(cnn64, unet64, x, y, kind):
 
 def test_bpda_is_pgd_on_advertorchs_wrapper(cnn64, x, y):
     options = {**BUDGET["linf"], "steps": 5}
-    wrapped = bpda_wrapper()(forward=lambda images: quantise(images, XI))
+    wrapped = repairs.advertorch().bpda.BPDAWrapper(forward=lambda images: quantise(images, XI))
     expected = attacks.pgd(
         Defence(lambda images: cnn64(wrapped(images)), purifiers.identity(), XI), x, y, XI, **options
     )
