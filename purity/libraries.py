@@ -83,14 +83,13 @@ def advertorch(
     """
     theirs = repairs.advertorch()
     kind = _named(theirs.attacks, attack, "advertorch", theirs.attacks.Attack)
-    parameters = inspect.signature(kind).parameters
-    given = {"clip_min": 0.0, "clip_max": 1.0} | ({"eps": epsilon} if "eps" in parameters else {}) | options
-    if "num_classes" in parameters and "num_classes" not in options:
-        with torch.no_grad():
-            given["num_classes"] = defence.rows(torch.arange(1))(x[:1]).shape[1]
+    needed = inspect.signature(kind).parameters
+    known = {"eps": epsilon, "clip_min": 0.0, "clip_max": 1.0}
+    given = {name: value for name, value in known.items() if name in needed} | options
 
     def alone(model: Model, image: Tensor, label: Tensor) -> Tensor:
-        found = _made(kind, "advertorch", given, model).perturb(image, label).detach()
+        classes = {"num_classes": model(image).shape[1]} if "num_classes" in needed else {}
+        found = _made(kind, "advertorch", classes | given, model).perturb(image, label).detach()
         return (image + BALLS[norm].project(found - image, epsilon)).clamp(0, 1)
 
     return each_alone(alone, defence, x, y, noise, progress)
