@@ -20,9 +20,12 @@ from purity.losses import LOSSES, TARGETED, Loss, cross_entropy, margin
 from purity.noise import Noise
 
 
-def uniform(defence: None, x: Tensor, y: Tensor, noise: Noise, progress=iter, *, epsilon: float) -> Tensor:
-    """x₀ + U(−ε, ε) per pixel, cut to [0, 1]. Blind."""
-    return (x + BALLS["linf"].point(noise.start(x), epsilon)).clamp(0, 1)
+def uniform(
+    defence: None, x: Tensor, y: Tensor, noise: Noise, progress=iter, *, epsilon: float, cut: bool = True
+) -> Tensor:
+    """x₀ + U(−ε, ε) per pixel. Blind. cut: to [0, 1]; the papers' distances are those of noise that is not cut."""
+    noisy = x + BALLS["linf"].point(noise.start(x), epsilon)
+    return noisy.clamp(0, 1) if cut else noisy
 
 
 # Step k of n over the first one: what a schedule leaves of it.
