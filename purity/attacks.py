@@ -111,7 +111,7 @@ def apgd_targeted(
     targets: int,
     norm: str = "linf",
     draws: int = 1,
-    loss: str = "dlr",
+    loss: str = "margin",
 ) -> Tensor:
     """Auto-PGD towards one class after the other, the nearest to the clean image first (Croce & Hein 2020, §4.4).
 
