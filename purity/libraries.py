@@ -54,7 +54,9 @@ def foolbox_budgets(
     """The same at several radii (B, E, C, H, W). Those that minimise a perturbation search once for all of them."""
     import foolbox
 
-    made = _made(_named(foolbox.attacks, attack, "foolbox", foolbox.attacks.base.Attack), "foolbox", options)
+    made = _made(
+        _named(foolbox.attacks, attack, "foolbox", foolbox.attacks.base.Attack), f"foolbox's {attack}", options
+    )
 
     def alone(model: Model, image: Tensor, label: Tensor) -> Tensor:
         theirs = foolbox.PyTorchModel(_Module(model).eval(), bounds=(0, 1), device="cpu")
@@ -89,7 +91,7 @@ def advertorch(
 
     def alone(model: Model, image: Tensor, label: Tensor) -> Tensor:
         classes = {"num_classes": model(image).shape[1]} if "num_classes" in needed else {}
-        found = _made(kind, "advertorch", classes | given, model).perturb(image, label).detach()
+        found = _made(kind, f"advertorch's {attack}", classes | given, model).perturb(image, label).detach()
         return (image + BALLS[norm].project(found - image, epsilon)).clamp(0, 1)
 
     return each_alone(alone, defence, x, y, noise, progress)
@@ -115,9 +117,9 @@ def _named(module: ModuleType, name: str, library: str, base: type) -> type:
     return kinds[name]
 
 
-def _made(kind: type, library: str, options: dict, *first: Any) -> Any:
+def _made(kind: type, said: str, options: dict, *first: Any) -> Any:
     try:
         inspect.signature(kind).bind(*first, **options)
     except TypeError as error:
-        raise ValueError(f"{library}'s {kind.__name__}: {error}") from error
+        raise ValueError(f"{said}: {error}") from error
     return kind(*first, **options)

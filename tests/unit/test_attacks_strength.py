@@ -66,11 +66,11 @@ def test_the_corner_of_the_cube_is_reached_exactly(weights, grey, name):
 
 @pytest.mark.parametrize("name", CONVERGED)
 def test_the_point_of_the_sphere_is_reached(weights, grey, name):
-    """A step η along the gradient shrinks what is off it by 1 + η/ε: the cosine's forty steps by e^4.5 = 90, quarter steps
-    by 1.25^20 = 87, auto-PGD's first by 3. From the image itself nothing is off it."""
+    """A step η along the gradient shrinks what is off it by 1 + η/ε in the end, the cosine's forty steps by e^4.5 = 90; by
+    less at first, where a random start is at a right angle to it. From the image itself nothing is off it."""
     found = CONVERGED[name](defended(half_space(weights)), grey, Y0, XI, epsilon=0.2, norm="l2")
     point = grey + 0.2 * (weights / weights.norm()).view(1, 1, 8, 8)
-    assert (BALLS["l2"].norm(found - point) < 0.02 * 0.2).all()
+    assert (BALLS["l2"].norm(found - point) < 0.05 * 0.2).all()
 
 
 def test_forty_thirtieths_of_the_radius_do_not_reach_the_corner(weights, grey):

@@ -26,7 +26,6 @@ FOOLBOX = {
     "LinfDeepFoolAttack": {"epsilon": EPSILON, "steps": 3, "candidates": 3},
     "L2CarliniWagnerAttack": {"epsilon": 0.4, "steps": 3, "binary_search_steps": 2},
     "L2AdditiveGaussianNoiseAttack": {"epsilon": 0.4},
-    "LinfinityBrendelBethgeAttack": {"epsilon": EPSILON, "steps": 2},
 }
 ADVERTORCH = {
     "LinfPGDAttack": {"epsilon": EPSILON, "nb_iter": 3},
@@ -123,7 +122,8 @@ def test_they_stay_in_their_ball_and_in_the_image_range(cnn, purify, x, y, libra
 
 
 class Tagged:
-    """Images that say who they are in their first pixel, which moves by less than half the step between two tags."""
+    """Images that say who they are in their first pixel. Attacks that leave the ball or add noise of any size would move
+    it by more than half the step between two tags; others do not, as its gradient is 0."""
 
     def __init__(self, cnn, images, knowledge):
         self.cnn, self.draws = cnn, {}
@@ -146,7 +146,7 @@ class Tagged:
 
 
 @pytest.mark.parametrize("knowledge", ["none", "all"])
-@pytest.mark.parametrize(("library", "name"), [e for e in EVERY if "Brendel" not in e[1] and "FAB" not in e[1]])
+@pytest.mark.parametrize(("library", "name"), [e for e in EVERY if "Noise" not in e[1] and "FAB" not in e[1]])
 def test_every_query_meets_the_noise_of_its_own_image(cnn, images, library, name, knowledge):
     tagged = Tagged(cnn, images, knowledge)
     y = tagged.classify(tagged.x).argmax(1)
