@@ -63,9 +63,6 @@ def mean_interval(values: np.ndarray, level: float = 0.95) -> tuple[float, float
     return summary_interval(float(values.mean()), float(values.std(ddof=1)), len(values), level)
 
 
-t_interval = mean_interval  # its older name
-
-
 def spearman(a: np.ndarray, b: np.ndarray, level: float = 0.95) -> tuple[float, float, float]:
     """Rank correlation ρ of n pairs and its interval: Fisher's z with variance (1 + ρ²/2)/(n − 3) (Bonett & Wright
     2000). NaN where one of them is constant; NaN limits for n ≤ 3. Perfect order leaves as much doubt as one pair of

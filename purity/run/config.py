@@ -49,9 +49,8 @@ def check(config: dict, schema: str | Path, project: Project) -> None:
             given = int("diffusion" in preset or made is None)
             _function(project, options["call"], {"options": made or {}}, f"purifiers.{name}.options", "call", given)
     for name, preset in config["attacks"].items():
-        # bpda hands its options on to pgd
-        function = "purity.attacks:pgd" if preset["run"] == "purity.attacks:bpda" else preset["run"]
-        _function(project, function, preset, f"attacks.{name}", "run", 5)
+        _function(project, _with_options(preset["run"]), preset, f"attacks.{name}", "run", 5)
+        _parts_of_attack(project, preset, f"attacks.{name}.options")
         for role in ("eot_of", "twin_of"):
             _named(preset.get(role), config["attacks"], f"attacks.{name}.{role}", "attack")
             if preset.get(role) == name:
@@ -75,6 +74,26 @@ def check(config: dict, schema: str | Path, project: Project) -> None:
         _named(name, config["experiments"], "run", "experiment")
     for name, experiment in config["experiments"].items():
         _experiment(config, f"experiments.{name}", experiment)
+
+
+def _with_options(attack: str) -> str:
+    """The function whose options an attack has: bpda hands its own on to pgd."""
+    return "purity.attacks:pgd" if attack == "purity.attacks:bpda" else attack
+
+
+def _parts_of_attack(project: Project, preset: dict, key: str) -> None:
+    """What worst_of runs: each with options of its own, ε and norm with those of all."""
+    if preset["run"] != "purity.attacks:worst_of":
+        return
+    options = preset["options"]
+    common = {name: options[name] for name in ("epsilon", "norm") if name in options}
+    for i, part in enumerate(options["attacks"]):
+        for name in ("epsilon", "norm"):
+            if name in part:
+                _refuse(f"{key}.attacks.{i}.{name}", "worst_of gives all its attacks its own")
+        own = {name: value for name, value in part.items() if name != "run"}
+        function = _with_options(f"purity.attacks:{part['run']}")
+        _function(project, function, {"options": common | own}, f"{key}.attacks.{i}", "run", 5)
 
 
 def _fine_tuning(config: dict, name: str, chosen: dict) -> None:
@@ -322,7 +341,7 @@ def _handed(project: Project, function: str, key: str, handed: list[str]) -> Non
 
 
 # Counts that decide how long a purifier or an attack takes, and what is left of them in a small run.
-_SMALL_OPTIONS = {"steps": 2, "draws": 2, "queries": 20}
+_SMALL_OPTIONS = {"steps": 2, "draws": 2, "queries": 20, "targets": 1, "judgings": 2}
 _SMALL_TRAINING = {"steps": 2, "batch": 4}
 _SMALL_PARTS = {
     "ball": {"images": 2, "points": 3, "draws": 3},
@@ -353,7 +372,9 @@ def small(config: dict) -> dict:
             preset["diffusion"] = _small_name(preset["diffusion"], tuned)
     for group in ("purifiers", "attacks"):
         for preset in shrunk[group].values():
-            _shrink(preset.get("options", {}), _SMALL_OPTIONS)
+            options = preset.get("options", {})
+            for counted in (options, *(options.get("attacks", []) if group == "attacks" else [])):
+                _shrink(counted, _SMALL_OPTIONS)
     shrunk["run"] = [f"{name}-small" for name in config["run"]]
     shrunk["experiments"] = {f"{name}-small": experiment for name, experiment in shrunk["experiments"].items()}
     for experiment in shrunk["experiments"].values():
