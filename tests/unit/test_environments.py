@@ -52,6 +52,7 @@ def test_an_environment_holds_what_its_scripts_can_reach(name):
             *("purity.networks:unet", "purity.unets:guided", "purity.inception:inception"),
             *("purity.classifiers:robustbench", "purity.classifiers:torchvision_model"),
             *("purity.purifiers:ddpm", "purity.attacks:bpda", "purity.autoattack:autoattack"),
+            *("purity.libraries:foolbox", "purity.libraries:advertorch"),
         ],
         "tables": [f"purity.tables:{n}" for n in ("robustness", "transfer")]
         + ["purity.tables_compression:law_fit", "purity.tables_earlier:cap", "purity.report.findings:findings"]
