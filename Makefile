@@ -2,7 +2,9 @@
 # make all     the same with every table and figure of the papers, and the comparison with them
 # make report  all of it in one page to read, report.zip
 # make provenance OF=results/digits/figures/robustness.png    what made it, back to the data
-# make test    the tests
+# make test    the tests of every module, and the workflow on a tiny experiment: minutes
+# make test-slow    the embedded experiment, real architectures, SLURM, killed jobs
+# make coverage     which lines of purity/ the first tests run
 # make check   format, lint and types, as CI does
 # make clean   remove results
 
@@ -14,7 +16,7 @@ RUN := $(UV) run --frozen --no-sync
 # Snakemake looks for work once per timespan and finished job: with the default of 1 s a long run pays for it by minutes
 FLAGS := --cores $(CORES) --quiet rules reason --max-jobs-per-timespan 300/3s $(ARGS)
 
-.PHONY: results all report provenance install test check clean
+.PHONY: results all report provenance install test test-slow coverage check clean
 
 results: install
 	@$(RUN) snakemake foundation $(FLAGS)
@@ -42,8 +44,17 @@ install: .venv/installed
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Purity needs Python 3.11 or newer")'
 	$(PYTHON) -m pip install --quiet --disable-pip-version-check --target .uv uv
 
+# Workers share the cores; torch has one thread in each (tests/conftest.py). A worker that is done takes over from others.
+PARALLEL := -n auto --dist worksteal
 test: install
-	$(RUN) pytest $(ARGS)
+	$(RUN) pytest $(PARALLEL) tests/workflow tests/unit $(ARGS)
+
+test-slow: install
+	$(RUN) pytest tests/slow $(ARGS)
+
+# Jobs that Snakemake starts are not counted.
+coverage: install
+	$(RUN) pytest $(PARALLEL) --cov=purity --cov-report=term-missing:skip-covered tests/workflow tests/unit $(ARGS)
 
 check: install
 	$(RUN) ruff format --check .

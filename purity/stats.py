@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 import numpy as np
 from scipy.optimize import brentq
+from scipy.special import gammaln
 from scipy.stats import chi2, norm, rankdata
 from scipy.stats import t as student
 
@@ -338,3 +339,46 @@ def misfit_interval(residuals: np.ndarray, draws: np.ndarray, level: float = 0.9
     tau2 = max(0.0, (square - trace) / points)
     low, high = solved(0.5 + level / 2), solved(0.5 - level / 2)
     return float(np.sqrt(tau2)), float(np.sqrt(min(low, tau2))), float(np.sqrt(max(high, tau2)))
+
+
+# Judgings again and again.
+
+
+def majority_vote(predictions: np.ndarray, y: np.ndarray, k: int) -> np.ndarray:
+    """P(right by the vote of k judgings), image by image: (n,) from predictions (r, n) of classes, under fresh ξ each.
+
+    The r judgings are cut into ⌊r/k⌋ votes. Of classes that tie, each wins with the same chance. ValueError
+    unless 1 ≤ k ≤ r.
+    """
+    r, n = predictions.shape
+    if not 1 <= k <= r:
+        raise ValueError(f"a vote of {k} needs at least as many judgings, there are {r}")
+    votes = r // k
+    ballots = predictions[: votes * k].reshape(votes, k, n)
+    mine = (ballots == y).sum(axis=1)  # (votes, n): votes for the right class
+    best, tied = np.zeros((votes, n), np.int64), np.zeros((votes, n), np.int64)  # of the others, class by class
+    for c in np.unique(ballots):
+        counts = np.where(y == c, 0, (ballots == c).sum(axis=1))
+        tied = np.where(counts > best, 1, tied + ((counts == best) & (counts > 0)))
+        best = np.maximum(best, counts)
+    return np.where(mine > best, 1.0, np.where(mine == best, 1 / (1 + tied), 0.0)).mean(axis=0)
+
+
+def worst_of(predictions: np.ndarray, y: np.ndarray, n_tries: int) -> np.ndarray:
+    """P(right every time) of an image submitted `n_tries` times, each under a fresh ξ: (n,), predictions (r, n).
+
+    Without bias from r judgings of which c were right: C(c, N) / C(r, N), N of them chosen without replacement.
+    ValueError unless 1 ≤ N ≤ r.
+    """
+    r = len(predictions)
+    if not 1 <= n_tries <= r:
+        raise ValueError(f"worst of {n_tries} needs at least as many judgings, there are {r}")
+    right = (predictions == y).sum(axis=0).astype(np.float64)
+    possible = right >= n_tries
+    c = np.where(possible, right, n_tries)
+    log_share = _log_choose(c, n_tries) - _log_choose(r, n_tries)
+    return np.where(possible, np.exp(log_share), 0.0)
+
+
+def _log_choose(n, k):
+    return gammaln(n + 1) - gammaln(k + 1) - gammaln(n - k + 1)

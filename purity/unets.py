@@ -1,8 +1,8 @@
 """Noise predictors of published diffusion models: diffusers' UNet2DModel, under each publisher's names of weights.
 
-UNet2DModel represents both publishers' networks exactly (tests/test_parity.py). Its gradients are exact, nothing is
-checkpointed inside, and attention is written out instead of fused: it can be differentiated forward too, gives the same
-bits every time on a GPU, and is no slower.
+UNet2DModel represents both publishers' networks exactly (tests/unit/test_parity.py). Its gradients are exact, nothing
+is checkpointed inside, and attention is written out instead of fused: it can be differentiated forward too, gives the
+same bits every time on a GPU, and is no slower.
 """
 
 import re

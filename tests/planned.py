@@ -78,7 +78,7 @@ def _stages(root: Path) -> Iterator[tuple[str, tuple[str, str, str]]]:
             kind = re.search(r'output:\n        store\("([^"]+)"\)', body)
             script = re.search(r'script:\n        "\.\./scripts/(\w+)\.py"', body)
             if kind:
-                stage = re.search(r"of\(w\)\.(\w+)\(w\.block\),\n        code|staged\(\"(\w+)\"", body)
+                stage = re.search(r"experiment\(w\)\.(\w+)\(w\.block\),\n        code|staged\(\"(\w+)\"", body)
                 yield kind[1], (rule, stage[1] or stage[2], script[1])
 
 

@@ -31,7 +31,8 @@ def _memory() -> tuple[int, int]:
     """(bytes of memory, bytes of it that are free) of this machine."""
     try:
         lines = dict(line.split(":") for line in Path("/proc/meminfo").read_text(encoding="ascii").splitlines())
-        return tuple(1024 * int(lines[key].split()[0]) for key in ("MemTotal", "MemAvailable"))
+        total, free = (1024 * int(lines[key].split()[0]) for key in ("MemTotal", "MemAvailable"))
+        return total, free
     except (OSError, KeyError, ValueError):  # not Linux
         total = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
         return total, total

@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 from textwrap import shorten
+from typing import Protocol, runtime_checkable
 
 import torch
 from torch import nn
@@ -73,12 +74,17 @@ def load(network: str, options: dict, weights: str | None, device: str = "cpu") 
         except (RuntimeError, LookupError, AttributeError, TypeError) as error:
             said = shorten(" ".join(str(error).splitlines()[:2]), 300, placeholder=" …")
             raise ValueError(f"checkpoint {path} does not fit {network}: {said}") from error
-    return _ready(module, device)
+    return _frozen(module, device)
+
+
+def _frozen(module: nn.Module, device: str) -> nn.Module:
+    """In eval mode, without gradients of its weights, on its device."""
+    return module.eval().requires_grad_(False).to(device)
 
 
 def _ready(made: Callable, device: str) -> Callable:
-    """A module in eval mode, frozen, on its device; another callable as it is."""
-    return made.eval().requires_grad_(False).to(device) if isinstance(made, nn.Module) else made
+    """A module frozen; another callable as it is."""
+    return _frozen(made, device) if isinstance(made, nn.Module) else made
 
 
 def all_options(options: dict, weights: str | None) -> dict:
@@ -119,10 +125,17 @@ def _config_in(folder: Path, name: str = "config.json") -> dict:
 _SCHEDULER = "scheduler_config.json"
 
 
+@runtime_checkable
+class _Scheduled(Protocol):
+    """A module that judges whether it fits the schedule of its training."""
+
+    def check_scheduler(self, said: dict, folder: str, /) -> None: ...
+
+
 def _check_scheduler(module: nn.Module, folder: Path) -> None:
     """What a folder says of the training, in it or in the pipeline that it is a part of, is for the module to judge."""
     places = [folder, folder / "scheduler", folder.parent / "scheduler"]
-    if hasattr(module, "check_scheduler") and (found := [place for place in places if (place / _SCHEDULER).is_file()]):
+    if isinstance(module, _Scheduled) and (found := [place for place in places if (place / _SCHEDULER).is_file()]):
         module.check_scheduler(_config_in(found[0], _SCHEDULER), str(folder))
 
 

@@ -38,42 +38,44 @@ def check(config: dict, schema: str | Path, project: Project) -> None:
         for name in names & set(config[group]):
             _refuse(f"{group}.{name}", "this name is taken by the workflow itself")
     for name, preset in config["purifiers"].items():
-        _named(preset.get("diffusion"), config["diffusions"], f"purifiers.{name}.diffusion", "diffusion model")
-        options = preset.get("options", {})
-        given = 1 if "diffusion" in preset else 0
-        _function(project, preset["make"], preset, f"purifiers.{name}", "make", given, giving="diffusion")
-        if preset["make"].startswith("purity.purifiers:") and options.get("steps", 1) > options.get("t", 1000):
-            _refuse(f"purifiers.{name}.options.steps", f"{options['steps']} steps cannot be kept of t = {options['t']}")
-        if preset["make"] == INTERCEPTED and "call" in options:
-            made = options.get("options")  # with these, or a diffusion model, `call` makes what is called with images
-            given = int("diffusion" in preset or made is None)
-            _function(project, options["call"], {"options": made or {}}, f"purifiers.{name}.options", "call", given)
+        _purifier_preset(config, project, f"purifiers.{name}", preset)
     for name, preset in config["attacks"].items():
-        _function(project, _with_options(preset["run"]), preset, f"attacks.{name}", "run", 5)
-        _parts_of_attack(project, preset, f"attacks.{name}.options")
-        for role in ("eot_of", "twin_of"):
-            _named(preset.get(role), config["attacks"], f"attacks.{name}.{role}", "attack")
-            if preset.get(role) == name:
-                _refuse(f"attacks.{name}.{role}", "it cannot be one of itself")
+        _attack_preset(config, project, name, preset)
     for name, preset in config["datasets"].items():
         _function(project, preset["load"], preset, f"datasets.{name}", "load", 2)
     for group in ("classifiers", "diffusions", "features"):
         for name, preset in config.get(group, {}).items():
             if "fine_tuning" in preset:
                 _fine_tuning(config, name, preset["fine_tuning"])
-                continue
-            _function(project, preset["network"], preset, f"{group}.{name}", "network", 0)
-            training = preset.get("training", {})
-            _named(training.get("dataset"), config["datasets"], f"{group}.{name}.training.dataset", "dataset")
-            weights = preset.get("weights")
-            if isinstance(weights, str):
-                path = Path(weights).expanduser()
-                if not path.is_file() and not (path / "config.json").is_file():
-                    _refuse(f"{group}.{name}.weights", f"there is no file {weights}, nor a folder in diffusers' format")
+            else:
+                _network_preset(config, project, f"{group}.{name}", preset)
     for name in config["run"]:
         _named(name, config["experiments"], "run", "experiment")
     for name, experiment in config["experiments"].items():
         _experiment(config, f"experiments.{name}", experiment)
+
+
+def _purifier_preset(config: dict, project: Project, key: str, preset: dict) -> None:
+    _named(preset.get("diffusion"), config["diffusions"], f"{key}.diffusion", "diffusion model")
+    options = preset.get("options", {})
+    given = 1 if "diffusion" in preset else 0
+    _function(project, preset["make"], preset, key, "make", given, giving="diffusion")
+    if preset["make"].startswith("purity.purifiers:") and options.get("steps", 1) > options.get("t", 1000):
+        _refuse(f"{key}.options.steps", f"{options['steps']} steps cannot be kept of t = {options['t']}")
+    if preset["make"] == INTERCEPTED and "call" in options:
+        made = options.get("options")  # with these, or a diffusion model, `call` makes what is called with images
+        given = int("diffusion" in preset or made is None)
+        _function(project, options["call"], {"options": made or {}}, f"{key}.options", "call", given)
+
+
+def _attack_preset(config: dict, project: Project, name: str, preset: dict) -> None:
+    key = f"attacks.{name}"
+    _function(project, _with_options(preset["run"]), preset, key, "run", 5)
+    _parts_of_attack(project, preset, f"{key}.options")
+    for role in ("eot_of", "twin_of"):
+        _named(preset.get(role), config["attacks"], f"{key}.{role}", "attack")
+        if preset.get(role) == name:
+            _refuse(f"{key}.{role}", "it cannot be one of itself")
 
 
 def _with_options(attack: str) -> str:
@@ -94,6 +96,16 @@ def _parts_of_attack(project: Project, preset: dict, key: str) -> None:
         own = {name: value for name, value in part.items() if name != "run"}
         function = _with_options(f"purity.attacks:{part['run']}")
         _function(project, function, {"options": common | own}, f"{key}.attacks.{i}", "run", 5)
+
+
+def _network_preset(config: dict, project: Project, key: str, preset: dict) -> None:
+    _function(project, preset["network"], preset, key, "network", 0)
+    _named(preset.get("training", {}).get("dataset"), config["datasets"], f"{key}.training.dataset", "dataset")
+    weights = preset.get("weights")
+    if isinstance(weights, str):
+        path = Path(weights).expanduser()
+        if not path.is_file() and not (path / "config.json").is_file():
+            _refuse(f"{key}.weights", f"there is no file {weights}, nor a folder in diffusers' format")
 
 
 def _fine_tuning(config: dict, name: str, chosen: dict) -> None:

@@ -9,7 +9,7 @@ network key by key is taken; of those that fit the averaged one (EMA), else the 
 import logging
 import re
 from collections.abc import Iterable, Iterator
-from typing import NamedTuple
+from typing import NamedTuple, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor, nn
@@ -61,13 +61,13 @@ def _plain(key: str) -> str:
     return ".".join(name for name in key.split(".") if name != "_orig_mod")
 
 
-def bare(content: dict) -> State:
+def bare(content: object) -> State:
     """The state dict of a file by custom: of several the averaged one, else the first of `_CUSTOM`; without `module.`.
 
     For networks that know only the names their publisher gives. RuntimeError, like load_state_dict's, if there is none.
     """
     found = list(all_in(content))
-    if not found and content and all(isinstance(key, str) for key in content):
+    if not found and isinstance(content, dict) and content and all(isinstance(key, str) for key in content):
         return content
     if not found:
         raise RuntimeError(f"there is no state dict in it, nor under one of {', '.join(_CUSTOM)}")
@@ -86,6 +86,13 @@ def _behind(prefix: str, state: State) -> State:
     return {key.removeprefix(prefix): value for key, value in state.items() if key.startswith(prefix)}
 
 
+@runtime_checkable
+class _Adapting(Protocol):
+    """A module that knows its published state dict under other names."""
+
+    def adapted(self, state: State, /) -> State: ...
+
+
 def fitted(network: nn.Module, content: object, path: str) -> State:
     """What a file holds of this network, under the network's own names. path: the file, in messages.
 
@@ -99,7 +106,7 @@ def fitted(network: nn.Module, content: object, path: str) -> State:
     fits = [fit for found in tried for fit in _fits(network, found)]
     if not fits:
         state = bare(content)
-        return network.adapted(state) if hasattr(network, "adapted") else state
+        return network.adapted(state) if isinstance(network, _Adapting) else state
     averaged = [fit for fit in fits if fit.averaged]
     plain = [fit for fit in fits if not fit.averaged]
     if not averaged and (unread := next(_unread_averages(content, tried, plain), None)):
@@ -118,7 +125,7 @@ def _fits(network: nn.Module, found: Found) -> Iterator[Found]:
     """The state dict under every prefix under which it is the network's, key by key."""
     own = network.state_dict()
     names = _names(own)
-    if hasattr(network, "adapted") and names.keys() != found.state.keys():
+    if isinstance(network, _Adapting) and names.keys() != found.state.keys():
         for prefix in _prefixes(found.state):
             try:
                 state = network.adapted(_behind(prefix, found.state))

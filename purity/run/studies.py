@@ -39,7 +39,7 @@ class Study(NamedTuple):
 
     def parts(self) -> set[str]:
         """The parts of an experiment's config that what it reads belongs to."""
-        return {RECORDS[kind].part for kind in self.reads.values()} - {None}
+        return {part for kind in self.reads.values() if (part := RECORDS[kind].part) is not None}
 
     def made(self, experiment: Experiment) -> bool:
         """Whether the experiment has all that it reads."""

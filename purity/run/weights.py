@@ -202,7 +202,8 @@ def _scheduler(published: dict, cache: str | Path, new: bool) -> list[tuple[_Fil
     try:
         return [_downloaded([file], iter)] if new else []
     except ValueError as fault:
-        if getattr(fault.__cause__.__cause__, "code", None) == 404 and not digest:
+        refused = fault.__cause__ and fault.__cause__.__cause__  # what `_answer` and `_blaming` have put lines round
+        if getattr(refused, "code", None) == 404 and not digest:
             return []
         raise
 

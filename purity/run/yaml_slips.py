@@ -115,7 +115,7 @@ def as_numbers(config: dict) -> dict:
     names = set(_keys(config))
     said = {"true": True, "false": False}
     config = {key: said.get(value.lower(), value) if isinstance(value, str) else value for key, value in config.items()}
-    return _numbered(config, (), names)
+    return _all_numbered(config, (), names)
 
 
 def _keys(value: object) -> Iterator[str]:
@@ -128,18 +128,20 @@ def _keys(value: object) -> Iterator[str]:
             yield from _keys(inner)
 
 
+def _all_numbered(values: dict, keys: tuple[str, ...], names: set[str]) -> dict:
+    return {key: inner if key in TEXT else _numbered(inner, (*keys, str(key)), names) for key, inner in values.items()}
+
+
 def _numbered(value: object, keys: tuple[str, ...], names: set[str]) -> object:
     if isinstance(value, dict):
-        return {
-            key: inner if key in TEXT else _numbered(inner, (*keys, str(key)), names) for key, inner in value.items()
-        }
+        return _all_numbered(value, keys, names)
     if isinstance(value, list):
         return [_numbered(inner, (*keys, str(place)), names) for place, inner in enumerate(value)]
     if isinstance(value, str) and value not in names:
         return _number(value, ".".join(keys))
     if isinstance(value, datetime.date | bytes | set):
         kind = "a date" if isinstance(value, datetime.date) else type(value).__name__
-        raise broken(f"config: {'.'.join(keys)}: YAML makes {kind} of {value}; put it in quotes", "numbers")
+        raise broken(f"config: {'.'.join(keys)}: YAML makes {kind} of {value!s}; put it in quotes", "numbers")
     return value
 
 

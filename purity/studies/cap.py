@@ -5,6 +5,7 @@ from collections.abc import Iterator
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
+from matplotlib.axes import Axes
 from matplotlib.colors import ListedColormap
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
@@ -160,35 +161,16 @@ def draw_cap(images: pd.DataFrame, transition: pd.DataFrame, slices: pd.DataFram
     figure, axes = plt.subplots(2, 3, figsize=(PAGE, 4.3))
     planes = [p for p in PLANES if (slices["plane"] == p).any()]
     for ax, plane in zip(axes[0], planes, strict=False):
-        part = slices[slices["plane"] == plane]
-        part = part[part["image"] == part["image"].iloc[0]]
-        square = part.pivot(index="across", columns="along", values="correct").astype(float)
-        reach = part["along"].max() * len(square) / (len(square) - 1)  # pixels are centred on the lattice
-        look = {"origin": "lower", "extent": (-reach, reach) * 2, "cmap": ListedColormap(["#0072b2", "0.92"])}
-        ax.imshow(square, vmin=0, vmax=1, interpolation="nearest", **look)
-        ax.plot(0, 0, "o", mfc="white", mec="black", ms=4)
-        ax.set(xlabel="adversarial direction, ℓ2", ylabel=PLANES[plane])
+        _draw_plane(ax, plane, slices[slices["plane"] == plane])
     for ax in axes[0, len(planes) : 2]:
         ax.set_axis_off()
     if images.empty:  # nothing is classified right, or nothing was moved
         for ax in axes.flat:
             ax.set_axis_off()
         return figure
-    slope = images["slope"].dropna()
-    edges = np.arange(0, 32, 2.0)
-    axes[0, 2].hist(slope.clip(0, edges[-1]), edges, color="0.45")
-    axes[0, 2].axvline(STEEP, color="0.1", lw=0.8, ls="--")
-    axes[0, 2].set(xlabel=f"slope (last bin: {edges[-2]:.0f} and more)", ylabel="images")
-    axes[0, 2].set_title(f"first bin: below {edges[1]:.0f}")
+    _draw_slopes(axes[0, 2], images["slope"].dropna())
     left, middle, right = axes[1]
-    fitted, seen = transition.dropna(subset="fitted"), transition[transition["n"] > 20]
-    if len(fitted):
-        left.plot(fitted["offset"], fitted["fitted"], color="0.1", lw=1.2, label="fitted")
-    if len(seen):
-        left.plot(seen["offset"], seen["observed"], "o", ms=2, color=palette(1)[0], label="observed")
-    left.set(xlabel="projection − threshold, ℓ2", ylabel="P(adversarial)", ylim=(0, 1))
-    if len(fitted) or len(seen):
-        left.legend()
+    _draw_transition(left, transition)
     radius = images["radius"].iloc[0]
     middle.hist(images["threshold"].clip(upper=radius), np.linspace(0, radius, 25), color="0.45")
     middle.set(xlabel="critical threshold γ, ℓ2 (last bin: beyond)", ylabel="images")
@@ -196,6 +178,36 @@ def draw_cap(images: pd.DataFrame, transition: pd.DataFrame, slices: pd.DataFram
     right.hist(share, np.linspace(min(-4.0, share.min()), 0, 25), color="0.45")
     right.set(xlabel=f"log₁₀ of cap over ball of radius {radius:g}", ylabel="images")
     return figure
+
+
+def _draw_plane(ax: Axes, plane: str, points: pd.DataFrame) -> None:
+    """That of the first image."""
+    part = points[points["image"] == points["image"].iloc[0]]
+    square = part.pivot(index="across", columns="along", values="correct").astype(float)
+    reach = part["along"].max() * len(square) / (len(square) - 1)  # pixels are centred on the lattice
+    look = {"origin": "lower", "extent": (-reach, reach) * 2, "cmap": ListedColormap(["#0072b2", "0.92"])}
+    ax.imshow(square, vmin=0, vmax=1, interpolation="nearest", **look)
+    ax.plot(0, 0, "o", mfc="white", mec="black", ms=4)
+    ax.set(xlabel="adversarial direction, ℓ2", ylabel=PLANES[plane])
+
+
+def _draw_slopes(ax: Axes, slope: pd.Series) -> None:
+    edges = np.arange(0, 32, 2.0)
+    ax.hist(slope.clip(0, edges[-1]), edges, color="0.45")
+    ax.axvline(STEEP, color="0.1", lw=0.8, ls="--")
+    ax.set(xlabel=f"slope (last bin: {edges[-2]:.0f} and more)", ylabel="images")
+    ax.set_title(f"first bin: below {edges[1]:.0f}")
+
+
+def _draw_transition(ax: Axes, transition: pd.DataFrame) -> None:
+    fitted, seen = transition.dropna(subset="fitted"), transition[transition["n"] > 20]
+    if len(fitted):
+        ax.plot(fitted["offset"], fitted["fitted"], color="0.1", lw=1.2, label="fitted")
+    if len(seen):
+        ax.plot(seen["offset"], seen["observed"], "o", ms=2, color=palette(1)[0], label="observed")
+    ax.set(xlabel="projection − threshold, ℓ2", ylabel="P(adversarial)", ylim=(0, 1))
+    if len(fitted) or len(seen):
+        ax.legend()
 
 
 QUANTITIES = ("cap-steep", "cap-once")

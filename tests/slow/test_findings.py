@@ -1,7 +1,7 @@
 """The papers' findings on the embedded experiment, each a statement that its interval decides.
 
-Runs it first, in a folder of its own; PURITY_EMBEDDED names another, whose results are brought up to date. Comparisons
-of attacks are paired by image: the interval of a difference is taken over the images that both were judged on, seeds
+Runs it first, in a folder of its own; PURITY_EMBEDDED names a folder that holds the results already. Comparisons of
+attacks are paired by image: the interval of a difference is taken over the images that both were judged on, seeds
 averaged.
 """
 
@@ -31,10 +31,7 @@ def results(tmp_path_factory, monkeypatch_module):
         workspace.run("--cores", "all")
 
     given = os.environ.get("PURITY_EMBEDDED")
-    workspace = Workspace(Path(given)) if given else once(tmp_path_factory, "embedded", make)
-    if given:
-        workspace.run("--cores", "all")
-    monkeypatch_module.chdir(workspace.path)
+    monkeypatch_module.chdir(given or once(tmp_path_factory, "embedded", make).path)
 
 
 @pytest.fixture(scope="module")

@@ -41,7 +41,7 @@ def downloads(tmp_path_factory):
     folder = tmp_path_factory.mktemp("torch") / "hub/checkpoints"
     folder.mkdir(parents=True)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("TORCH_HOME", str(folder.parents[2]))
+        patch.setenv("TORCH_HOME", str(folder.parents[1]))
         patch.setattr("socket.getaddrinfo", refused)
         patch.setattr("socket.socket.connect", refused)
         yield folder

@@ -394,7 +394,9 @@ def test_only_a_blind_attack_that_says_so_may_leave_the_range_of_images(x):
     ):
         check(None, {"epsilon": 2.0, "cut": False})
         for d, options in ((None, {}), (None, {"cut": True}), (on, {"cut": False})):
-            refusal(lambda c=check, d=d, o=options: c(d, {"epsilon": 2.0} | o), "attack 'mine'", "leave [0, 1]", "#image")
+            refusal(
+                lambda c=check, d=d, o=options: c(d, {"epsilon": 2.0} | o), "attack 'mine'", "leave [0, 1]", "#image"
+            )
     run = contract.protected_attack(lambda *given, epsilon, cut: beyond(*given, epsilon=2 * epsilon), "mine")
     refusal(lambda: run(None, x, Y[:3], XI, iter, epsilon=2.0, cut=False), "attack 'mine'", "#ball")
 
@@ -415,7 +417,7 @@ def test_purifiers_take_uncut_noise_and_give_images(make, x, unet):
     noisy = attacks.uniform(None, x, None, XI, epsilon=0.6, cut=False)
     assert noisy.min() < 0 and noisy.max() > 1
     made = contract.protected_purifier(f, make)(noisy, XI)  # which refuses what is no image
-    assert 0 <= made.min() and made.max() <= 1
+    assert made.min() >= 0 and made.max() <= 1
 
 
 # Gradients.

@@ -38,31 +38,47 @@ def test_every_pin_is_the_locked_version(name):
     assert pins(name) == {package: lock[package] for package in pins(name)}
 
 
+STUDIES = {
+    "robustness": "robustness draw_robustness evidence",
+    "transfer": "transfer draw_transfer evidence",
+    "law": "law_fit draw_law evidence",
+    "cap": "cap draw_cap evidence",
+    "paths": "attack_paths draw_landscape",
+}
+
+
 @pytest.mark.parametrize("name", ["gpu", "tables"])
 def test_an_environment_holds_what_its_scripts_can_reach(name):
     rules = "\n".join(path.read_text() for path in (ROOT / "workflow/rules").glob("*.smk"))
-    blocks = re.split(r"\n(?=rule )", rules)
+    blocks = re.split(r"\n(?=\s*rule\b)", rules)
     scripts = {
-        re.search(r'"../scripts/(\w+)\.py"', b)[1] for b in blocks if f"CONDA_{name.upper()}" in b and "script:" in b
+        re.search(r'"../scripts/(\w+)\.py"', b)[1] for b in blocks if re.search(rf"conda:\s+CONDA_{name.upper()}\s", b)
     }
     assert scripts
     roots = {
         "gpu": [
+            *(
+                "purity.stages.attack:attack",
+                "purity.stages.purify:purify_and_judge",
+                "purity.stages.cap:adversarial_cap",
+            ),
+            *("purity.stages.probe:probe", "purity.stages.paths:attack_paths", "purity.stages.pca:ball_spectrum"),
             *("purity.data:digits", "purity.data:imagenet", "purity.data:torchvision"),
             *("purity.networks:unet", "purity.unets:guided", "purity.inception:inception"),
             *("purity.classifiers:robustbench", "purity.classifiers:torchvision_model"),
             *("purity.purifiers:ddpm", "purity.attacks:bpda", "purity.autoattack:autoattack"),
             *("purity.libraries:foolbox", "purity.libraries:advertorch"),
         ],
-        "tables": [f"purity.tables:{n}" for n in ("robustness", "transfer")]
-        + ["purity.tables_compression:law_fit", "purity.tables_earlier:cap", "purity.report.findings:findings"]
-        + ["purity.tables_stochastic:attack_paths", "purity.figures_stochastic:landscape"]
-        + ["purity.figures:robustness", "purity.figures_compression:law", "purity.figures_earlier:cap"],
+        "tables": [
+            *(f"purity.studies.{study}:{f}" for study, functions in STUDIES.items() for f in functions.split()),
+            *("purity.metrics:judged", "purity.metrics:ball"),
+        ],
     }[name]
     distributions = {
         "sklearn": "scikit-learn",
         "mpl_toolkits": "matplotlib",
         "PIL": "pillow",
+        "yaml": "pyyaml",
         "pytorch_fid": "pytorch-fid",
     }
     for script in scripts:

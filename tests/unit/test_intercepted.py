@@ -777,7 +777,7 @@ def test_a_function_that_is_made_with_options_and_with_a_diffusion_model(module,
 
 
 def test_what_is_no_image_and_what_does_not_exist_are_refused_by_name(module, x):
-    with pytest.raises(ValueError, match="their_code:bright returned values in"):
+    with pytest.raises(ValueError, match=r"'their_code:bright' returned values from .* leave"):
         purifier(call="their_code:bright")(x + 1, XI)
     with pytest.raises(ValueError, match="cannot import 'their_code:nothing'"):
         purifier(call="their_code:nothing")

@@ -12,7 +12,18 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 ASKED = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
-SCIENCE = ("noise", "purifiers", "intercepted", "defence", "attacks", "data", "networks", "training", "fuzzy", "stats")
+SCIENCE = (
+    "noise",
+    "purifiers",
+    "intercepted",
+    "defence",
+    "attacks",
+    "data",
+    "networks",
+    "training",
+    "metrics",
+    "stats",
+)
 
 ONLY_SCIENCE = """
 import importlib, sys

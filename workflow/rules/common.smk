@@ -1,5 +1,6 @@
 # What the rules share: the checked config, its experiments, and the digests of code that go into params.
 
+import os
 import re
 import sys
 from itertools import product
@@ -20,7 +21,8 @@ from purity.run.presets import Presets, functions, ordered
 from purity.run.weights import cache, missing, unreachable
 
 PROJECT = Project(ROOT, Path.cwd())
-REFERENCE = ROOT / "config/reference"
+# relative, so that a folder that is moved with its results has the same inputs
+REFERENCE = Path(os.path.relpath(ROOT / "config/reference"))
 
 try:
     check(config, ROOT / "config/schema.yaml", PROJECT)
@@ -78,12 +80,48 @@ def attacked(w):
     return experiment(w).adversarial([Cell(w.purifier, w.attack, w.knowledge)], w.get("block"))
 
 
+def calibrated(w):
+    """Checkpoints of the diffusion models that are measured, by the names that the script asks for."""
+    return {
+        f"diffusion{k}": PRESETS.weights("diffusions", name)
+        for k, name in enumerate(workload.diffusions(experiment(w)))
+    }
+
+
+def calibration_code(w):
+    said = workload.calibration(experiment(w))
+    return code("calibrate", said, *said["diffusions"], *said["purifiers"].values(), *said["attacks"].values())
+
+
 # Every study that a rules file declares; those of the user's own join them in workflow/rules/studies.smk.
 STUDIES = {}
 
 
 def study(name, **declared):
     STUDIES[name] = studies.declared(name, **declared)
+
+
+def papers_setting(w):
+    return yaml.safe_load((REFERENCE / "settings.yaml").read_text())[experiment(w).said["reference"]]
+
+
+def same_setting(w):
+    """Purifiers and attacks of an experiment that are those of the papers' setting."""
+    return {kind: same(config[kind], papers_setting(w)[kind]) for kind in ("purifiers", "attacks")}
+
+
+def compared(w):
+    """Tables whose numbers the papers print, if the experiment is one of theirs."""
+    if "reference" not in experiment(w).said:
+        return []
+    wanted = papers_setting(w)
+    return [
+        table
+        for study in STUDIES.values()
+        if study.made(experiment(w)) and agrees(experiment(w).part(study.part()), wanted.get(study.part(), {}))
+        for table in study.tables
+        if (REFERENCE / f"{table}.csv").is_file()
+    ]
 
 
 wildcard_constraints:

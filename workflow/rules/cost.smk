@@ -6,19 +6,6 @@ localrules:
     usage,
 
 
-def calibrated(w):
-    """Checkpoints of the diffusion models that are measured, by the names that the script asks for."""
-    return {
-        f"diffusion{k}": PRESETS.weights("diffusions", name)
-        for k, name in enumerate(workload.diffusions(experiment(w)))
-    }
-
-
-def calibration_code(w):
-    said = workload.calibration(experiment(w))
-    return code("calibrate", said, *said["diffusions"], *said["purifiers"].values(), *said["attacks"].values())
-
-
 rule calibrate:
     """Seconds of an evaluation on this device, evaluations of every purifier and attack."""
     input:

@@ -8,29 +8,6 @@ except ValueError as mistake:
     sys.exit(str(mistake))
 
 
-def papers_setting(w):
-    return yaml.safe_load((REFERENCE / "settings.yaml").read_text())[experiment(w).said["reference"]]
-
-
-def same_setting(w):
-    """Purifiers and attacks of an experiment that are those of the papers' setting."""
-    return {kind: same(config[kind], papers_setting(w)[kind]) for kind in ("purifiers", "attacks")}
-
-
-def compared(w):
-    """Tables whose numbers the papers print, if the experiment is one of theirs."""
-    if "reference" not in experiment(w).said:
-        return []
-    wanted = papers_setting(w)
-    return [
-        table
-        for study in STUDIES.values()
-        if study.made(experiment(w)) and agrees(experiment(w).part(study.part()), wanted.get(study.part(), {}))
-        for table in study.tables
-        if (REFERENCE / f"{table}.csv").is_file()
-    ]
-
-
 localrules:
     findings,
     compare,

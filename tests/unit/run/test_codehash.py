@@ -614,7 +614,10 @@ def digests(folder: Path) -> dict[str, str]:
     networks = ["purity.networks:cnn", "purity.networks:unet"]
     attack, ddpm = "purity.stages.attack:attack", "purity.purifiers:ddpm"
     wanted = {
-        **{f"attack {f}": ["stage", attack, *networks, ddpm, f"purity.attacks:{f}"] for f in ("pgd", "bpda", "worst_of")},
+        **{
+            f"attack {f}": ["stage", attack, *networks, ddpm, f"purity.attacks:{f}"]
+            for f in ("pgd", "bpda", "worst_of")
+        },
         "perturb": ["perturb", attack, "purity.attacks:uniform"],
         **{
             f"purify {f}": ["stage", "purity.stages.purify:purify_and_judge", *networks, f"purity.purifiers:{f}"]

@@ -230,7 +230,7 @@ MISTAKES = {
     (f"{T}/options/epsilon", "0.1"): "digits-addt.fine_tuning.options.epsilon",
     (f"{T}/options/lambda_unit", "-0.1"): "digits-addt.fine_tuning.options.lambda_unit",
     (f"{T}/options/lambda_max", "1.5"): "digits-addt.fine_tuning.options.lambda_max",
-    (f"{T}/perturbation", "bounded"): "digits-addt.fine_tuning.options.lambda_max",
+    (f"{T}/perturbation", "bounded"): r"digits-addt.fine_tuning.options.lambda_(unit|max): there is no such key",
     ("diffusions/digits-addt/network", "purity.networks:unet"): "diffusions.digits-addt.network",
     ("diffusions/digits-addt/weights", "a.pt"): "diffusions.digits-addt.weights",
     ("classifiers/digits-cnn/fine_tuning", "{}"): "classifiers.digits-cnn.*fine_tuning",
@@ -286,7 +286,10 @@ MISTAKES = {
     ("attacks/standard/options/attacks", "[{run: apgd, steps: 3, targets: 2}]"): "attacks.0.*targets.*no such option",
     ("attacks/standard/options/attacks", "[{run: bpda, steps: 3}]"): "attacks.0.*'relative_step' is missing",
     ("attacks/standard/options/attacks", "[{run: apgd, steps: 3, epsilon: 0.1}]"): "attacks.standard.*0.epsilon",
-    ("attacks/standard/options/attacks", "[{run: apgd, steps: 3, norm: l2}]"): "attacks.standard.options.attacks.0.norm",
+    (
+        "attacks/standard/options/attacks",
+        "[{run: apgd, steps: 3, norm: l2}]",
+    ): "attacks.standard.options.attacks.0.norm",
     ("attacks/standard/options/judgings", "0"): "attacks.standard.options.judgings",
     ("purifiers/gaussian/options/sigma", "'0.15'"): "purifiers.gaussian.options.sigma",
     ("purifiers/ddpm/options/t", "'100'"): "purifiers.ddpm.options.t",
@@ -770,8 +773,12 @@ MISTAKES_OF_STUDIES = [
     ({"figures/one": figure("mine:draw")}, "figures.one.draw: there is no 'draw' in mine.py"),
     ({"figures/one": figure(shows=["grade"])}, "figures.one.shows: there is no table 'grade'; there are "),
     (
-        {"figures/one": figure(shows=["grades", "grades-of", "grades"])},
+        {"tables/others": "mine:grades", "figures/one": figure(shows=["grades", "grades-of", "others"])},
         "figures.one.shows: mine:draw_grades does not take",
+    ),
+    (
+        {"figures/one": figure(shows=["grades", "grades-of", "grades"])},
+        "figures.one.shows: ['grades', 'grades-of', 'grades'] has non-unique elements",
     ),
     (
         {"figures/one": figure(shows=["law"])},

@@ -192,7 +192,7 @@ def test_variance_grows_with_the_square_of_the_radius(x0):
 
 
 def test_what_is_no_image_is_refused_by_the_purifiers_name(x0):
-    with pytest.raises(ValueError, match=r"purifier 'mine'.*outside"):
+    with pytest.raises(ValueError, match=r"purifier 'mine'.*leave"):
         ball(x0, lambda x, xi: 3 * x)
 
 

@@ -180,7 +180,7 @@ def test_what_is_no_image_is_refused_by_the_purifiers_name(which, x0, y, cnn64):
     """The only bright images are those of one kind."""
     dark, bright = 0.1 * x0, np.full_like(x0, 0.9)
     given = [bright if kind == which else dark for kind in ("clean", "noisy", "attacked")]
-    with pytest.raises(ValueError, match=r"purifier 'mine'.*outside"):
+    with pytest.raises(ValueError, match=r"purifier 'mine'.*leave"):
         probe(given[0], y, *given[1:], cnn64, lambda x, xi: 2 * x)
 
 
