@@ -201,8 +201,8 @@ def protected_classifier(classify: Callable, name: str) -> Classifier:
 def protected_attack(run: Callable, name: str) -> Callable:
     """An attack with copies of all that it gets. What it returns is an image in its ball, without a graph.
 
-    ValueError: what `adversarial_of` and `check_ball` say; it draws from a global generator; it needs a gradient that the
-    purifier or the classifier does not pass, with the word BPDA where that would help.
+    ValueError: what `adversarial_of` and `check_ball` say; it draws from a global generator; it needs a gradient that
+    the purifier or the classifier does not pass, with the word BPDA where that would help.
     """
     maker = f"attack '{name}'"
 

@@ -153,8 +153,8 @@ def test_one_value_has_no_interval_and_none_no_mean(values, recwarn):
 def test_a_few_values_have_students_interval():
     values = np.array([3.0, 4.0, 8.0])
     wanted = ttest_1samp(values, 0.0).confidence_interval(0.9)
-    assert stats.t_interval(values, 0.9) == pytest.approx((5.0, wanted.low, wanted.high), abs=1e-12)
-    mean, low, high = stats.t_interval(np.array([3.0]))
+    assert stats.mean_interval(values, 0.9) == pytest.approx((5.0, wanted.low, wanted.high), abs=1e-12)
+    mean, low, high = stats.mean_interval(np.array([3.0]))
     assert mean == 3.0 and np.isnan(low) and np.isnan(high)
     assert stats.summary_interval(5.0, values.std(ddof=1), 3, 0.9) == pytest.approx((5.0, wanted.low, wanted.high))
     assert np.isnan(stats.summary_interval(5.0, 1.0, 1)[1:]).all()
