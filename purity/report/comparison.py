@@ -15,7 +15,7 @@ def compare(
     """paper | ours | n | interval, a row for each printed number whose setting, purifier and attack were run.
 
     paper, paper_std and ours, ours_std in our units (shares, not per cent); low … high is the 95 % interval of ours, of
-    its mean where the table has none of its own: of as many values as there are images, not images × seeds.
+    its mean (Student) where the table has none of its own: of as many values as there are images, not images × seeds.
     """
     chosen = reference[reference["setting"] == setting]
     if "purifier" in chosen:

@@ -166,7 +166,8 @@ ORDERS = {"in order": torch.arange(12) + 40, "shuffled": torch.tensor([7, 3, 11,
 def test_every_query_meets_the_noise_of_its_own_image(cnn, images, norm, version, knowledge, ids):
     tagged = Tagged(cnn, images, ids, knowledge)
     tagged.attacked(norm, version)
-    assert len({tuple(rows.tolist()) for rows in tagged.asked}) > 3, "all images went the same way"
+    ways = {tuple(rows.tolist()) for rows in tagged.asked}
+    assert len(ways) >= 3, "besides all and those that were right, none that resisted longer than others"
     if version == "standard":
         assert tagged.farthest > 4 * tagged.epsilon, "FAB left no ball"
     for draws in tagged.draws.values():
@@ -183,10 +184,10 @@ def test_images_outside_the_unit_cube_are_refused_and_not_guessed(cnn, x, y):
 
 
 @pytest.mark.parametrize("version", CHEAP)
-def test_it_gives_the_same_images_in_any_batch_copies_included(cnn, x, y, version):
+def test_it_gives_the_same_images_in_any_batch_copies_included(cnn, x, version):
     """In float32 a comparison may hang on rounding: of twelve images one may go another way."""
     x = torch.cat([x[:9], x[:2], x[:1]])
-    y = torch.cat([y[:9], y[:2], y[:1]])
+    y = cnn(blur(x, XI)).argmax(1)  # right under its own ξ, so that each is attacked
 
     def of(rows):
         xi = XI.rows(rows)
@@ -288,7 +289,7 @@ def test_it_neither_moves_nor_heeds_the_global_generators_and_repeats_itself(cnn
 def test_another_base_seed_and_other_images_start_elsewhere(cnn, x, y, seeds):
     for xi in (XI, Noise(6, XI.ids), Noise(5, XI.ids + 1)):
         autoattack(Defence(cnn, purifiers.identity(), xi), x, y, xi, epsilon=0.06, **CHEAP["standard"])
-    assert len(set(seeds)) == 3
+    assert len(set(seeds)) == 12 + 12 + 1  # eleven of the last twelve ids are among the first, with the same base seed
 
 
 def test_the_tracer_of_a_debugger_stays(cnn, x, y):
