@@ -42,10 +42,11 @@ Purifier = Callable[[Tensor, Noise], Tensor]
 # What parts return.
 
 
-def image_of(out: Tensor, x: Tensor, maker: str) -> Tensor:
+def image_of(out: object, x: Tensor, maker: str, ranged: bool = True) -> Tensor:
     """`out` if it may be made of the images x: a tensor of the same shape, type and device, finite, in [0, 1].
 
     Outside by a few roundings is cut to [0, 1], and the gradient passes. Else ValueError that names the maker.
+    ranged: False asks no [0, 1].
     """
     if not isinstance(out, Tensor):
         raise broken(f"{maker} returned {type(out).__name__}, not a tensor", "image")
@@ -58,12 +59,23 @@ def image_of(out: Tensor, x: Tensor, maker: str) -> Tensor:
     low, high = torch.stack(torch.aminmax(out.detach())).tolist()
     if not np.isfinite([low, high]).all():
         raise broken(f"{maker} returned NaN or infinite values", "image")
+    if not ranged:
+        return out
     slack = ULPS * torch.finfo(out.dtype).eps
     if low < -slack or high > 1 + slack:
         raise broken(f"{maker} returned values from {low:.9g} to {high:.9g}, which leave [0, 1]", "image")
     if low < 0 or high > 1:
         return out - (out - out.clamp(0, 1)).detach()
     return out
+
+
+def adversarial_of(made: object, x: Tensor, maker: str, options: Mapping, blind: bool) -> Tensor:
+    """What an attack made of the images x, without a graph. ValueError as in `image_of`.
+
+    A blind attack whose options say `cut: false` may leave [0, 1]: the papers' uniform noise does.
+    """
+    ranged = not (blind and options.get("cut") is False)
+    return image_of(made.detach() if isinstance(made, Tensor) else made, x, maker, ranged)
 
 
 def logits_of(output: object, x: Tensor, name: str) -> Tensor:
@@ -189,15 +201,15 @@ def protected_classifier(classify: Callable, name: str) -> Classifier:
 def protected_attack(run: Callable, name: str) -> Callable:
     """An attack with copies of all that it gets. What it returns is an image in its ball, without a graph.
 
-    ValueError: what `image_of` and `check_ball` say; it draws from a global generator; it needs a gradient that the
-    purifier or the classifier does not pass, with the word BPDA where that would help.
+    ValueError: what `adversarial_of` and `check_ball` say; it draws from a global generator; it needs a gradient that
+    the purifier or the classifier does not pass, with the word BPDA where that would help.
     """
     maker = f"attack '{name}'"
 
     def protected(defence: Defence | None, x: Tensor, y: Tensor, noise: Noise, progress=iter, **options) -> Tensor:
         with _drawing_nothing(maker), _blamed(maker, x, defence):
             made = run(defence, x.clone(), y.clone(), _copy(noise), progress, **copy.deepcopy(options))
-        made = image_of(made.detach() if isinstance(made, Tensor) else made, x, maker).clone()
+        made = adversarial_of(made, x, maker, options, blind=defence is None).clone()
         check_ball(made, x, *ball_of(run, options), name)
         return made
 
@@ -411,7 +423,7 @@ def check_attack(
             return run(on, z, labels.clone(), noise.rows(rows), iter, **copy.deepcopy(dict(options)))
 
         made = _unchanging(attacked, some, maker, on)
-        made = image_of(made.detach() if isinstance(made, Tensor) else made, some, maker)
+        made = adversarial_of(made, some, maker, options, blind=defence is None)
         check_ball(made, some, *ball_of(run, options), name)
         return made
 

@@ -9,8 +9,8 @@ from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
+from purity.losses import Loss, cross_entropy
 from purity.noise import ATTACKER, Noise
 from purity.purifiers import Purifier
 
@@ -51,9 +51,13 @@ class Defence:
 
     def gradient(self, x: Tensor, y: Tensor, k: Draw = 0) -> Tensor:
         """∇ₓ L[g(f_ξ(x)), y] at draw k (eq. 8), L = cross-entropy summed over the batch: rows stay independent."""
+        return self.slope(x, y, k)[1]
+
+    def slope(self, x: Tensor, y: Tensor, k: Draw = 0, loss: Loss = cross_entropy) -> tuple[Tensor, Tensor]:
+        """Logits (B, K) at draw k and the gradient of the loss, summed over the batch."""
         x = x.detach().requires_grad_()
-        loss = F.cross_entropy(self(x, k), y, reduction="sum")
-        return torch.autograd.grad(loss, x)[0]
+        logits = self(x, k)
+        return logits.detach(), torch.autograd.grad(loss(logits, y).sum(), x)[0]
 
     def straight_through(self) -> "Defence":
         """The same forward pass, the identity backward through the purifier (BPDA, Athalye et al. 2018)."""

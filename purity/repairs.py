@@ -31,6 +31,28 @@ def robustbench() -> ModuleType:
         return importlib.import_module("robustbench")
 
 
+def advertorch() -> ModuleType:
+    """The package `advertorch`, imported, with its `attacks` and `bpda`."""
+    gradcheck = importlib.import_module("torch.autograd.gradcheck")  # the attribute of that name is a function
+    if hasattr(gradcheck, "zero_gradients") or "advertorch" in sys.modules:
+        package = importlib.import_module("advertorch")
+    else:
+        gradcheck.zero_gradients = _zero_gradients
+        try:
+            package = importlib.import_module("advertorch")
+        finally:
+            del gradcheck.zero_gradients
+    importlib.import_module("advertorch.bpda")
+    return package
+
+
+def _zero_gradients(x) -> None:
+    """As torch 1.8 had it, for one tensor."""
+    if x.grad is not None:
+        x.grad.detach_()
+        x.grad.zero_()
+
+
 def _missing(name: str) -> bool:
     return name not in sys.modules and util.find_spec(name) is None
 

@@ -2,7 +2,8 @@
 
 import numpy as np
 import pandas as pd
-from scipy.stats import norm
+
+from purity import stats
 
 # Columns of a reference file that say where a number stands; the others but `printed`, `std`, `unit` are keys.
 PLACE = ("setting", "source", "table", "row", "column", "remark")
@@ -14,7 +15,7 @@ def compare(
     """paper | ours | n | interval, a row for each printed number whose setting, purifier and attack were run.
 
     paper, paper_std and ours, ours_std in our units (shares, not per cent); low … high is the 95 % interval of ours, of
-    its mean where the table has none of its own: of as many values as there are images, not images × seeds.
+    its mean (Student) where the table has none of its own: of as many values as there are images, not images × seeds.
     """
     chosen = reference[reference["setting"] == setting]
     if "purifier" in chosen:
@@ -38,9 +39,10 @@ def compare(
         if limit not in merged:
             merged[limit] = np.nan
     # n counts an image once for each seed there; images are what is sampled
-    half = norm.ppf(0.975) * merged["ours_std"] / np.sqrt(merged["n"] / merged["seeds"])
-    merged["low"] = merged["low"].fillna(merged["ours"] - half)
-    merged["high"] = merged["high"].fillna(merged["ours"] + half)
+    sampled = zip(merged["ours"], merged["ours_std"], merged["n"] / merged["seeds"], strict=True)
+    own = pd.DataFrame([stats.summary_interval(*values)[1:] for values in sampled], merged.index, ["low", "high"])
+    for limit in ("low", "high"):
+        merged[limit] = merged[limit].fillna(own[limit])
     merged["difference"] = merged["ours"] - merged["paper"]
     shown = ["source", "table", "row", "column", *keys, "paper", "paper_std", "ours", "ours_std", "low", "high", "n"]
     return merged[[*shown, "difference", "remark"]]

@@ -71,9 +71,8 @@ def _purifier_preset(config: dict, project: Project, key: str, preset: dict) -> 
 
 def _attack_preset(config: dict, project: Project, name: str, preset: dict) -> None:
     key = f"attacks.{name}"
-    # bpda hands its options on to pgd
-    function = "purity.attacks:pgd" if preset["run"] == "purity.attacks:bpda" else preset["run"]
-    _function(project, function, preset, key, "run", 5)
+    _function(project, _with_options(preset["run"]), preset, key, "run", 5)
+    _parts_of_attack(project, preset, f"{key}.options")
     options = preset.get("options", {})
     if isinstance(options.get("epsilon"), int | float):
         check_epsilon(options["epsilon"], options.get("norm", "linf"), f"{key}.options.epsilon")
@@ -81,6 +80,26 @@ def _attack_preset(config: dict, project: Project, name: str, preset: dict) -> N
         _named(preset.get(role), config["attacks"], f"{key}.{role}", "attack")
         if preset.get(role) == name:
             _refuse(f"{key}.{role}", "it cannot be one of itself")
+
+
+def _with_options(attack: str) -> str:
+    """The function whose options an attack has: bpda hands its own on to pgd."""
+    return "purity.attacks:pgd" if attack == "purity.attacks:bpda" else attack
+
+
+def _parts_of_attack(project: Project, preset: dict, key: str) -> None:
+    """What worst_of runs: each with options of its own, ε and norm with those of all."""
+    if preset["run"] != "purity.attacks:worst_of":
+        return
+    options = preset["options"]
+    common = {name: options[name] for name in ("epsilon", "norm") if name in options}
+    for i, part in enumerate(options["attacks"]):
+        for name in ("epsilon", "norm"):
+            if name in part:
+                _refuse(f"{key}.attacks.{i}.{name}", "worst_of gives all its attacks its own")
+        own = {name: value for name, value in part.items() if name != "run"}
+        function = _with_options(f"purity.attacks:{part['run']}")
+        _function(project, function, {"options": common | own}, f"{key}.attacks.{i}", "run", 5)
 
 
 def _network_preset(config: dict, project: Project, key: str, preset: dict) -> None:
@@ -340,7 +359,7 @@ def _handed(project: Project, function: str, key: str, handed: list[str]) -> Non
 
 
 # Counts that decide how long a purifier or an attack takes, and what is left of them in a small run.
-_SMALL_OPTIONS = {"steps": 2, "draws": 2, "queries": 20}
+_SMALL_OPTIONS = {"steps": 2, "draws": 2, "queries": 20, "targets": 1, "judgings": 2}
 _SMALL_TRAINING = {"steps": 2, "batch": 4}
 _SMALL_PARTS = {
     "ball": {"images": 2, "points": 3, "draws": 3},
@@ -371,7 +390,9 @@ def small(config: dict) -> dict:
             preset["diffusion"] = _small_name(preset["diffusion"], tuned)
     for group in ("purifiers", "attacks"):
         for preset in shrunk[group].values():
-            _shrink(preset.get("options", {}), _SMALL_OPTIONS)
+            options = preset.get("options", {})
+            for counted in (options, *(options.get("attacks", []) if group == "attacks" else [])):
+                _shrink(counted, _SMALL_OPTIONS)
     shrunk["run"] = [f"{name}-small" for name in config["run"]]
     shrunk["experiments"] = {f"{name}-small": experiment for name, experiment in shrunk["experiments"].items()}
     for experiment in shrunk["experiments"].values():

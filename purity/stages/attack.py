@@ -50,4 +50,4 @@ def attack(
 def craft(attack: Attack, defence: Defence | None, x0: Tensor, y: Tensor, xi: Noise, progress=iter) -> Tensor:
     """Adversarial images of one batch, without a graph. ValueError if the attack returns what is no image."""
     made = attack(defence, x0, y, xi, progress)
-    return contract.image_of(made, x0, f"attack {attack.run.__name__}").detach()
+    return contract.adversarial_of(made, x0, f"attack {attack.run.__name__}", attack.options, blind=defence is None)

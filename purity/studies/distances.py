@@ -63,4 +63,4 @@ def evidence(measured: list[Record]) -> Iterator[Evidence]:
             yield of_mean(f"{measure}-change", case, after - before)
         if all("frechet_after" in r.arrays for r in members):
             change = [float(r.arrays["frechet_after"][0] - r.arrays["frechet_before"][0]) for r in members]
-            yield Evidence("frechet-change", case, *stats.t_interval(np.array(change)), len(change))
+            yield Evidence("frechet-change", case, *stats.mean_interval(np.array(change)), len(change))

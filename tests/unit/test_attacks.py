@@ -9,10 +9,9 @@ import pytest
 import torch
 from jobs import job
 from scipy import stats
-from third_party import bpda_wrapper
 from torch.nn import functional as F
 
-from purity import attacks, purifiers
+from purity import attacks, purifiers, repairs
 from purity.attacks import Attack
 from purity.defence import ATTACKER, FIXED, KNOWLEDGE, Defence
 from purity.geometry import BALLS
@@ -74,7 +73,7 @@ def quantise(x, xi):
 @pytest.mark.parametrize("kind", ["quantiser", "diffusion"])
 def test_bpda_gradient_is_advertorchs(cnn64, unet64, x, y, kind):
     purify = quantise if kind == "quantiser" else ddpm(unet64)
-    wrapped = bpda_wrapper()(forward=lambda images: purify(images, XI))
+    wrapped = repairs.advertorch().bpda.BPDAWrapper(forward=lambda images: purify(images, XI))
     expected = gradient(lambda images: cnn64(wrapped(images)), x, y)
     found = Defence(cnn64, purify, XI).straight_through().gradient(x, y)
     torch.testing.assert_close(found, expected, atol=1e-12, rtol=0)
@@ -83,7 +82,7 @@ def test_bpda_gradient_is_advertorchs(cnn64, unet64, x, y, kind):
 
 def test_bpda_is_pgd_on_advertorchs_wrapper(cnn64, x, y):
     options = {**BUDGET["linf"], "steps": 5}
-    wrapped = bpda_wrapper()(forward=lambda images: quantise(images, XI))
+    wrapped = repairs.advertorch().bpda.BPDAWrapper(forward=lambda images: quantise(images, XI))
     expected = attacks.pgd(
         Defence(lambda images: cnn64(wrapped(images)), purifiers.identity(), XI), x, y, XI, **options
     )
@@ -163,6 +162,15 @@ def test_uniform_noise_stays_in_its_ball_and_in_the_image_range(images):
     found = attacks.uniform(None, images, None, Noise(0, torch.arange(100)), epsilon=0.2)
     assert found.min() == 0 and found.max() == 1
     assert (found - images).abs().max() <= 0.2 + 1e-6
+
+
+def test_uncut_noise_has_the_distance_of_its_law_and_the_image_back_where_it_is_cut(images):
+    """E‖δ‖² = dε²/3: of 6,400 pixels a mean square has a standard error of 1.1 %. Between 0 and 1 both are the same."""
+    noise = Noise(0, torch.arange(100))
+    uncut = attacks.uniform(None, images, None, noise, epsilon=0.2, cut=False)
+    assert ((uncut - images) ** 2).mean().item() == pytest.approx(0.2**2 / 3, rel=0.05)
+    assert uncut.min() < 0 and uncut.max() > 1
+    assert torch.equal(uncut.clamp(0, 1), attacks.uniform(None, images, None, noise, epsilon=0.2))
 
 
 N = 4000

@@ -22,6 +22,7 @@ ROOT = Path(__file__).parents[2]
 XI = Noise(0, torch.tensor([3, 17, 29]))
 Y = torch.arange(10)
 PGD = {"epsilon": 0.15, "steps": 2, "relative_step": 0.5}
+WORST = [{"run": "apgd", "steps": 3}, {"run": "apgd_targeted", "steps": 2, "targets": 2}]
 
 
 @pytest.fixture
@@ -359,6 +360,12 @@ def test_a_step_to_the_edge_of_the_ball_stays_in_it_by_rounding(norm, size):
         (attacks.pgd, PGD, False),
         (attacks.pgd, PGD | {"norm": "l2", "draws": 2}, False),
         (attacks.bpda, PGD, False),
+        (attacks.uniform, {"epsilon": 0.15, "cut": False}, True),
+        (attacks.pgd, PGD | {"schedule": "cosine", "loss": "margin"}, False),
+        (attacks.apgd, {"epsilon": 0.15, "steps": 4}, False),
+        (attacks.apgd_targeted, {"epsilon": 0.15, "steps": 3, "targets": 2}, False),
+        (attacks.worst_of, {"epsilon": 0.15, "attacks": WORST}, False),
+        (attacks.worst_of, {"epsilon": 0.15, "attacks": WORST, "norm": "l2", "judgings": 2}, False),
     ],
 )
 def test_the_projects_own_attacks_keep_the_rules(run, options, blind, x, cnn, unet):
@@ -370,7 +377,47 @@ def test_the_projects_own_attacks_keep_the_rules(run, options, blind, x, cnn, un
 @pytest.mark.parametrize("norm", ["linf", "l2"])
 def test_autoattack_keeps_the_rules(norm, x, cnn):
     options = {"epsilon": 0.15, "norm": norm, "steps": 2, "queries": 5}
-    contract.check_attack(autoattack, options, defence(purifiers.identity(), cnn), x, Y[:3], XI, "aa", batchwise=True)
+    contract.check_attack(autoattack, options, defence(purifiers.identity(), cnn), x, Y[:3], XI, "aa")
+
+
+def beyond(defence, x, y, noise, progress, *, epsilon, cut=True):
+    """An attack that leaves [0, 1]."""
+    return x + epsilon * (2 * (x > 0.5) - 1)
+
+
+def test_only_a_blind_attack_that_says_so_may_leave_the_range_of_images(x):
+    """`cut: false` in its options; it is held to its ball all the same."""
+    on = defence(parts.noisy)
+    for check in (
+        lambda d, options: contract.check_attack(beyond, options, d, x, Y[:3], XI, "mine"),
+        lambda d, options: contract.protected_attack(beyond, "mine")(d, x, Y[:3], XI, iter, **options),
+    ):
+        check(None, {"epsilon": 2.0, "cut": False})
+        for d, options in ((None, {}), (None, {"cut": True}), (on, {"cut": False})):
+            refusal(
+                lambda c=check, d=d, o=options: c(d, {"epsilon": 2.0} | o), "attack 'mine'", "leave [0, 1]", "#image"
+            )
+    run = contract.protected_attack(lambda *given, epsilon, cut: beyond(*given, epsilon=2 * epsilon), "mine")
+    refusal(lambda: run(None, x, Y[:3], XI, iter, epsilon=2.0, cut=False), "attack 'mine'", "#ball")
+
+
+def test_what_is_no_number_is_refused_uncut_too(x):
+    run = contract.protected_attack(lambda d, x, *given, cut: x / 0, "mine")
+    refusal(lambda: run(None, x, Y[:3], XI, iter, cut=False), "NaN or infinite", "#image")
+
+
+@pytest.mark.parametrize("make", ["identity", "gaussian", "ddpm", "one_step"])
+def test_purifiers_take_uncut_noise_and_give_images(make, x, unet):
+    f = {
+        "identity": lambda: purifiers.identity(),
+        "gaussian": lambda: purifiers.gaussian(0.1),
+        "ddpm": lambda: purifiers.ddpm(unet, t=20, steps=2, sigma="large", clip=True, forward="iterated"),
+        "one_step": lambda: purifiers.one_step(unet, t=20, clip=True),
+    }[make]()
+    noisy = attacks.uniform(None, x, None, XI, epsilon=0.6, cut=False)
+    assert noisy.min() < 0 and noisy.max() > 1
+    made = contract.protected_purifier(f, make)(noisy, XI)  # which refuses what is no image
+    assert made.min() >= 0 and made.max() <= 1
 
 
 # Gradients.

@@ -68,6 +68,7 @@ def test_an_environment_holds_what_its_scripts_can_reach(name):
             *("purity.networks:unet", "purity.unets:guided", "purity.inception:inception"),
             *("purity.classifiers:robustbench", "purity.classifiers:torchvision_model"),
             *("purity.purifiers:ddpm", "purity.attacks:bpda", "purity.autoattack:autoattack"),
+            *("purity.libraries:foolbox", "purity.libraries:advertorch"),
         ],
         "tables": [*of_studies(), "purity.metrics:judged", "purity.metrics:ball"],
     }[name]

@@ -60,3 +60,25 @@ assert library.eval.AutoAttack == library.eval.EvaluationState == "the real one"
 print(*sorted({"pkg_resources", "autoattack", "autoattack.state"} & set(sys.modules)))
 """
     assert python(code, tmp_path) == ["autoattack", "autoattack.state", "pkg_resources"]
+
+
+def test_advertorch_does_not_import_without_the_repair_and_does_with_it_and_torch_stays_as_it_is():
+    """The first half fails once a release imports by itself; the repair can go then."""
+    code = """
+try:
+    import advertorch
+except ImportError as error:
+    print("zero_gradients" in str(error))
+from purity.repairs import advertorch
+library = advertorch()
+assert advertorch() is library and library.attacks.FABAttack and library.bpda.BPDAWrapper
+import importlib
+print(hasattr(importlib.import_module("torch.autograd.gradcheck"), "zero_gradients"))
+import torch
+x = torch.ones(2, requires_grad=True)
+library.attacks.fast_adaptive_boundary.zero_gradients(x)
+(x**2).sum().backward()
+library.attacks.fast_adaptive_boundary.zero_gradients(x)
+print(x.grad.tolist())
+"""
+    assert python(code) == ["True", "False", "[0.0,", "0.0]"]

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 import yaml
 from made_up import experiment, keys
-from scipy.stats import norm
+from scipy.stats import t as student
 
 from purity.report.comparison import PLACE, compare
 from purity.run import store
@@ -35,7 +35,13 @@ REFERENCE = Path(__file__).parents[3] / "config/reference"
 SETTINGS = yaml.safe_load((REFERENCE / "settings.yaml").read_text(encoding="utf-8"))
 FILES = {path.stem: store.load_table(path) for path in sorted(REFERENCE.glob("*.csv"))}
 NUMBERS = ("printed", "std", "unit")
-Z = norm.ppf(0.975)
+
+
+def half(std: float, n: int = 100) -> float:
+    """Student's half-width: n counts an image once for each of three seeds, images are what is sampled."""
+    return student.ppf(0.975, n / 3 - 1) * std / np.sqrt(n / 3)
+
+
 nan = np.nan
 
 
@@ -90,16 +96,14 @@ def test_units_are_applied_row_by_row(unit, paper):
 
 def test_the_interval_is_that_of_the_mean_where_the_table_has_none():
     row = beside(ours({"n": 25, "std": 0.2}), printed({})).iloc[0]
-    assert (row["low"], row["high"]) == pytest.approx((0.4 - Z * 0.2 / 5 * np.sqrt(3), 0.4 + Z * 0.2 / 5 * np.sqrt(3)))
+    assert (row["low"], row["high"]) == pytest.approx((0.4 - half(0.2, 25), 0.4 + half(0.2, 25)))
 
 
 def test_an_interval_of_the_table_is_taken_over_row_by_row():
     table = ours({"low": 0.35, "high": 0.47}, {"attack": "bpda", "low": nan, "high": nan})
     made = beside(table, printed({}, {"attack": "bpda"})).set_index("attack")
     assert (made.loc["pgd", "low"], made.loc["pgd", "high"]) == (0.35, 0.47)
-    assert (made.loc["bpda", "low"], made.loc["bpda", "high"]) == pytest.approx(
-        (0.4 - Z * 0.01 * np.sqrt(3), 0.4 + Z * 0.01 * np.sqrt(3))
-    )
+    assert (made.loc["bpda", "low"], made.loc["bpda", "high"]) == pytest.approx((0.4 - half(0.1), 0.4 + half(0.1)))
 
 
 def test_one_image_or_seed_has_no_interval():
@@ -191,7 +195,7 @@ def test_moments_of_a_way_are_its_start_its_largest_mean_and_its_end(means, init
     made = beside(ours(*way(means)), printed(*moments("init", "max", "end"))).set_index("moment")
     assert made["ours"].to_dict() == {"init": init, "max": highest, "end": end}
     assert made.loc["max", "ours_std"] == pytest.approx(highest / 10)
-    assert made.loc["end", "high"] == pytest.approx(end + Z * end / 10 / 10 * np.sqrt(3))
+    assert made.loc["end", "high"] == pytest.approx(end + half(end / 10))
 
 
 def test_steps_count_in_their_order_and_not_in_that_of_the_rows():
@@ -238,9 +242,7 @@ def test_accuracies_that_are_compared_with_no_other_attack_are_found(tmp_path):
     table, reference = transfers()
     made = beside(read_back(table, tmp_path), read_back(reference, tmp_path)).set_index("measure")
     assert made["ours"].to_dict() == {"accuracy": 0.4, "correlation": 0.08}
-    assert made.loc["accuracy", "low"] == 0.3 and made.loc["correlation", "low"] == pytest.approx(
-        0.08 - Z * 0.01 * np.sqrt(3)
-    )
+    assert made.loc["accuracy", "low"] == 0.3 and made.loc["correlation", "low"] == pytest.approx(0.08 - half(0.1))
     assert pd.isna(made.loc["accuracy", "other"]) and made.loc["correlation", "other"] == "pgd"
 
 

@@ -614,7 +614,10 @@ def digests(folder: Path) -> dict[str, str]:
     networks = ["purity.networks:cnn", "purity.networks:unet"]
     attack, ddpm = "purity.stages.attack:attack", "purity.purifiers:ddpm"
     wanted = {
-        **{f"attack {f}": ["stage", attack, *networks, ddpm, f"purity.attacks:{f}"] for f in ("pgd", "bpda")},
+        **{
+            f"attack {f}": ["stage", attack, *networks, ddpm, f"purity.attacks:{f}"]
+            for f in ("pgd", "bpda", "worst_of")
+        },
         "perturb": ["perturb", attack, "purity.attacks:uniform"],
         **{
             f"purify {f}": ["stage", "purity.stages.purify:purify_and_judge", *networks, f"purity.purifiers:{f}"]
@@ -655,8 +658,10 @@ def after(copy, before):
 @pytest.mark.parametrize(
     ("function", "again"),
     [
-        ("attacks:bpda", {"attack bpda"}),
-        ("attacks:expected_gradient", {"attack pgd", "attack bpda"}),
+        ("attacks:bpda", {"attack bpda", "attack worst_of"}),
+        ("attacks:expected_gradient", {"attack pgd", "attack bpda", "attack worst_of"}),
+        *((f"attacks:{part}", {"attack worst_of"}) for part in ("apgd", "apgd_targeted", "_auto_pgd", "judged")),
+        ("losses:dlr_toward", {"attack worst_of"}),
         ("studies.robustness:draw_robustness", {"figure robustness"}),
         ("studies.gallery:draw_gallery", {"gallery"}),
         ("metrics:ssim", {"measure"}),

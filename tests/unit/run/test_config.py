@@ -75,6 +75,9 @@ def test_the_papers_configurations_are_the_papers_settings(name):
     assert experiment["images"] == {"cifar10": 1000, "imagenet": 200}[name] and experiment["seeds"] == [0, 1, 2]
 
 
+COUNTS = ("steps", "draws", "targets")
+
+
 @pytest.mark.parametrize("config", [SHIPPED, *map(papers, PAPERS)], ids=["digits", *PAPERS])
 def test_a_small_run_is_possible_and_shares_no_result_with_a_whole_one(config):
     whole, shrunk = copy.deepcopy(config), small(config)
@@ -84,11 +87,13 @@ def test_a_small_run_is_possible_and_shares_no_result_with_a_whole_one(config):
         assert experiment["images"] <= 4 and len(experiment["seeds"]) == 1
     for group in ("purifiers", "attacks"):
         for name, preset in shrunk[group].items():
-            options, before = preset.get("options", {}), whole[group][name].get("options", {})
-            assert options.get("steps", 0) <= 2 and options.get("draws", 0) <= 2
-            assert {k: v for k, v in options.items() if k not in ("steps", "draws")} == {
-                k: v for k, v in before.items() if k not in ("steps", "draws")
-            }
+            options, before = (dict(p.get("options", {})) for p in (preset, whole[group][name]))
+            parts = zip(options.pop("attacks", []), before.pop("attacks", []), strict=True)
+            for shrunk_options, whole_options in ((options, before), *parts):
+                assert all(shrunk_options.get(count, 0) <= 2 for count in COUNTS)
+                assert {k: v for k, v in shrunk_options.items() if k not in COUNTS} == {
+                    k: v for k, v in whole_options.items() if k not in COUNTS
+                }
 
 
 @pytest.mark.parametrize("config", [SHIPPED, papers("cifar10")], ids=["digits", "cifar10"])
@@ -268,6 +273,24 @@ MISTAKES = {
     ("attacks/pgd/options/steps", "forty"): "attacks.pgd.options.steps",
     ("attacks/pgd/options/random_start", "'no'"): "attacks.pgd.options.random_start",
     ("attacks/pgd/options/norm", "linf-norm"): "attacks.pgd.options.norm",
+    ("attacks/pgd/options/schedule", "linear"): "attacks.pgd.options.schedule",
+    ("attacks/pgd/options/loss", "ce"): "attacks.pgd.options.loss",
+    ("attacks/uniform/options/cut", "'no'"): "attacks.uniform.options.cut",
+    ("attacks/standard/blind", "true"): "attacks.standard.blind",
+    ("attacks/standard/options/attacks", "[]"): "attacks.standard.options.attacks",
+    ("attacks/standard/options/attacks", "{run: apgd, steps: 3}"): "attacks.standard.options.attacks",
+    ("attacks/standard/options/attacks", "[{steps: 3}]"): "attacks.standard.options.attacks.0",
+    ("attacks/standard/options/attacks", "[{run: square, steps: 3}]"): "attacks.standard.options.attacks.0.run",
+    ("attacks/standard/options/attacks", "[{run: apgd}]"): "attacks.standard.options.attacks.0.*'steps' is missing",
+    ("attacks/standard/options/attacks", "[{run: apgd, steps: 0}]"): "attacks.standard.options.attacks.0.steps",
+    ("attacks/standard/options/attacks", "[{run: apgd, steps: 3, targets: 2}]"): "attacks.0.*targets.*no such option",
+    ("attacks/standard/options/attacks", "[{run: bpda, steps: 3}]"): "attacks.0.*'relative_step' is missing",
+    ("attacks/standard/options/attacks", "[{run: apgd, steps: 3, epsilon: 0.1}]"): "attacks.standard.*0.epsilon",
+    (
+        "attacks/standard/options/attacks",
+        "[{run: apgd, steps: 3, norm: l2}]",
+    ): "attacks.standard.options.attacks.0.norm",
+    ("attacks/standard/options/judgings", "0"): "attacks.standard.options.judgings",
     ("purifiers/gaussian/options/sigma", "'0.15'"): "purifiers.gaussian.options.sigma",
     ("purifiers/ddpm/options/t", "'100'"): "purifiers.ddpm.options.t",
     ("purifiers/ddpm/options/t", "true"): "purifiers.ddpm.options.t",
