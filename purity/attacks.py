@@ -289,11 +289,15 @@ def expected(defence: Defence, x: Tensor, y: Tensor, k: int, draws: int, loss: L
 
     Draws k · draws and those after it. As many at a time as the defence has room for.
     """
-    total, end = None, (k + 1) * draws
-    together = max(1, defence.max_batch // len(x))
-    for first in range(k * draws, end, together):
-        for of_draw in _slopes(defence, x, y, range(first, min(first + together, end)), loss):
-            total = of_draw if total is None else Slope(*(a + b for a, b in zip(total, of_draw, strict=True)))
+    end, together = (k + 1) * draws, max(1, defence.max_batch // len(x))
+    of_draws = (
+        of_draw
+        for first in range(k * draws, end, together)
+        for of_draw in _slopes(defence, x, y, range(first, min(first + together, end)), loss)
+    )
+    total = next(of_draws)
+    for of_draw in of_draws:
+        total = Slope(*(a + b for a, b in zip(total, of_draw, strict=True)))
     return Slope(*(value / draws for value in total))
 
 
