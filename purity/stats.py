@@ -86,8 +86,8 @@ def auc(
 
     NaN if either is empty. The limits are the areas θ that differ from what is seen by z standard errors at θ (Newcombe
     2006, method 5; errors of Hanley & McNeil 1982). They leave doubt where the classes are apart.
-    clusters: which image each positive and each negative belongs to; those of one image are not independent. Errors
-    grow by as much as those of DeLong et al. (1988) grow with clusters (Obuchowski 1997).
+    clusters: which image each positive and each negative belongs to; those of one image are not independent. Errors are
+    those of as many values as images, times what the clusters make of those of DeLong et al. (1988; Obuchowski 1997).
     """
     m, n = len(positive), len(negative)
     if m == 0 or n == 0:
@@ -100,9 +100,11 @@ def auc(
     if clusters is not None:
         influence = np.concatenate([(above - area) / m, (below - area) / n])
         images = [len(np.unique(c)) for c in clusters]
-        inflation = m * n / (images[0] * images[1])  # as if repeats added nothing, where no spread is seen
-        if (alone := _clustered_error(influence, None)) > 0:
-            inflation = (_clustered_error(influence, clusters) / alone) ** 2
+        alone = (influence[:m] ** 2).sum() * m / images[0] + (influence[m:] ** 2).sum() * n / images[1]
+        if alone > 0:
+            c = len(np.unique(np.concatenate(clusters)))
+            inflation = _clustered_error(influence, clusters) ** 2 / (alone * c / max(c - 1, 1))
+        m, n = images
     z, others = norm.ppf(0.5 + level / 2), (m + n) / 2 - 1
 
     def far(theta: float) -> float:
