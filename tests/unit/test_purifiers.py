@@ -60,9 +60,17 @@ def test_images_in_images_out(name, unet, unet64, images, dtype):
 
 
 def test_identity_is_the_identity_and_gaussian_adds_addressed_noise(x):
-    assert purifiers.identity()(x, XI) is x
+    assert torch.equal(purifiers.identity()(x, XI), x)
     expected = (x + 0.3 * XI.forward(0, x)).clamp(0, 1)
     assert torch.equal(purifiers.gaussian(0.3)(x, XI), expected)
+
+
+def test_the_identity_cuts_what_was_not_cut_and_its_gradient_is_1_everywhere():
+    """At 0 and 1 too, where torch's clamp has none: attacks on the undefended classifier follow the classifier."""
+    x = torch.tensor([-0.4, 0.0, 0.3, 1.0, 1.2], dtype=torch.float64, requires_grad=True)
+    made = purifiers.identity()(x, XI)
+    torch.testing.assert_close(made, x.clamp(0, 1), atol=1e-15, rtol=0)
+    assert torch.equal(torch.autograd.grad(made.sum(), x)[0], torch.ones_like(x))
 
 
 def test_a_row_does_not_see_the_others(name, unet64, x):

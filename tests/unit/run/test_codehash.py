@@ -667,7 +667,7 @@ def after(copy, before):
         ("metrics:ssim", {"measure"}),
         ("metrics:mean_off_diagonal", {"measure ball"}),
         ("purifiers:reverse", {"purify reverse"}),
-        ("diffusion.samplers:ddim", {"purify ddim"}),
+        ("diffusion.samplers:implicit", {"purify ddim"}),
         ("studies.ball:variance", {"table ball"}),
         ("training:train_diffusion", {"train diffusion"}),
         ("stages.ball:sample_ball", {"ball"}),
