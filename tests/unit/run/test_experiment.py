@@ -301,12 +301,12 @@ EDITS = {
     "judgings": (("purity/stages/fuzzy.py", "argmax(dim=1)", "argmax(1)"), {"fuzzy"}, set()),
     "the gallery": (("purity/studies/gallery.py", "cell = 0.6", "cell = 0.7"), {"gallery"}, set()),
     "a sampler": (
-        ("purity/diffusion/samplers.py", "x = (a * x0 + b * x)", "x = (b * x + a * x0)"),
+        ("purity/diffusion/samplers.py", "return (a * x0 + b * x)", "return (b * x + a * x0)"),
         STAGES_OF_PURIFIERS,
         set(),
     ),
     "fine-tuning": (
-        ("purity/addt.py", "(unit * gamma(abar)).clamp", "(1.0 * unit * gamma(abar)).clamp"),
+        ("purity/addt.py", "(lambda_unit * gamma(abar)).clamp", "(1.0 * lambda_unit * gamma(abar)).clamp"),
         {"fine_tune"},
         set(),
     ),
@@ -334,7 +334,7 @@ def test_the_mean_of_any_table_counts_in_every_study_that_takes_it(tree, before)
 
 
 def test_an_edit_of_a_sampler_leaves_the_undefended_classifier_alone(tree, before):
-    edit(tree, "purity/diffusion/samplers.py", "x = (a * x0 + b * x)", "x = (b * x + a * x0)")
+    edit(tree, "purity/diffusion/samplers.py", "return (a * x0 + b * x)", "return (b * x + a * x0)")
     made = planned.new(before, planned.plan(tree, TINY))
     assert all("/ddpm" in output for rule in ("attack", "purify", "probe") for output in outputs(made, rule))
 
