@@ -291,9 +291,18 @@ def _ordered(nodes: Iterable[tuple[str, ast.stmt]]) -> Iterator[tuple[str, int, 
                 yield module, 0, _text(node)
 
 
+def _tree(source: str | bytes, name: str = "<code>") -> ast.Module:
+    """Before 3.11.5, Python may miscount its recursion when the garbage collector runs while a tree is made, and raise
+    SystemError; it does not twice."""
+    try:
+        return ast.parse(source, filename=name)
+    except SystemError:
+        return ast.parse(source, filename=name)
+
+
 def _parse(name: str, path: Path, package: str) -> _Module:
     try:
-        tree = ast.parse(path.read_bytes(), filename=str(path))
+        tree = _tree(path.read_bytes(), str(path))
     except SyntaxError as error:
         raise ValueError(f"{path}, line {error.lineno}: {error.msg}") from error
     except FileNotFoundError as error:
@@ -438,7 +447,7 @@ def _text(node: ast.stmt) -> str:
 
 @cache
 def _without_annotations(node: ast.stmt) -> ast.stmt:
-    return _Strip().visit(ast.parse(ast.unparse(node)).body[0])
+    return _Strip().visit(_tree(ast.unparse(node)).body[0])
 
 
 @cache

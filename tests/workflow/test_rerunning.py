@@ -168,8 +168,8 @@ def test_an_experiment_on_the_papers_data_gets_their_numbers_beside_its_own(work
 
 def test_a_failed_rerun_leaves_no_stale_figure_looking_fresh(workspace):
     workspace.configure(lambda c: c["attacks"]["uniform"]["options"].update(epsilon=0.1))
-    broken = "raise ValueError('broken on purpose')\n    return (x + BALLS[\"linf\"]"
-    workspace.edit("purity/attacks.py", 'return (x + BALLS["linf"]', broken)
+    broken = "raise ValueError('broken on purpose')\n    noisy = x + BALLS[\"linf\"]"
+    workspace.edit("purity/attacks.py", 'noisy = x + BALLS["linf"]', broken)
     for _ in range(2):  # the second time not "Nothing to be done", though every figure is still there
         assert "broken on purpose" in workspace.run(fails=True)
     workspace.edit("purity/attacks.py", "raise ValueError('broken on purpose')\n    return", "return")

@@ -83,6 +83,6 @@ def test_a_study_is_not_made_where_the_part_that_it_reads_is_left_out(study):
 def test_records_are_of_the_cells_and_seeds_of_their_own_group():
     config = copy.deepcopy(TINY)
     config["experiments"]["tiny"]["addt"]["seeds"] = [1]
-    read = studies.RECORDS["addt"].of(Experiment(config, "tiny"))
+    read = studies.RECORDS["addt"].find(Experiment(config, "tiny"))
     assert read.seeds == [1] and Cell("ddpm", "box", "all") in read.cells
     assert "results/tiny/measures/ddpm/dw-box.zarr.zip" in read.paths  # which keeps what both judge
