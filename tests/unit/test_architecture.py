@@ -142,6 +142,9 @@ def test_no_global_generator_is_seeded_but_inside_a_fork_that_puts_it_back():
 WATCHING = {"contract", "intercepted", "lockstep"}
 
 
+OWN_GENERATORS = ("default_rng", "Generator", "Philox", "RandomState", "Random")  # each made of a seed, none global
+
+
 def test_nothing_is_drawn_from_a_global_generator():
     for room, tree in ROOMS.items():
         assert "random" not in imported(tree) or room in WATCHING, room
@@ -151,8 +154,8 @@ def test_nothing_is_drawn_from_a_global_generator():
             if module == "torch" and function in DRAWS:
                 assert "generator" in {k.arg for k in call.keywords}, f"{room}.{here}: {name}"
             if module in ("np.random", "numpy.random"):
-                assert state or function in ("default_rng", "Generator", "Philox"), f"{room}.{here}: {name}"
-            assert module != "random" or state, f"{room}.{here}: {name}"
+                assert state or function in OWN_GENERATORS, f"{room}.{here}: {name}"
+            assert module != "random" or state or function in OWN_GENERATORS, f"{room}.{here}: {name}"
             assert function not in ("normal_", "uniform_", "bernoulli_", "random_"), f"{room}.{here}: {name}"
 
 
