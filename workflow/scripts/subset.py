@@ -1,14 +1,17 @@
 """A block of an experiment's images, which are the first of the test split, each with its id."""
 
-from purity import data
+import logging
+
+from purity import contract, data
 from purity.run import store
 from purity.run.job import running
 from purity.run.naming import resolve
 
 p = snakemake.params.spec
 with running(snakemake):
-    first, last = p["images"]
-    x, y, ids = resolve(p["load"])("test", last + 1, **p["options"])
-    data.check_images(x, y, ids, p["name"])
+    load, (first, last) = resolve(p["load"]), p["images"]
+    x, y, ids = contract.check_loader(load, "test", last + 1, p["options"], p["name"])
+    classes = data.class_names(load, "test", p["options"])
+    logging.info("classes by label: %s", ", ".join(classes) if classes else "the loader names none")
     x, y, ids = data.subset(x, y, ids, first, last)
-    store.save(snakemake.output[0], spec=p, axes={}, x=x, y=y, ids=ids)
+    store.save(snakemake.output[0], spec=p | {"classes": classes}, axes={}, x=x, y=y, ids=ids)
