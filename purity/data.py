@@ -7,6 +7,7 @@ it promises is in docs/contract.md. A function `<loader>_classes(split, **option
 classes by label.
 """
 
+import copy
 import fcntl
 import hashlib
 import inspect
@@ -422,3 +423,43 @@ def check_images(x: np.ndarray, y: np.ndarray, ids: np.ndarray, name: str) -> No
         raise broken(f"{what}: ids must be whole numbers (N,) from 0 to 2³² − 1", "image-set")
     if len(y) > 1 and (y == y[0]).all():
         logging.warning("%s: all %d images are of class %d; is there an order that mixes them?", what, len(y), y[0])
+
+
+def check_loader(load: Callable, split: str, n: int, options: Mapping, name: str) -> Images:
+    """The first n images of a split, asked for twice. ValueError: not the same twice, fewer than n, others when fewer
+    are asked for, no image set."""
+    who = f"dataset '{name}'"
+    first = _loaded(load, split, n, options, name)
+    if len(first[0]) < n:
+        raise broken(f"{who}: {n} images asked for, its {split} split has {len(first[0])}", "enough-images")
+    if len(first[0]) > n:
+        raise broken(f"{who}: {n} images asked for, it gives {len(first[0])}", "first-n")
+    again = _loaded(load, split, n, options, name)
+    for said, a, b in zip(("images", "labels", "ids"), first, again, strict=True):
+        if not np.array_equal(a, b):
+            raise broken(f"{who}: other {said} when asked again; shuffle by a seed of the options", "same-images")
+    few = max(1, n // 2)
+    for said, a, b in zip(("images", "labels", "ids"), _loaded(load, split, few, options, name), first, strict=True):
+        if not np.array_equal(a, b[:few]):
+            raise broken(f"{who}: {few} images asked for are not the first {few} of {n} ({said} differ)", "first-n")
+    return first
+
+
+def _loaded(load: Callable, split: str, n: int, options: Mapping, name: str) -> Images:
+    try:
+        given = load(split, n, **copy.deepcopy(dict(options)))
+    except (ValueError, OSError, MemoryError):
+        raise
+    except Exception as error:  # a user's code raises what it likes
+        said = f"dataset '{name}' cannot be loaded: {type(error).__name__}: {error}"
+        raise broken(said, "image-set") from error
+    if not isinstance(given, tuple | list) or len(given) != 3:
+        raise broken(f"dataset '{name}' gives {_described(given)}, not x, y, ids", "image-set")
+    check_images(*given, name)
+    return tuple(given)
+
+
+def _described(given: object) -> str:
+    if isinstance(given, tuple | list):
+        return f"{type(given).__name__} of {', '.join(type(member).__name__ for member in given) or 'nothing'}"
+    return type(given).__name__

@@ -5,10 +5,9 @@ from collections.abc import Iterator
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
-import seaborn as sns
 from matplotlib.figure import Figure
 
-from purity.studies.drawing import COLUMN, PAGE, all_seeds, bars_of
+from purity.studies.drawing import COLUMN, PAGE, all_seeds, bars_of, palette
 from purity.studies.records import Evidence, Record, grouped, of_mean, spread_rows, with_diffusion
 
 
@@ -118,7 +117,7 @@ def draw_centroids(histogram: pd.DataFrame) -> Figure:
     figure, axes = plt.subplots(len(purifiers), 1, figsize=size, sharex=True, squeeze=False)
     for ax, purifier in zip(axes[:, 0], purifiers, strict=True):
         part = histogram[histogram["purifier"] == purifier]
-        for colour, (varied, bars) in zip(sns.color_palette("colorblind"), part.groupby("varied", sort=False)):  # noqa: B905
+        for colour, (varied, bars) in zip(palette(len(VARIED)), part.groupby("varied", sort=False), strict=True):
             edges = np.append(bars["left"], bars["right"].iloc[-1])
             look = {"alpha": 0.55, "fill": True} if varied != "both" else {}
             ax.stairs(bars["density"] / bars["density"].max(), edges, color=colour, label=VARIED_NAMES[varied], **look)

@@ -6,7 +6,6 @@ from contextlib import contextmanager
 import matplotlib as mpl
 import numpy as np
 import pandas as pd
-import seaborn as sns
 
 COLUMN, PAGE = 3.4, 7.0  # inches
 
@@ -23,6 +22,8 @@ ALPHA = "compression rate α of uniform noise"
 @contextmanager
 def style() -> Iterator[None]:
     """The look of every figure."""
+    import seaborn as sns  # here: tables, which are drawn by nobody, start sooner without it
+
     rc = {
         "figure.constrained_layout.use": True,
         "font.size": 8,
@@ -44,6 +45,8 @@ def style() -> Iterator[None]:
 
 def palette(n: int) -> list:
     """n different colours; beyond ten, colour-blind safe ones run out."""
+    import seaborn as sns
+
     return sns.color_palette("colorblind", n) if n <= 10 else sns.color_palette("husl", n)
 
 

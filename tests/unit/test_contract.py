@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from purity import attacks, contract, purifiers
+from purity import attacks, contract, data, purifiers
 from purity.autoattack import autoattack
 from purity.defence import Defence
 from purity.noise import Noise
@@ -502,12 +502,12 @@ def test_shares_of_a_defence_without_gradient_are_refused(x):
 
 @pytest.mark.parametrize(("part", "words"), named(parts.LOADERS))
 def test_a_loader_that_breaks_a_rule_is_refused_by_name(part, words):
-    refusal(lambda: contract.check_loader(part, "test", 12, {}, "mine"), "dataset 'mine'", *words)
+    refusal(lambda: data.check_loader(part, "test", 12, {}, "mine"), "dataset 'mine'", *words)
 
 
 def test_more_images_than_there_are_is_said_with_their_number():
-    refusal(lambda: contract.check_loader(parts._digits, "test", 301, {}, "d"), "301", "300", "#enough-images")
-    x, y, ids = contract.check_loader(parts._digits, "test", 300, {}, "d")
+    refusal(lambda: data.check_loader(parts._digits, "test", 301, {}, "d"), "301", "300", "#enough-images")
+    x, y, ids = data.check_loader(parts._digits, "test", 300, {}, "d")
     assert all(np.array_equal(a, b) for a, b in zip((x, y, ids), parts._digits("test"), strict=True))
 
 

@@ -2,7 +2,7 @@
 
 import logging
 
-from purity import contract, data
+from purity import data
 from purity.run import store
 from purity.run.job import running
 from purity.run.naming import resolve
@@ -10,7 +10,7 @@ from purity.run.naming import resolve
 p = snakemake.params.spec
 with running(snakemake):
     load, (first, last) = resolve(p["load"]), p["images"]
-    x, y, ids = contract.check_loader(load, "test", last + 1, p["options"], p["name"])
+    x, y, ids = data.check_loader(load, "test", last + 1, p["options"], p["name"])
     classes = data.class_names(load, "test", p["options"])
     logging.info("classes by label: %s", ", ".join(classes) if classes else "the loader names none")
     x, y, ids = data.subset(x, y, ids, first, last)
