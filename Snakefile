@@ -71,9 +71,12 @@ onstart:
     refusals = [unreachable(published, cache()) for published in missing(published_models(), cache())]
     if any(refusals):
         sys.exit("\n".join(filter(None, refusals)))
-    if config == yaml.safe_load((ROOT / "config/config.yaml").read_text()) and (ROOT / forecast.RECORDED).exists():
+    # of the embedded experiment on this machine; a cluster's jobs have no cores here
+    embedded = config == yaml.safe_load((ROOT / "config/config.yaml").read_text())
+    cores = workflow.resource_settings.cores
+    if embedded and cores and (ROOT / forecast.RECORDED).exists():
         first = [str(next(iter(job.output), job)) for job in workflow.dag.needrun_jobs()]
-        if estimate := forecast.said(first, forecast.read(ROOT / forecast.RECORDED), workflow.cores):
+        if estimate := forecast.said(first, forecast.read(ROOT / forecast.RECORDED), cores):
             print(estimate)
 
 
