@@ -172,7 +172,7 @@ def test_a_failed_rerun_leaves_no_stale_figure_looking_fresh(workspace):
     workspace.edit("purity/attacks.py", 'noisy = x + BALLS["linf"]', broken)
     for _ in range(2):  # the second time not "Nothing to be done", though every figure is still there
         assert "broken on purpose" in workspace.run(fails=True)
-    workspace.edit("purity/attacks.py", "raise ValueError('broken on purpose')\n    return", "return")
+    workspace.edit("purity/attacks.py", "raise ValueError('broken on purpose')\n    noisy", "noisy")
     jobs = workspace.pending()
     assert {"perturb", "purify", "measure", "trajectory_figure", "robustness_figure"} <= rules(jobs)
 

@@ -15,13 +15,14 @@ ROOT = Path(__file__).parents[3]
 
 @pytest.fixture(autouse=True)
 def no_endless_search():
-    """Each test here takes half a second of processor time; one that has not ended after four goes in circles."""
+    """Each test here takes half a second of processor time, the first of a process some more for the digests of the
+    whole project; one that has not ended after half a minute goes in circles."""
 
     def ring(*_):
         raise TimeoutError("the search for reached code does not end")
 
     before = signal.signal(signal.SIGVTALRM, ring)
-    signal.setitimer(signal.ITIMER_VIRTUAL, 4)
+    signal.setitimer(signal.ITIMER_VIRTUAL, 30)
     yield
     signal.setitimer(signal.ITIMER_VIRTUAL, 0)
     signal.signal(signal.SIGVTALRM, before)
