@@ -25,7 +25,8 @@ class Job:
     batch: how many images at once, at most. device: 'cpu' or 'cuda'. progress: wraps a sized iterable, reports on it in
     the log now and then. done: what an earlier job of the same kind has done, to which this one adds; None: nothing is
     remembered. output: the file that it makes; parts: what each part of it depends on (purity.run.parts). record: where
-    it is written what made it. evaluations: images that networks saw, by what they were watched as.
+    it is written what made it. inputs: digests of its input files. evaluations: images that networks saw, by
+    what they were watched as.
     """
 
     batch: int
@@ -35,6 +36,7 @@ class Job:
     output: str = ""
     parts: dict[str, str] = field(default_factory=dict)
     record: Path | None = None
+    inputs: dict[str, str | None] = field(default_factory=dict)
     evaluations: dict[str, int] = field(default_factory=dict)
 
     def part(self, name: str) -> "Job":
@@ -72,7 +74,8 @@ def running(given) -> Iterator[Job]:
             output = str(next(iter(given.output), log))
             batch = getattr(given.resources, "batch", 1)
             done, record = Done(output, depends), log.with_suffix(".json")
-            job = Job(batch, device, lambda items: reporting(items, what), done, output, record=record)
+            told = {"record": record, "inputs": depends["inputs"]}
+            job = Job(batch, device, lambda items: reporting(items, what), done, output, **told)
             yield job
             usage = _usage(device, time.monotonic() - started, time.process_time() - cpu_started)
             usage |= {"evaluations": job.evaluations}

@@ -32,7 +32,9 @@ def made(function: Callable, spec: dict, code: str, inputs, job: Job, arguments:
     common = {key: value for key, value in spec.items() if key != "parts"}
     stores = {name: store.gathered(_listed(inputs, name)) for name in _stores(spec)}
     files = [path for name, _ in inputs.items() if name not in stores for path in _listed(inputs, name)]
-    given = {"code": code, "common": common, "files": lineage.digests(files)}
+    known = job.inputs  # digests that `running` has taken already: a checkpoint may have gigabytes
+    digests = {path: known[path] if path in known else lineage.sha256(path) for path in files}
+    given = {"code": code, "common": common, "files": digests}
     there = _there(job)
     todo = {}
     for name, own in spec["parts"].items():
@@ -116,14 +118,14 @@ def _there(job: Job) -> dict[str, tuple[str, store.Stored]]:
     job, if its record is not of the file that is there, or if that is damaged."""
     if not (job.record and job.record.is_file() and (path := store.earlier(job.output)).is_file()):
         return {}
-    said = json.loads(job.record.read_text(encoding="utf-8"))
-    if said["outputs"].get(job.output) != lineage.sha256(path):
-        return {}
-    depended = said.get("parts", {})
     try:
+        said = json.loads(job.record.read_text(encoding="utf-8"))
+        if said["outputs"].get(job.output) != lineage.sha256(path):
+            return {}
+        depended = said.get("parts", {})
         return {s.part: (depended[s.part], s) for s in store.parts(path) if s.part in depended}
-    except ValueError as error:
-        logging.info("%s; its parts are made again", error)
+    except (ValueError, KeyError) as error:  # the record or the store is damaged
+        logging.info("parts of %s cannot be taken over (%s); they are made again", job.output, error)
         return {}
 
 

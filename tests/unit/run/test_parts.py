@@ -224,13 +224,15 @@ def test_equal_parts_give_equal_bytes_whether_made_together_or_taken_over(projec
     assert project.output.read_bytes() == together.output.read_bytes()
 
 
-@pytest.mark.parametrize("damage", ["cut", "web page", "lost", "no record", "record of another file"])
+@pytest.mark.parametrize("damage", ["cut", "web page", "lost", "no record", "damaged record", "record of another file"])
 def test_an_earlier_store_that_is_damaged_or_not_the_recorded_one_is_as_good_as_none(damage, project):
     made = project.make(spec(0, 1))
     before = store.earlier(project.output)
     whole = before.read_bytes()
     if damage == "no record":
         project.record.unlink()
+    elif damage == "damaged record":
+        project.record.write_bytes(project.record.read_bytes()[:40])
     elif damage == "record of another file":
         other = {name: store.Part(part.spec, {"x": np.zeros(3)}) for name, part in made.items()}
         store.save_parts(project.output, other)
