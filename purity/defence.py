@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
+from purity.gradients import GradientCount
 from purity.losses import Loss, cross_entropy
 from purity.noise import ATTACKER, Noise
 from purity.purifiers import Purifier
@@ -35,7 +36,8 @@ class Defence:
     """classify: images in [0, 1] (B, C, H, W) → logits (B, K). purify: f(x, ξ). xi: ξ of these rows at draw 0.
 
     first: the attacker's draws begin there, for all rows or (B,) for each. max_batch: how many rows may be
-    asked together; an attack that averages shows several draws of each image where there is room.
+    asked together; an attack that averages shows several draws of each image where there is room. counted: counts the
+    gradients that are asked for.
     """
 
     classify: Classifier
@@ -44,9 +46,11 @@ class Defence:
     knowledge: str = "all"
     first: Draw = ATTACKER
     max_batch: int = 0
+    counted: GradientCount | None = None
 
     def __call__(self, x: Tensor, k: Draw = 0) -> Tensor:
         """Logits (B, K) as the attacker computes them at his k-th draw."""
+        x = x if self.counted is None else self.counted.watched(x)
         return self.classify(self.purify(x, self.xi.at(*KNOWLEDGE[self.knowledge](self.first + k))))
 
     def gradient(self, x: Tensor, y: Tensor, k: Draw = 0) -> Tensor:
@@ -66,7 +70,8 @@ class Defence:
     def rows(self, index: Tensor) -> "Defence":
         """The defence of some of the images; their ξ goes with them."""
         first = self.first[index] if isinstance(self.first, Tensor) else self.first
-        return replace(self, xi=self.xi.rows(index), first=first)
+        counted = self.counted and self.counted.of_rows(index)
+        return replace(self, xi=self.xi.rows(index), first=first, counted=counted)
 
 
 class _Identity(torch.autograd.Function):

@@ -10,7 +10,7 @@ import random
 import threading
 import zlib
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -18,6 +18,7 @@ import torch
 from torch import Tensor
 
 from purity.defence import Defence
+from purity.gradients import GradientCount
 from purity.noise import Noise
 
 Model = Callable[[Tensor], Tensor]  # images in [0, 1] (r, C, H, W), all made of the same one → logits (r, K)
@@ -170,12 +171,12 @@ def _answer(waiting: list[tuple[int, _Lane]], defence: Defence, device: torch.de
         kind = [q for q in asked if q[2].of is None and q[2].with_gradient == with_gradient]
         for part in _parts(kind, most):
             _classify(part, defence, device)
-    graphs: dict[int, list[_Question]] = {}
-    for _, _, question in asked:
+    graphs: dict[int, list[tuple[int, _Question]]] = {}
+    for i, _, question in asked:
         if question.of is not None:
-            graphs.setdefault(id(question.of.graph[1]), []).append(question)
+            graphs.setdefault(id(question.of.graph[1]), []).append((i, question))
     for questions in graphs.values():
-        _differentiate(questions)
+        _differentiate(questions, defence.counted)
 
 
 def _parts(asked: list, most: int) -> list[list]:
@@ -198,7 +199,8 @@ def _classify(asked: list[tuple[int, _Lane, _Question]], defence: Defence, devic
     draws = torch.cat([lane.draws + torch.arange(size) for (_, lane, _), size in zip(asked, sizes, strict=True)])
     with torch.set_grad_enabled(asked[0][2].with_gradient):
         images.requires_grad_(asked[0][2].with_gradient)
-        logits = defence.rows(rows)(images, draws)
+        # not all rows are asked for a gradient when one of them is: they are counted where they are
+        logits = replace(defence, counted=None).rows(rows)(images, draws)
     begin = 0
     for (_, lane, question), size in zip(asked, sizes, strict=True):
         end = begin + size
@@ -209,12 +211,15 @@ def _classify(asked: list[tuple[int, _Lane, _Question]], defence: Defence, devic
         begin = end
 
 
-def _differentiate(questions: list[_Question]) -> None:
+def _differentiate(questions: list[tuple[int, _Question]], counted: GradientCount | None) -> None:
     """Of one batch. It may be asked again, for another class or by those who are not as far."""
-    images, logits, _ = questions[0].of.graph
+    images, logits, _ = questions[0][1].of.graph
     direction = torch.zeros_like(logits)
-    for question in questions:
+    for _, question in questions:
         direction[question.of.graph[2]] = question.direction.to(logits)
     (gradient,) = torch.autograd.grad(logits, images, direction, retain_graph=True)
-    for question in questions:
-        question.answer = gradient[question.of.graph[2]].cpu()
+    for i, question in questions:
+        found = gradient[question.of.graph[2]]
+        if counted is not None:
+            counted.of_rows(torch.full((len(found),), i)).add(found)
+        question.answer = found.cpu()

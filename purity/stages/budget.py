@@ -10,7 +10,6 @@ from purity.defence import Classifier, Defence
 from purity.noise import Noise
 from purity.run.batches import Arrays, BatchLimit, Part, in_batches, on_axes
 from purity.run.job import Job
-from purity.stages.attack import craft
 
 AXES = {"robust": 1, "scale": None, "epsilon": None}
 
@@ -37,7 +36,7 @@ def budget(
         defence = Defence(classify, purifiers.identity(), noise, "none", max_batch=limit.batch)
         robust = []
         for scale in scales:
-            x = craft(attack.scaled(scale), defence, x0s, ys, noise)
+            x = attack.scaled(scale)(defence, x0s, ys, noise)
             with torch.no_grad():
                 robust.append(classify(x).argmax(dim=1) == ys)
         return {"robust": torch.stack(robust, dim=1)}

@@ -5,9 +5,11 @@ import pytest
 import torch
 from jobs import Watched, checked, job
 
-from purity import attacks, purifiers
+from purity import attacks, contract, purifiers
 from purity.attacks import Attack
+from purity.autoattack import autoattack
 from purity.defence import Defence
+from purity.libraries import advertorch
 from purity.noise import Noise
 from purity.stages.attack import attack
 
@@ -29,7 +31,7 @@ def test_the_stage_is_the_attack_on_the_defence_of_each_batch(knowledge, batch, 
     purify = purifiers.gaussian(0.3)
     given = {"classify": cnn64, "purify": checked(purify), "knowledge": knowledge}
     found = attack(x0, Y, XI, job=job(batch), attack=PGD, **given)
-    assert found.keys() == {"x"}
+    assert found.keys() == {"x", "gradients", "zero_gradients", "non_finite_gradients"}
     rows = [torch.arange(N)[start : start + batch] for start in range(0, N, batch)]
     x, y = torch.from_numpy(x0), torch.from_numpy(Y)
     wanted = [PGD(Defence(cnn64, purify, XI.rows(i), knowledge), x[i], y[i], XI.rows(i)) for i in rows]
@@ -42,7 +44,7 @@ def test_a_blind_attack_gets_no_defence(x0):
         return (x + by).clamp(0, 1)
 
     found = attack(x0, Y, XI, job=job(), attack=Attack(blind, {"by": 0.1}))
-    assert np.array_equal(found["x"], (x0 + 0.1).clip(0, 1))
+    assert found.keys() == {"x"} and np.array_equal(found["x"], (x0 + 0.1).clip(0, 1))
 
 
 @pytest.mark.parametrize(("batch", "room"), [(1, 1), (16, 16), (100, 24), (100, 3)])
@@ -74,15 +76,6 @@ def test_progress_is_told_of_the_steps_of_each_batch_not_of_the_batches(x0, cnn6
     assert told == [2, 2]
 
 
-def test_a_purifier_that_cannot_work_says_so_before_the_attack_begins(x0, cnn64):
-    def begun(*given, **options):
-        pytest.fail("the attack began")
-
-    given = {"classify": cnn64, "purify": checked(lambda x, xi: x + 1, "brighter")}
-    with pytest.raises(ValueError, match="purifier 'brighter' returned values"):
-        attack(x0, Y, XI, job=job(), attack=Attack(begun, {}), **given)
-
-
 @pytest.mark.parametrize(
     ("wrong", "words"),
     [
@@ -97,15 +90,125 @@ def test_an_attack_that_returns_no_images_is_refused_by_its_name(wrong, words, x
     def mine(defence, x, y, noise, progress=iter):
         return wrong(x)
 
-    with pytest.raises(ValueError, match=f"attack mine returned .*{words}"):
-        attack(x0, Y, XI, job=job(), attack=Attack(mine, {}))
+    with pytest.raises(ValueError, match=f"attack 'mine' returned .*{words}"):
+        attack(x0, Y, XI, job=job(), attack=Attack(contract.protected_attack(mine, "mine"), {}))
 
 
 def test_adversarial_images_carry_no_graph(x0, cnn64):
     def mine(defence, x, y, noise, progress=iter):
         return x.requires_grad_() * 0.5
 
-    assert np.array_equal(attack(x0, Y, XI, job=job(), attack=Attack(mine, {}))["x"], x0 * 0.5)
+    protected = Attack(contract.protected_attack(mine, "mine"), {})
+    assert np.array_equal(attack(x0, Y, XI, job=job(), attack=protected)["x"], x0 * 0.5)
+
+
+# Gradients.
+
+
+def counts(x0, classify, purify, run=attacks.pgd, options=None, batch=N, **given):
+    options = PGD.options if options is None else options
+    return attack(x0, Y, XI, job=job(batch), attack=Attack(run, options), classify=classify, purify=purify, **given)
+
+
+def rounding(x, xi):
+    return (8 * x).round() / 8
+
+
+LIBRARY = {"attack": "LinfMomentumIterativeAttack", "epsilon": 0.1, "nb_iter": 3}
+BY_GRADIENTS = {  # attack: (function, options, gradients that it asks for)
+    "pgd": (attacks.pgd, PGD.options, 2),
+    "eot": (attacks.pgd, PGD.options | {"draws": 3}, 6),
+    "l2": (attacks.pgd, PGD.options | {"norm": "l2"}, 2),
+    "apgd": (attacks.apgd, {"epsilon": 0.1, "steps": 4}, 5),
+    "library": (advertorch, LIBRARY, 3),
+}
+
+
+@pytest.mark.parametrize("kind", BY_GRADIENTS)
+def test_a_purifier_that_rounds_is_seen_by_its_gradients(kind, x0, cnn64):
+    """Its derivative is zero wherever it has one."""
+    run, options, asked = BY_GRADIENTS[kind]
+    found = counts(x0, cnn64, rounding, run, options)
+    assert found["gradients"].tolist() == [asked] * N
+    assert found["zero_gradients"].tolist() == [1] * N and found["non_finite_gradients"].tolist() == [0] * N
+
+
+@pytest.mark.parametrize("kind", BY_GRADIENTS)
+def test_gradients_that_are_fine_are_hardly_ever_zero(kind, x0, cnn64):
+    run, options, asked = BY_GRADIENTS[kind]
+    found = counts(x0, cnn64, purifiers.identity(), run, options)
+    assert found["gradients"].tolist() == [asked] * N
+    assert found["zero_gradients"].max() < 0.05 and not found["non_finite_gradients"].any()
+
+
+def test_bpda_goes_round_a_purifier_that_rounds(x0, cnn64):
+    found = counts(x0, cnn64, rounding, attacks.bpda)
+    assert found["gradients"].tolist() == [2] * N and found["zero_gradients"].max() < 0.05
+
+
+def test_autoattack_is_counted_by_image(x0, cnn64):
+    """As many gradients for an image as it takes to fool it: the package leaves it then."""
+    options = {"epsilon": 0.02, "steps": 2, "queries": 2}
+    try:
+        said = cnn64.float()(torch.from_numpy(rounding(x0, None)).float()).argmax(1).numpy()
+        y = np.where(np.arange(N) % 2, said, (said + 1) % 10)
+        given = {"classify": cnn64, "purify": lambda x, xi: rounding(x, xi), "attack": Attack(autoattack, options)}
+        found = attack(x0.astype(np.float32), y, XI, job=job(), **given)
+    finally:
+        cnn64.double()
+    assert (found["gradients"][1::2] > 0).all() and (found["zero_gradients"][1::2] == 1).all()
+    assert (found["gradients"][::2] == 0).all()
+
+
+def test_shares_are_of_entries_and_of_each_image_by_itself(x0, cnn64):
+    """Half of the pixels detached; all of them for images that the purifier finds bright."""
+
+    def half(x, xi):
+        return torch.cat([x[..., :4].detach(), x[..., 4:]], dim=3)
+
+    def some(x, xi):
+        bright = (xi.ids % 2 == 0).view(-1, 1, 1, 1)
+        return torch.where(bright, x.round(), x)
+
+    assert counts(x0, cnn64, half)["zero_gradients"] == pytest.approx(0.5, abs=0.05)
+    for batch in (1, 3, N):
+        found = counts(x0, cnn64, some, options=PGD.options | {"draws": 2}, batch=batch)["zero_gradients"]
+        assert (found[::2] == 1).all() and (found[1::2] < 0.05).all()
+
+
+def test_gradients_that_are_no_numbers_are_counted(x0, cnn64):
+    """√ has an infinite slope at 0, and every image is black there. The attack makes the best of it."""
+    x0 = np.where(np.arange(64).reshape(8, 8) < 16, 0, x0.clip(0.1, 1))
+
+    def sane(defence, x, y, noise, progress=iter, *, epsilon):
+        return (x + epsilon * defence.gradient(x, y).nan_to_num().sign()).clamp(0, 1)
+
+    found = counts(x0, cnn64, lambda x, xi: x.sqrt(), sane, {"epsilon": 0.1})
+    assert found["non_finite_gradients"].tolist() == [0.25] * N
+
+
+def test_attacks_that_ask_no_gradient_have_none(x0, cnn64):
+    found = counts(x0, cnn64, rounding, lambda defence, x, *given: x, {})
+    assert found["gradients"].tolist() == [0] * N and np.isnan(found["zero_gradients"]).all()
+
+
+def test_who_differentiates_by_himself_is_counted_too(x0, cnn64):
+    def mine(defence, x, y, noise, progress=iter):
+        x.requires_grad_()
+        loss = torch.nn.functional.cross_entropy(defence(x), y)
+        torch.autograd.grad(loss, x, retain_graph=True)
+        loss.backward()
+        return x.detach()
+
+    assert counts(x0, cnn64, rounding, mine, {})["gradients"].tolist() == [2] * N
+
+
+@pytest.mark.parametrize("kind", BY_GRADIENTS)
+def test_counting_changes_no_bit_of_an_attack(kind, x0, cnn64):
+    run, options, _ = BY_GRADIENTS[kind]
+    purify, x, y = purifiers.gaussian(0.3), torch.from_numpy(x0), torch.from_numpy(Y)
+    plain = run(Defence(cnn64, purify, XI, "none", max_batch=N), x, y, XI, **options)
+    assert np.array_equal(counts(x0, cnn64, purify, run, options)["x"], plain.numpy())
 
 
 # Attack.

@@ -5,7 +5,7 @@ import pytest
 import torch
 from jobs import job
 
-from purity import attacks, purifiers
+from purity import attacks, contract, purifiers
 from purity.attacks import Attack
 from purity.noise import Noise
 from purity.stages import budget as stage
@@ -118,5 +118,5 @@ def test_an_attack_that_returns_no_images_is_refused_by_its_name(x0, y, cnn64):
     def brighter(defence, x, y, noise, progress=iter, *, epsilon):
         return x + 1
 
-    with pytest.raises(ValueError, match=r"attack brighter returned values.*leave"):
-        budget(x0, y, cnn64, [0.5], {"epsilon": 0.1}, run=brighter)
+    with pytest.raises(ValueError, match=r"attack 'brighter' returned values.*leave"):
+        budget(x0, y, cnn64, [0.5], {"epsilon": 0.1}, run=contract.protected_attack(brighter, "brighter"))
