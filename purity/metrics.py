@@ -146,14 +146,23 @@ def ball(x: np.ndarray, f: np.ndarray) -> dict[str, Array]:
     }
 
 
+GRADIENTS = ("gradients", "zero_gradients", "non_finite_gradients")  # what purity.stages.attack says of them
+
+
 def judged(
-    x0: np.ndarray, y: np.ndarray, x: np.ndarray, purified: Mapping[str, np.ndarray], anchor: Mapping[str, np.ndarray]
+    x0: np.ndarray,
+    y: np.ndarray,
+    x: np.ndarray,
+    purified: Mapping[str, np.ndarray],
+    anchor: Mapping[str, np.ndarray],
+    crafted: Mapping[str, np.ndarray] | None = None,
 ) -> dict[str, np.ndarray]:
     """Measures of one attack on one purifier, per image: distances to x₀ of x and of f_ξ(x), α, outcomes.
 
     purified, anchor: what purity.stages.purify made of x and of x₀ under the same ξ. correct_fixed (n,) and
     correct_varying (R, n) are bool, so is correct_partly (R, n), there if the attacker knew a part of ξ. With features
-    also frechet_before and frechet_after (1,), to those of x₀.
+    also frechet_before and frechet_after (1,), to those of x₀. crafted: what the attack left; of one that looked at its
+    defence also how many gradients (n,) it asked for, and the shares of zeros and of no numbers among their entries.
     """
     fixed = purified["fixed"]
     measures = {
@@ -173,4 +182,4 @@ def judged(
         clean = anchor["features_before"]
         for when in ("before", "after"):
             measures[f"frechet_{when}"] = np.array([frechet(purified[f"features_{when}"], clean)])
-    return measures
+    return measures | {name: crafted[name] for name in GRADIENTS if crafted is not None and name in crafted}

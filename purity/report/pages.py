@@ -1,5 +1,6 @@
 """A page to read in a browser: the papers' claims with the evidence, and their numbers beside ours."""
 
+from collections.abc import Mapping
 from html import escape
 
 import pandas as pd
@@ -17,10 +18,16 @@ td.number { font-variant-numeric: tabular-nums; white-space: nowrap; }
 _MARKS = {"holds": ("holds", "✓ holds"), "does not hold": ("not", "✗ does not hold")}
 
 
-def comparison(findings: pd.DataFrame, compared: dict[str, pd.DataFrame], title: str) -> str:
+def comparison(
+    findings: pd.DataFrame,
+    compared: dict[str, pd.DataFrame],
+    title: str,
+    accuracies: Mapping[str, pd.DataFrame] | None = None,
+) -> str:
     """HTML. findings: of purity.report.findings; compared: by id, tables of purity.report.comparison (none for an
-    experiment whose setting is not the papers')."""
+    experiment whose setting is not the papers'); accuracies: by id, tables that say which are not trustworthy."""
     parts = [f"<h1>{escape(title)}: the papers' claims, and what was measured</h1>", _summary(findings)]
+    parts += [_not_trustworthy(table, name) for name, table in (accuracies or {}).items()]
     if compared:
         parts += ["<h2>The papers' numbers beside ours</h2>"]
         parts += [f"<h3>{escape(name)}</h3>\n{_numbers(table)}" for name, table in compared.items() if len(table)]
@@ -39,6 +46,25 @@ def _summary(findings: pd.DataFrame) -> str:
         f"<p>{len(findings.groupby(['source', 'claim']))} claims, {len(findings)} cases: {said}. A claim holds if the "
         "whole 95 % interval of what was measured lies where the claim puts it, does not hold if none of it does, is "
         "undecided in between. n counts images, or what the quantity names.</p>"
+    )
+
+
+def _not_trustworthy(table: pd.DataFrame, name: str) -> str:
+    """A warning that lists accuracies which are owed to gradients that vanish; nothing if there are none."""
+    if "trustworthy" not in table:
+        return ""
+    doubted = table[(table["trustworthy"].astype(str) == "False") & (table["seed"].astype(str) == "all")]
+    cells = "".join(
+        f"<li>{escape(row.purifier)} under {escape(row.attack)}, which knows {escape(row.knowledge)}: "
+        f"{number(row.mean)}, of which {number(row.unseen)} is owed to images whose gradients vanish</li>"
+        for row in doubted.itertuples()
+    )
+    if not cells:
+        return ""
+    return (
+        f'<p class="not">Not trustworthy (table {escape(name)}): the attack saw too little of these defences, since '
+        "most of its gradients were zero or no numbers. Attack them by BPDA, or by one that needs no gradient.</p>"
+        f"<ul>{cells}</ul>"
     )
 
 

@@ -348,7 +348,9 @@ class Experiment:
         reads |= {"anchor": ["anchor", None, dict(zip(("attack", "knowledge"), CLEAN, strict=True))]}
         parts = {}
         for name, part in self.purify(purifier, group, self.blocks()[0])["parts"].items():
-            parts[name] = {"keys": part["keys"], "reads": part["reads"]}
+            sighted = part["keys"]["attack"] in self.presets.sighted
+            more: Reads = {"crafted": ["adversarial", None]} if sighted else {}
+            parts[name] = {"keys": part["keys"], "reads": part["reads"] | more}
         return {"stage": "purity.metrics:judged", "reads": reads, "parts": parts}
 
     def anchors(self, purifier: str) -> list[str]:

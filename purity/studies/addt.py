@@ -13,9 +13,9 @@ from purity.studies.records import (
     JUDGED,
     Evidence,
     Record,
-    accuracy_rows,
     grouped,
     in_doubt,
+    judged_rows,
     per_image,
     with_diffusion,
 )
@@ -34,7 +34,7 @@ def addt(measured: list[Record]) -> pd.DataFrame:
         keys = dict(zip(ATTACKED, (purifier, attack, knowledge), strict=True)) | said
         judged, name = JUDGED[knowledge]
         keys["judged"] = judged
-        rows += accuracy_rows({"measure": "accuracy"} | keys, members, name)
+        rows += judged_rows({"measure": "accuracy"} | keys, members, name)
         vanilla = by.get((said["vanilla"], attack, knowledge))
         if vanilla:
             mean, low, high = stats.mean_interval(per_image(members, name) - per_image(vanilla, name))

@@ -63,6 +63,42 @@ def accuracy_rows(keys: dict, members: list[Record], name: str) -> list[dict]:
     return [*rows, keys | {"seed": "all", "seeds": len(members)} | summary]
 
 
+# An image whose gradients are for more than this part zero or no numbers has not been attacked: a pixel keeps its place
+# in a step whose gradient is none, so that of an attack of n steps less than half is left. Noise that is cut to [0, 1]
+# makes half of a black background zero at the most.
+USELESS = 0.5
+
+
+def unseen(record: Record) -> np.ndarray:
+    """(n,) bool: images of which the attack by gradients saw too little (USELESS)."""
+    return record.arrays["zero_gradients"] + record.arrays["non_finite_gradients"] > USELESS
+
+
+def judged_rows(keys: dict, members: list[Record], name: str) -> list[dict]:
+    """`accuracy_rows`, and what the attack's gradients were worth, where it asked for any.
+
+    zero_gradients, non_finite_gradients: means over images of the shares that are so. unseen: the share of images that
+    count as right though the attack did not see them; without these, the accuracy would have to lie in its interval
+    yet, else it is not `trustworthy`: gradients that vanish are taken for robustness.
+    """
+    rows = accuracy_rows(keys, members, name)
+    for row, of_row in zip(rows, [*([r] for r in members), members], strict=True):
+        if not all("zero_gradients" in r.arrays for r in of_row) or not any(
+            r.arrays["gradients"].any() for r in of_row
+        ):
+            continue
+        for share in ("zero_gradients", "non_finite_gradients"):
+            row[share] = float(np.nanmean([r.arrays[share] for r in of_row]))
+        row["unseen"] = float(unseen_though_right(of_row, name).mean())
+        row["trustworthy"] = row["mean"] - row["unseen"] >= row["low"]
+    return rows
+
+
+def unseen_though_right(members: list[Record], name: str) -> np.ndarray:
+    """(n,) mean over seeds (and fresh draws) of: right, and not seen by the attack."""
+    return np.mean([(np.atleast_2d(r.arrays[name]) & unseen(r)).mean(axis=0) for r in members], axis=0)
+
+
 def per_image(members: list[Record], name: str) -> np.ndarray:
     """(n,) mean over seeds (and fresh draws)."""
     return np.mean([np.atleast_2d(r.arrays[name]).mean(axis=0) for r in members], axis=0)

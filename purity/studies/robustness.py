@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 import matplotlib.pyplot as plt
+import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
@@ -12,12 +13,13 @@ from purity.studies.records import (
     JUDGED,
     Evidence,
     Record,
-    accuracy_rows,
     attacks,
     beside_eot,
     grouped,
+    judged_rows,
     of_mean,
     per_image,
+    unseen_though_right,
     with_diffusion,
 )
 
@@ -25,13 +27,14 @@ from purity.studies.records import (
 def robustness(measured: list[Record]) -> pd.DataFrame:
     """Accuracy by purifier, attack and what the attacker knows (Liu & Wei Tables 2, 3).
 
-    Attacks are judged as their knowledge means it (JUDGED), clean images under a fresh ξ and under the fixed one.
+    Attacks are judged as their knowledge means it (JUDGED), clean images under a fresh ξ and under the fixed one. Of
+    attacks that ask for gradients the table says whether these were worth anything (judged_rows).
     """
     rows = []
     for keys, members in grouped(measured, ATTACKED):
         for knowledge in ("none", "all") if keys["attack"] == "clean" else (keys["knowledge"],):
             judged, name = JUDGED[knowledge]
-            rows += accuracy_rows(keys | {"judged": judged}, members, name)
+            rows += judged_rows(keys | {"judged": judged}, members, name)
     return pd.DataFrame(rows)
 
 
@@ -49,7 +52,7 @@ def draw_robustness(table: pd.DataFrame) -> Figure:
     return figure
 
 
-QUANTITIES = ("knowing-gap", "clean-gap", "eot-gap", "knowing-minus-eot", "bpda-gap")
+QUANTITIES = ("knowing-gap", "clean-gap", "eot-gap", "knowing-minus-eot", "bpda-gap", "unseen-share")
 
 
 def evidence(measured: list[Record]) -> Iterator[Evidence]:
@@ -57,7 +60,8 @@ def evidence(measured: list[Record]) -> Iterator[Evidence]:
 
     knowing-gap: who knows nothing − who knows ξ. clean-gap: clean images, fresh ξ − fixed ξ. eot-gap: an attack that
     knows nothing − its EOT variant; knowing-minus-eot: the attack that knows ξ − that variant. bpda-gap: BPDA − the
-    same attack with full gradients.
+    same attack with full gradients. unseen-share: images that count as robust though the attack's gradients vanished,
+    in the case of each purifier (of any kind) where they are the most.
     """
     made = attacks(measured)
     for (purifier, attack, knowledge), known in made.items():
@@ -79,3 +83,17 @@ def evidence(measured: list[Record]) -> Iterator[Evidence]:
             _, name = JUDGED[knowledge]
             case = f"{purifier}, {attack}, knows {knowledge}"
             yield of_mean("bpda-gap", case, per_image(members, name) - per_image(full, name))
+    for purifier, case, unseen in _least_seen(measured):
+        yield of_mean("unseen-share", f"{purifier}, {case}", unseen)
+
+
+def _least_seen(measured: list[Record]) -> Iterator[tuple[str, str, np.ndarray]]:
+    """Of each purifier the attack that saw the fewest of the images that count as robust: purifier, case, (n,)."""
+    asking = [r for r in measured if "gradients" in r.arrays and r.arrays["gradients"].any()]
+    for of_purifier, records in grouped(asking, ("purifier",)):
+        cases = {}
+        for keys, members in grouped(records, ("attack", "knowledge")):
+            case = f"{keys['attack']}, knows {keys['knowledge']}"
+            cases[case] = unseen_though_right(members, JUDGED[keys["knowledge"]][1])
+        least = max(cases, key=lambda case: cases[case].mean())
+        yield of_purifier["purifier"], least, cases[least]

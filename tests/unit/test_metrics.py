@@ -334,6 +334,16 @@ def test_judged_without_features_has_no_frechet_distance(generator):
     assert not [name for name in measured if name.startswith("frechet")]
 
 
+def test_what_an_attack_says_of_its_gradients_goes_along(generator):
+    x0, x, y = images(generator), images(generator), np.zeros(5, int)
+    given = (x0, y, x, outcome(generator, x), outcome(generator, x0))
+    said = {name: generator.random(5) for name in metrics.GRADIENTS}
+    measured = metrics.judged(*given, {"x": x, "y": y} | said)
+    assert measured.keys() == metrics.judged(*given).keys() | said.keys()
+    assert all(measured[name] is said[name] for name in said)
+    assert metrics.judged(*given, {"x": x}).keys() == metrics.judged(*given).keys()
+
+
 def test_images_are_measured_one_by_one(generator):
     x0, x, y = images(generator), images(generator), np.zeros(5, int)
     purified, anchor = outcome(generator, x, False), outcome(generator, x0, False)

@@ -127,6 +127,11 @@ def compared(w):
     ]
 
 
+def accuracies(w):
+    """Tables of the experiment that say of accuracies whether they are trustworthy."""
+    return [table for table in ("robustness", "dw-box", "addt") if STUDIES[table].made(experiment(w))]
+
+
 wildcard_constraints:
     experiment=one_of(config["experiments"]),
     purifier=f"(?:{one_of(config['purifiers'])})(?:@t=[1-9][0-9]*)?",

@@ -58,6 +58,7 @@ rule comparison_page:
     input:
         findings="results/{experiment}/tables/findings.csv",
         compared=lambda w: [f"results/{w.experiment}/tables/comparison-{table}.csv" for table in compared(w)],
+        accuracies=lambda w: [f"results/{w.experiment}/tables/{table}.csv" for table in accuracies(w)],
     output:
         report(
             "results/{experiment}/comparison.html",
@@ -70,7 +71,7 @@ rule comparison_page:
     conda:
         CONDA_TABLES
     params:
-        spec=lambda w: {"title": w.experiment, "compared": compared(w)},
+        spec=lambda w: {"title": w.experiment, "compared": compared(w), "accuracies": accuracies(w)},
         code=code("comparison_page"),
     script:
         "../scripts/comparison_page.py"

@@ -295,3 +295,21 @@ def test_numbers_are_what_they_were_to_three_digits():
     for value in np.exp(np.random.default_rng(0).uniform(math.log(1e-12), math.log(1e12), 500)):
         assert float(pages.number(value)) == pytest.approx(value, rel=5.1e-3)
         assert pages.number(-value) == f"-{pages.number(value)}"
+
+
+def test_accuracies_that_are_owed_to_vanishing_gradients_are_named_first(tmp_path):
+    """As they come back from a file, where a column may hold gaps."""
+    cell = {"purifier": "round<8>", "attack": "pgd", "knowledge": "all", "mean": 0.975, "unseen": 0.95}
+    rows = [{"seed": "0", "trustworthy": False}, {"seed": "all", "trustworthy": False}]
+    rows += [{"seed": "all", "trustworthy": True, "attack": "bpda"}, {"seed": "all", "trustworthy": nan}]
+    store.save_table(tmp_path / "t.csv", pd.DataFrame([cell | row for row in rows]))
+    page = Page(pages.comparison(FOUND, {}, "digits", {"robustness": store.load_table(tmp_path / "t.csv")}))
+    assert "Not trustworthy (table robustness)" in page.said["p"][1] and "BPDA" in page.said["p"][1]
+    (cell,) = page.said["li"]
+    assert cell == "round<8> under pgd, which knows all: 0.975, of which 0.95 is owed to images whose gradients vanish"
+
+
+@pytest.mark.parametrize("table", [{"mean": [0.5]}, {"mean": [0.5], "seed": ["all"], "trustworthy": [True]}], ids=len)
+def test_nothing_is_said_where_all_accuracies_can_be_trusted(table):
+    page = pages.comparison(FOUND, {}, "digits", {"robustness": pd.DataFrame(table)})
+    assert "Not trustworthy" not in page

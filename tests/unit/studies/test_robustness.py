@@ -63,3 +63,46 @@ def test_an_attack_is_judged_as_its_knowledge_means_it(attack, knowledge, judged
 def test_one_seed_has_no_spread():
     made = study.robustness([outcomes(0, [1, 0], [[1, 0]])])
     assert np.isnan(only(made, seed="all")["std"]) and only(made, seed="all")["seeds"] == 1
+
+
+# Gradients that vanish.
+
+
+def seen(zero: list[float], fixed: list[int], seed=0, asked=2, non_finite=0.0, **named) -> Record:
+    n = len(zero)
+    of_gradients = {"gradients": [asked] * n, "zero_gradients": zero, "non_finite_gradients": [non_finite] * n}
+    right = outcomes(seed, fixed, [fixed], **named)
+    return right._replace(arrays=dict(right.arrays) | {name: np.array(value) for name, value in of_gradients.items()})
+
+
+def test_images_that_are_right_because_the_attack_did_not_see_them_are_no_robustness():
+    """40 images, 30 of them right, of 20 of these the gradients vanish: 50 % unseen, and 25 % left, far below the
+    interval of 75 %. Where they vanish for fooled images, nothing is in doubt."""
+    fixed = [1] * 30 + [0] * 10
+    masked = only(study.robustness([seen([1.0] * 20 + [0.0] * 20, fixed)]), seed="all")
+    assert masked["zero_gradients"] == 0.5 and masked["unseen"] == 0.5 and not masked["trustworthy"]
+    fooled = only(study.robustness([seen([0.0] * 30 + [1.0] * 10, fixed)]), seed="all")
+    assert fooled["zero_gradients"] == 0.25 and fooled["unseen"] == 0 and fooled["trustworthy"]
+
+
+@pytest.mark.parametrize(("share", "non_finite", "lost"), [(0.5, 0.0, 0), (0.51, 0.0, 1), (0.3, 0.3, 1), (0.1, 0.3, 0)])
+def test_an_image_is_unseen_if_more_than_half_of_its_gradients_is_of_no_use(share, non_finite, lost):
+    row = only(study.robustness([seen([share] * 4, [1] * 4, non_finite=non_finite)]), seed="all")
+    assert row["unseen"] == lost and row["trustworthy"] == (not lost)
+
+
+def test_attacks_that_ask_for_no_gradients_say_nothing_about_them():
+    made = study.robustness(
+        [seen([np.nan] * 4, [1] * 4, asked=0, non_finite=np.nan), outcomes(0, [1], [[1]], attack="uniform")]
+    )
+    assert "unseen" not in made and "trustworthy" not in made
+
+
+def test_the_evidence_has_the_worst_case_of_each_purifier_also_of_one_without_diffusion():
+    records = [
+        seen([0.0] * 4, [1] * 4, purifier="rounding", attack="bpda"),
+        seen([1.0] * 4, [1, 1, 1, 0], purifier="rounding", attack="pgd"),
+        seen([0.0] * 4, [1] * 4, purifier="ddpm"),
+    ]
+    found = [e for e in study.evidence(records) if e.quantity == "unseen-share"]
+    assert [(e.case, e.mean) for e in found] == [("rounding, pgd, knows all", 0.75), ("ddpm, pgd, knows all", 0)]
