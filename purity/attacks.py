@@ -37,9 +37,9 @@ class Attack(NamedTuple):
 
 
 def uniform(
-    defence: None, x: Tensor, y: Tensor, noise: Noise, progress=iter, *, epsilon: float, cut: bool = True
+    defence: None, x: Tensor, y: Tensor, noise: Noise, progress=iter, *, epsilon: float, cut: bool = False
 ) -> Tensor:
-    """x₀ + U(−ε, ε) per pixel. Blind. cut: to [0, 1]; the papers' distances are those of noise that is not cut."""
+    """x₀ + U(−ε, ε) per pixel, also outside [0, 1], as the papers' distances say. Blind. cut: to [0, 1]."""
     noisy = x + BALLS["linf"].point(noise.start(x), epsilon)
     return noisy.clamp(0, 1) if cut else noisy
 

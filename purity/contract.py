@@ -68,12 +68,13 @@ def image_of(out: object, x: Tensor, maker: str, ranged: bool = True) -> Tensor:
     return out
 
 
-def adversarial_of(made: object, x: Tensor, maker: str, options: Mapping, blind: bool) -> Tensor:
+def adversarial_of(made: object, x: Tensor, maker: str, run: Callable, options: Mapping, blind: bool) -> Tensor:
     """What an attack made of the images x, without a graph. ValueError as in `image_of`.
 
-    A blind attack whose options say `cut: false` may leave [0, 1]: the papers' uniform noise does.
+    A blind attack whose option `cut` is false, said or by default, may leave [0, 1]: the papers' uniform noise does.
     """
-    ranged = not (blind and options.get("cut") is False)
+    said = inspect.signature(run).parameters.get("cut")
+    ranged = not blind or options.get("cut", said.default if said else None) is not False
     return image_of(made.detach() if isinstance(made, Tensor) else made, x, maker, ranged)
 
 
@@ -208,7 +209,7 @@ def protected_attack(run: Callable, name: str) -> Callable:
     def protected(defence: Defence | None, x: Tensor, y: Tensor, noise: Noise, progress=iter, **options) -> Tensor:
         with _drawing_nothing(maker), _blamed(maker, x, defence):
             made = run(defence, x.clone(), y.clone(), _copy(noise), progress, **copy.deepcopy(options))
-        made = adversarial_of(made, x, maker, options, blind=defence is None).clone()
+        made = adversarial_of(made, x, maker, run, options, blind=defence is None).clone()
         check_ball(made, x, *ball_of(run, options), name)
         return made
 
@@ -422,7 +423,7 @@ def check_attack(
             return run(on, z, labels.clone(), noise.rows(rows), iter, **copy.deepcopy(dict(options)))
 
         made = _unchanging(attacked, some, maker, on)
-        made = adversarial_of(made, some, maker, options, blind=defence is None)
+        made = adversarial_of(made, some, maker, run, options, blind=defence is None)
         check_ball(made, some, *ball_of(run, options), name)
         return made
 

@@ -108,22 +108,22 @@ def decompose(f: Array) -> dict[str, Array]:
     return {"variance_total": total, "variance_input": signal, "variance_internal": internal, "snr": snr}
 
 
-def centroid_distances(x: Array, f: Array) -> dict[str, Array]:
-    """ℓ2 to the centroid (Liu & Wei Fig. 2f), for points x (n, P, d) and purified f (n, P, Ξ, d).
+def centroid_distances(x0: Array, x: Array, f: Array) -> dict[str, Array]:
+    """ℓ2 to the centroid (Liu & Wei Fig. 2f), for points x (n, P, d) of the ball around x0 (n, d), purified f (n, P, Ξ, d).
 
-    centroid_initial (n, P): inputs to their mean. centroid_input (n, P, Ξ): the input varies, ξ is fixed.
+    centroid_initial (n, P): inputs to x0, the centre of the ball (Table S6: ε√(d/3)). centroid_input (n, P, Ξ): the input varies, ξ is fixed.
     centroid_xi (n, P, Ξ): ξ varies, the input is fixed. centroid_both (n, P, Ξ): to the mean over both.
     """
     return {
-        "centroid_initial": np.linalg.norm(x - x.mean(axis=1, keepdims=True), axis=-1),
+        "centroid_initial": np.linalg.norm(x - x0[:, None], axis=-1),
         "centroid_input": np.linalg.norm(f - f.mean(axis=1, keepdims=True), axis=-1),
         "centroid_xi": np.linalg.norm(f - f.mean(axis=2, keepdims=True), axis=-1),
         "centroid_both": np.linalg.norm(f - f.mean(axis=(1, 2), keepdims=True), axis=-1),
     }
 
 
-def ball(x: np.ndarray, f: np.ndarray) -> dict[str, Array]:
-    """Everything measured on a ball: x (n, P, C, H, W) points of it, f (n, P, Ξ, C, H, W) the same purified.
+def ball(x0: np.ndarray, x: np.ndarray, f: np.ndarray) -> dict[str, Array]:
+    """Everything measured on a ball around x0: x (n, P, C, H, W) points of it, f (n, P, Ξ, C, H, W) the same purified.
 
     Per image, (n,): directions_xi is the mean correlation of purification directions f_ξ(x) − x of one input under
     many ξ, directions_input of many inputs under one ξ; the variances of `decompose`. Also the raw distances of
@@ -141,7 +141,7 @@ def ball(x: np.ndarray, f: np.ndarray) -> dict[str, Array]:
         "directions_xi": np.array(over_xi),
         "directions_input": np.array(over_input),
         **decompose(f),
-        **centroid_distances(x, f),
+        **centroid_distances(_rows(x0), x, f),
         **matrices,
     }
 

@@ -78,11 +78,12 @@ def experiment(attacked: dict, seeds: list[int], n: int = 6, features: bool = Tr
             made["measured"].append(Record(named, measured))
             if attack != "clean" and attack not in BLIND:
                 made["crafted"].append(Record(named, {"x": x.astype(np.float32)}))
-        points = 0.5 + 0.1 * generator.uniform(-1, 1, (n, 4, *SHAPE))
+        centre = np.full((n, *SHAPE), 0.5)
+        points = centre[:, None] + 0.1 * generator.uniform(-1, 1, (n, 4, *SHAPE))
         xi = generator.standard_normal((n, 1, 5, *SHAPE))
         spread = 0.0 if purifier == "identity" else 0.1
         made["balls"].append(
-            Record(of_purifier(purifier, seed), metrics.ball(points, points[:, :, None] + spread * xi))
+            Record(of_purifier(purifier, seed), metrics.ball(centre, points, points[:, :, None] + spread * xi))
         )
     return made
 

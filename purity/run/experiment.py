@@ -371,14 +371,16 @@ class Experiment:
         part = self.part("ball")
         return self._on_clean("purity.stages.ball:sample_ball", purifier) | {
             **{key: part[key] for key in ("images", "epsilon", "points", "draws")},
+            "cut": part.get("cut", False),
         }
 
     def measure_ball(self, purifier: str) -> dict:
         parts = self._seeded({"purifier": purifier}, self.seeds)
-        reads = {"x": ["ball", "x"], "f": ["ball", "f"], "ids": ["ball", "ids"]}
+        reads = {"x": ["ball", "x"], "f": ["ball", "f"]}
         return {
             "stage": "purity.metrics:ball",
-            "reads": reads,
+            "images": self.part("ball")["images"],
+            "reads": _reads("x0 ids") | reads,
             "parts": {k: {"keys": p["keys"]} for k, p in parts.items()},
         }
 
@@ -391,7 +393,8 @@ class Experiment:
     def pca(self, purifier: str) -> dict:
         part = self.part("pca")
         return self._on_clean("purity.stages.pca:ball_spectrum", purifier) | {
-            key: part[key] for key in ("images", "epsilon", "points")
+            **{key: part[key] for key in ("images", "epsilon", "points")},
+            "cut": part.get("cut", False),
         }
 
     def probe(self, purifier: str, block: str) -> dict:

@@ -38,9 +38,12 @@ class Moments:
 
 
 @torch.no_grad()
-def ball_spectrum(x0: np.ndarray, xi: Noise, *, job: Job, purify: Purifier, epsilon: float, points: int) -> Arrays:
+def ball_spectrum(
+    x0: np.ndarray, xi: Noise, *, job: Job, purify: Purifier, epsilon: float, points: int, cut: bool = False
+) -> Arrays:
     """Principal variances of uniform points of the ℓ∞ ball around each image, before and after the fixed ξ purifies
-    them: before, after (n, d) float64, largest first. Points are streamed; d × d numbers are held, twice."""
+    them: before, after (n, d) float64, largest first. Points are streamed; d × d numbers are held, twice. cut: points
+    to [0, 1]."""
     images, d, limit = torch.from_numpy(x0), x0[0].size, BatchLimit(job.batch)
 
     def spectra(row: Tensor) -> Part:
@@ -48,7 +51,7 @@ def ball_spectrum(x0: np.ndarray, xi: Noise, *, job: Job, purify: Purifier, epsi
 
         def purified(p: Tensor) -> Part:
             noise = xi.rows(row.expand(len(p)))
-            x = perturbed(images[row].to(job.device).expand(len(p), *x0.shape[1:]), noise, p, epsilon)
+            x = perturbed(images[row].to(job.device).expand(len(p), *x0.shape[1:]), noise, p, epsilon, cut)
             return {"x": x, "f": purify(x, noise.at(FIXED))}
 
         for _, part in limit.fitting(torch.arange(points), purified):

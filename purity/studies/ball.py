@@ -165,8 +165,13 @@ def evidence(balls: list[Record]) -> Iterator[Evidence]:
 
 
 def _radius(r: Record, varied: str) -> np.ndarray:
-    """(n,) mean distance to the centroid over that of the inputs."""
-    return _rows_mean(r.arrays[f"centroid_{varied}"]) / _rows_mean(r.arrays["centroid_initial"])
+    """(n,) mean distance to the centroid over that of the inputs to the centre of their ball.
+
+    A centroid of m points is nearer to them than the true one, by √(1 − 1/m); so is the centre made for this.
+    """
+    distances = r.arrays[f"centroid_{varied}"]  # (n, P, Ξ)
+    m = distances.shape[1 if varied == "input" else 2]
+    return _rows_mean(distances) / (np.sqrt(1 - 1 / m) * _rows_mean(r.arrays["centroid_initial"]))
 
 
 def _rows_mean(a: np.ndarray) -> np.ndarray:

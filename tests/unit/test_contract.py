@@ -356,11 +356,11 @@ def test_a_step_to_the_edge_of_the_ball_stays_in_it_by_rounding(norm, size):
 @pytest.mark.parametrize(
     ("run", "options", "blind"),
     [
-        (attacks.uniform, {"epsilon": 0.15}, True),
+        (attacks.uniform, {"epsilon": 0.15, "cut": True}, True),
         (attacks.pgd, PGD, False),
         (attacks.pgd, PGD | {"norm": "l2", "draws": 2}, False),
         (attacks.bpda, PGD, False),
-        (attacks.uniform, {"epsilon": 0.15, "cut": False}, True),
+        (attacks.uniform, {"epsilon": 0.15}, True),
         (attacks.pgd, PGD | {"schedule": "cosine", "loss": "margin"}, False),
         (attacks.apgd, {"epsilon": 0.15, "steps": 4}, False),
         (attacks.apgd_targeted, {"epsilon": 0.15, "steps": 3, "targets": 2}, False),
@@ -386,7 +386,7 @@ def beyond(defence, x, y, noise, progress, *, epsilon, cut=True):
 
 
 def test_only_a_blind_attack_that_says_so_may_leave_the_range_of_images(x):
-    """`cut: false` in its options; it is held to its ball all the same."""
+    """`cut: false` in its options or by default; it is held to its ball all the same."""
     on = defence(parts.noisy)
     for check in (
         lambda d, options: contract.check_attack(beyond, options, d, x, Y[:3], XI, "mine"),
@@ -397,6 +397,9 @@ def test_only_a_blind_attack_that_says_so_may_leave_the_range_of_images(x):
             refusal(
                 lambda c=check, d=d, o=options: c(d, {"epsilon": 2.0} | o), "attack 'mine'", "leave [0, 1]", "#image"
             )
+    contract.check_attack(
+        lambda *given, epsilon, cut=False: beyond(*given, epsilon=epsilon), {"epsilon": 2.0}, None, x, Y[:3], XI, "mine"
+    )
     run = contract.protected_attack(lambda *given, epsilon, cut: beyond(*given, epsilon=2 * epsilon), "mine")
     refusal(lambda: run(None, x, Y[:3], XI, iter, epsilon=2.0, cut=False), "attack 'mine'", "#ball")
 
@@ -414,7 +417,7 @@ def test_purifiers_take_uncut_noise_and_give_images(make, x, unet):
         "ddpm": lambda: purifiers.ddpm(unet, t=20, steps=2, sigma="large", clip=True, forward="iterated"),
         "one_step": lambda: purifiers.one_step(unet, t=20, clip=True),
     }[make]()
-    noisy = attacks.uniform(None, x, None, XI, epsilon=0.6, cut=False)
+    noisy = attacks.uniform(None, x, None, XI, epsilon=0.6)
     assert noisy.min() < 0 and noisy.max() > 1
     made = contract.protected_purifier(f, make)(noisy, XI)  # which refuses what is no image
     assert made.min() >= 0 and made.max() <= 1

@@ -203,6 +203,7 @@ def test_the_mean_off_the_diagonal_is_over_pairs_of_different_members(generator)
 N, P, DRAWS, SIDE = 3, 40, 50, 8
 D = SIDE * SIDE
 EPSILON = 0.1
+CENTRE = np.full((N, 1, SIDE, SIDE), 0.5)
 
 
 def linear(generator, a: float, b: float) -> tuple[np.ndarray, np.ndarray]:
@@ -228,7 +229,7 @@ def test_variances_and_snr_of_a_linear_purifier(a, b, generator):
     Relative standard deviation of a variance over m = (draws − 1)·D values: √(2/m) for normal, √(0.8/m) for uniform
     ones; at most √(2/(49·64)) = 2.5 %, so 10 % is four of them. Their ratio likewise.
     """
-    measured = metrics.ball(*linear(generator, a, b))
+    measured = metrics.ball(CENTRE, *linear(generator, a, b))
     signal, internal = a**2 * EPSILON**2 / 3 * (P - 1) / P, b**2 * (DRAWS - 1) / DRAWS
     assert measured["variance_input"] == pytest.approx(np.full(N, signal), rel=0.1)
     assert measured["variance_internal"] == pytest.approx(np.full(N, internal), rel=0.1)
@@ -239,13 +240,13 @@ def test_variances_and_snr_of_a_linear_purifier(a, b, generator):
 
 @pytest.mark.parametrize(("a", "b"), [(0.5, 0.02), (1.0, 0.5), (0.2, 0.01)])
 def test_distances_to_the_centroids_of_a_linear_purifier(a, b, generator):
-    """Mean squares: ε²/3, a²ε²/3, b² a pixel, each times (m−1)/m for the m points that made the centroid.
+    """Mean squares: ε²/3, a²ε²/3, b² a pixel, those of purified points times (m−1)/m for the m that made the centroid.
 
     The square of a distance to a centroid is d times the variance above, averaged over the same draws: 10 % again.
     """
-    measured = metrics.ball(*linear(generator, a, b))
+    measured = metrics.ball(CENTRE, *linear(generator, a, b))
     ball, of_input, of_xi = (
-        EPSILON**2 / 3 * (P - 1) / P,
+        EPSILON**2 / 3,
         a**2 * EPSILON**2 / 3 * (P - 1) / P,
         b**2 * (DRAWS - 1) / DRAWS,
     )
@@ -262,7 +263,7 @@ def test_directions_of_a_purifier_that_adds_noise(generator):
     A correlation of D = 64 normal pixels has standard deviation 1/√63 = .13; the mean over Ξ(Ξ−1)/2 = 1225 pairs of
     50 draws, nearly uncorrelated, .13/√1225 = .004 (each input sees the same draws, so P does not help). Bound: 5 of them.
     """
-    measured = metrics.ball(*linear(generator, 1.0, 0.3))
+    measured = metrics.ball(CENTRE, *linear(generator, 1.0, 0.3))
     assert np.abs(measured["directions_xi"]).max() < 0.02
     assert measured["directions_input"] == pytest.approx(np.ones(N), abs=1e-9)
     assert measured["matrix_xi"].shape == (DRAWS, DRAWS) and measured["matrix_input"].shape == (P, P)
@@ -272,7 +273,7 @@ def test_directions_of_a_purifier_that_adds_noise(generator):
 
 def test_directions_of_a_purifier_that_only_moves_the_input(generator):
     """f − x = (a − 1) x: the same for all draws; between inputs, of their independent pixels: zero in the mean."""
-    measured = metrics.ball(*linear(generator, 0.5, 0.0))
+    measured = metrics.ball(CENTRE, *linear(generator, 0.5, 0.0))
     assert measured["directions_xi"] == pytest.approx(np.ones(N), abs=1e-9)
     assert np.abs(measured["directions_input"]).max() < 0.03  # .13/√780 = .0045
 
@@ -281,14 +282,14 @@ def test_directions_of_a_mixture(generator):
     """f − x = u + v, u of the input, v of ξ, independent: Var(u) / (Var(u) + Var(v)) under many ξ, the rest under many
     inputs; over D = 64 pixels the shares themselves scatter by some 1/√D · .5 = .06. Bound: three of them."""
     a, b = 0.0, 0.1
-    measured = metrics.ball(*linear(generator, a, b))
+    measured = metrics.ball(CENTRE, *linear(generator, a, b))
     share = (EPSILON**2 / 3) / (EPSILON**2 / 3 + b**2)
     assert measured["directions_xi"] == pytest.approx(np.full(N, share), abs=0.1)
     assert measured["directions_input"] == pytest.approx(np.full(N, 1 - share), abs=0.1)
 
 
 def test_the_identity_has_no_directions_and_no_internal_variance(generator, recwarn):
-    measured = metrics.ball(*linear(generator, 1.0, 0.0))
+    measured = metrics.ball(CENTRE, *linear(generator, 1.0, 0.0))
     assert np.isnan(measured["directions_xi"]).all() and np.isnan(measured["directions_input"]).all()
     assert (measured["variance_internal"] < 1e-30).all() and (measured["centroid_xi"] < 1e-12).all()
     assert not list(recwarn)
@@ -296,7 +297,7 @@ def test_the_identity_has_no_directions_and_no_internal_variance(generator, recw
 
 def test_images_of_a_ball_are_measured_one_by_one(generator):
     x, f = linear(generator, 0.5, 0.02)
-    together, alone = metrics.ball(x, f), metrics.ball(x[1:2], f[1:2])
+    together, alone = metrics.ball(CENTRE, x, f), metrics.ball(CENTRE[1:2], x[1:2], f[1:2])
     for name in alone.keys() - {"matrix_xi", "matrix_input"}:
         assert together[name][1:2] == pytest.approx(alone[name], rel=1e-12)
 

@@ -24,6 +24,7 @@ rule sample_ball:
 rule measure_ball:
     """Directions, distances to centroids, and the decomposition of variance."""
     input:
+        subset=lambda w: experiment(w).data(images=experiment(w).part("ball")["images"]),
         ball=store("ball"),
     output:
         store("ball-measures"),

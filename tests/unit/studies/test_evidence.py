@@ -135,7 +135,8 @@ WHEN = ("before", "after")
 
 def ball(n: int, purifier="ddpm", seed=0, **arrays) -> Record:
     whole = {"directions_xi": np.full(n, 0.2), "directions_input": np.full(n, 0.9), "snr": np.full(n, 0.01)}
-    whole |= {"centroid_initial": np.ones((n, 2)), "centroid_input": np.ones((n, 2, 3)), "centroid_xi": np.ones((n, 2))}
+    whole |= {"centroid_initial": np.ones((n, 2)), "centroid_input": np.ones((n, 2, 3))}
+    whole |= {"centroid_xi": np.ones((n, 2, 3))}
     return Record(of_purifier(purifier, seed), whole | arrays)
 
 
@@ -386,11 +387,13 @@ def test_accuracies_of_several_seeds_and_draws_are_averaged_image_by_image():
 
 
 def ratios(varied: str) -> Callable:
-    """Points whose mean distance to the centroid is that many times the one of the inputs, which differs by image."""
+    """Points whose mean distance to the centroid is that many times the one of the inputs, which differs by image: three
+    inputs under three ξ, whose centroid is nearer to them than the true one."""
 
     def made(values):
         start = np.stack([np.arange(1.0, len(values) + 1), np.arange(3.0, len(values) + 3)], axis=1)
-        moved = np.einsum("n,j->nj", values * start.mean(axis=1), [0.5, 1, 1.5])[:, None]
+        apart = np.sqrt(1 - 1 / 3) * np.array([0.5, 1, 1.5])
+        moved = np.einsum("n,j,k->njk", values * start.mean(axis=1), apart, np.ones(3))
         return {"balls": [ball(len(values), centroid_initial=start, **{f"centroid_{varied}": moved})]}
 
     return made
@@ -1031,7 +1034,8 @@ def every(seeds=(0, 1, 2), n=12) -> dict[str, list[Record]]:
                 x = made["subset"][0].arrays["x"] + 0.1 * g.standard_normal((n, 1, 4, 4))
                 made["crafted"].append(Record(record.keys, {"x": x}))
         arrays = {name: g.random(n) for name in ("directions_xi", "directions_input", "snr")}
-        arrays |= {name: g.random((n, 3)) for name in ("centroid_initial", "centroid_input", "centroid_xi")}
+        arrays |= {"centroid_initial": g.random((n, 3))}
+        arrays |= {name: g.random((n, 3, 3)) for name in ("centroid_input", "centroid_xi")}
         made["balls"].append(Record(of, arrays))
         made["jacobians"].append(Record(of, {"singular_values": 2 * g.random((n - 2, 16))}))
         made["spectra"].append(Record(of, {when: g.random((3, 16)) for when in WHEN}))
