@@ -109,10 +109,11 @@ def decompose(f: Array) -> dict[str, Array]:
 
 
 def centroid_distances(x0: Array, x: Array, f: Array) -> dict[str, Array]:
-    """ℓ2 to the centroid (Liu & Wei Fig. 2f), for points x (n, P, d) of the ball around x0 (n, d), purified f (n, P, Ξ, d).
+    """ℓ2 to the centroid (Liu & Wei Fig. 2f): points x (n, P, d) of the ball around x0 (n, d), purified f (n, P, Ξ, d).
 
-    centroid_initial (n, P): inputs to x0, the centre of the ball (Table S6: ε√(d/3)). centroid_input (n, P, Ξ): the input varies, ξ is fixed.
-    centroid_xi (n, P, Ξ): ξ varies, the input is fixed. centroid_both (n, P, Ξ): to the mean over both.
+    centroid_initial (n, P): inputs to x0, the centre of the ball (Table S6: ε√(d/3)). centroid_input (n, P, Ξ): the
+    input varies, ξ is fixed. centroid_xi (n, P, Ξ): ξ varies, the input is fixed. centroid_both (n, P, Ξ): to the mean
+    over both.
     """
     return {
         "centroid_initial": np.linalg.norm(x - x0[:, None], axis=-1),

@@ -148,6 +148,7 @@ class Presets:
                     "blind": name in self.blind,
                     "eot_of": said[name].get("eot_of"),
                     "twin_of": said[name].get("twin_of"),
+                    "protocol": said[name].get("protocol", False),
                 }
                 for name in attacks
             },

@@ -7,8 +7,9 @@ from torch import Tensor
 from purity.defence import FIXED, Classifier
 from purity.noise import Noise
 from purity.purifiers import Purifier
-from purity.run.batches import Arrays, Part, in_batches, on_axes
+from purity.run.batches import Arrays, BatchLimit, Part, in_batches, on_axes
 from purity.run.job import Job
+from purity.stages.draws import purified
 
 AXES = {"predictions": 1}
 
@@ -19,12 +20,11 @@ def judgings(x: np.ndarray, xi: Noise, *, job: Job, classify: Classifier, purify
 
     Draw 1 is the first of the fresh draws of purity.stages.purify. Nothing else is kept.
     """
-    images = torch.from_numpy(x)
+    images, limit, draws = torch.from_numpy(x), BatchLimit(job.batch), range(FIXED + 1, FIXED + 1 + judgings)
 
     def predicted(rows: Tensor) -> Part:
         xs, noise = images[rows].to(job.device), xi.rows(rows)
-        draws = range(FIXED + 1, FIXED + 1 + judgings)
-        classes = [classify(purify(xs, noise.at(draw))).argmax(dim=1) for draw in draws]
+        classes = [classify(f).argmax(dim=1) for f in purified(xs, noise, draws, purify, limit.batch)]
         return {"predictions": torch.stack(classes, dim=1).to(torch.int16)}
 
-    return on_axes(in_batches(len(x), predicted, job), AXES)
+    return on_axes(in_batches(len(x), predicted, job, limit), AXES)

@@ -5,15 +5,16 @@ import torch
 from torch import Tensor
 
 from purity import purifiers
-from purity.defence import FIXED, KNOWLEDGE, PARTLY, Classifier
+from purity.defence import FIXED, PARTLY, Classifier
 from purity.geometry import l2_norm, linf_norm
 from purity.noise import Noise
 from purity.purifiers import Purifier
-from purity.run.batches import Arrays, Part, in_batches, on_axes
+from purity.run.batches import Arrays, BatchLimit, Part, in_batches, on_axes
 from purity.run.job import Job
 from purity.stages import Features
+from purity.stages.draws import purified
 
-AXES = {"varying": 1, "varying_logits": 1, "partly_logits": 1, "path_l2": 1, "path_linf": 1, "path_time": None}
+AXES = {"varying_logits": 1, "partly_logits": 1, "path_l2": 1, "path_linf": 1, "path_time": None}
 AXES |= {"states": 1, "time": None}
 
 
@@ -33,24 +34,29 @@ def purify_and_judge(
     """x purified and classified under the fixed ξ (draw 0) and under `fresh_draws` others (1, 2, …).
 
     Returns fixed (n, C, H, W), fixed_logits (n, K); under fresh ξ, which arrays call `varying` and tables `fresh`,
-    varying (R, n, C, H, W), varying_logits (R, n, K); of an attack by one who knows a part of ξ also partly_logits
-    (R, n, K), with that part fixed and the rest fresh; the way from x to `fixed` as path_time (S,), path_l2 and
+    varying_logits (R, n, K), and varying (n, C, H, W) under draw 1; of an attack by one who knows a part of ξ also
+    partly_logits (R, n, K), with that part fixed and the rest fresh; the way from x to `fixed` as path_time (S,), path_l2 and
     path_linf (S, n), distances to x0; and, by `features` or else the classifier's method of that name, features_before
     and features_after (n, F) of x and `fixed`.
     """
     features = features or getattr(classify, "features", None)
-    clean, images = torch.from_numpy(x0), torch.from_numpy(x)
+    clean, images, limit = torch.from_numpy(x0), torch.from_numpy(x), BatchLimit(job.batch)
+    draws = range(FIXED + 1, FIXED + 1 + fresh_draws)
 
     def judged(rows: Tensor) -> Part:
         x0s, xs, noise = clean[rows].to(job.device), images[rows].to(job.device), xi.rows(rows)
         part = _path(x0s, xs, noise.at(FIXED), purify)
         part["fixed_logits"] = classify(part["fixed"])
-        part |= _under_fresh_draws(xs, noise, classify, purify, fresh_draws, knowledge)
+        fresh = list(purified(xs, noise, draws, purify, limit.batch))
+        part |= {"varying": fresh[0], "varying_logits": torch.stack([classify(f) for f in fresh], dim=1)}
+        if knowledge in PARTLY:
+            partly = purified(xs, noise, draws, purify, limit.batch, knowledge)
+            part["partly_logits"] = torch.stack([classify(f) for f in partly], dim=1)
         if features is not None:
             part |= {"features_before": features(xs), "features_after": features(part["fixed"])}
         return part
 
-    return on_axes(in_batches(len(x), judged, job), AXES)
+    return on_axes(in_batches(len(x), judged, job, limit), AXES)
 
 
 def _path(x0: Tensor, x: Tensor, xi: Noise, purify: Purifier) -> Part:
@@ -65,17 +71,6 @@ def _path(x0: Tensor, x: Tensor, xi: Noise, purify: Purifier) -> Part:
         "path_linf": torch.stack(linf, dim=1),
         "fixed": state,
     }
-
-
-def _under_fresh_draws(x: Tensor, xi: Noise, classify: Classifier, purify: Purifier, n: int, knowledge: str) -> Part:
-    draws = range(FIXED + 1, FIXED + 1 + n)
-    purified = [purify(x, xi.at(draw)) for draw in draws]
-    part = {"varying": torch.stack(purified, dim=1)}
-    part["varying_logits"] = torch.stack([classify(f) for f in purified], dim=1)
-    if knowledge in PARTLY:
-        partly = [classify(purify(x, xi.at(*KNOWLEDGE[knowledge](draw)))) for draw in draws]
-        part["partly_logits"] = torch.stack(partly, dim=1)
-    return part
 
 
 @torch.no_grad()

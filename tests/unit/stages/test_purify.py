@@ -37,9 +37,10 @@ def test_images_are_purified_and_classified_under_the_fixed_and_under_fresh_draw
     with torch.no_grad():
         fixed, *fresh = (ddpm(x, XI.at(draw)) for draw in range(R + 1))
     assert np.array_equal(judged["fixed"], fixed) and np.array_equal(judged["fixed_logits"], cnn64(fixed))
-    for made, logits, wanted in zip(judged["varying"], judged["varying_logits"], fresh, strict=True):
-        assert np.array_equal(made, wanted) and np.array_equal(logits, cnn64(wanted))
-        assert not np.array_equal(made, judged["fixed"])
+    assert np.array_equal(judged["varying"], fresh[0]) and not np.array_equal(fresh[0], fixed)
+    for logits, wanted in zip(judged["varying_logits"], fresh, strict=True):
+        # several draws in one batch: sums of float64 in another order
+        np.testing.assert_allclose(logits, cnn64(wanted), atol=1e-12)
 
 
 def test_features_are_of_the_images_before_and_after(judged, x, cnn64):
