@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from purity.batching import most
 from purity.defence import Classifier
 from purity.diffusion import schedules
 from purity.diffusion.denoiser import Network
@@ -231,12 +232,13 @@ def fine_tune(
     """ADDT of a network that predicts ε. x (N, C, H, W) in [0, 1], y (N,) → loss of each step.
 
     classify: g, frozen. `network` ends with the moving average of its weights. It stays in eval mode: dropout would
-    draw from torch's own generator. max_batch: images of the batch that the network sees together, all unless given;
-    the result differs by rounding only.
+    draw from torch's own generator. max_batch: images of the batch that the network sees together; unless given, as
+    many as fit the memory. The result differs by rounding only.
     """
     snapshots = snapshots or Snapshots()
+    fits = max_batch or _fitting(network, x)
     training = _Training(network, setting, snapshots.state)
-    parts = torch.arange(setting.batch).split(max_batch or setting.batch)
+    parts = torch.arange(setting.batch).split(fits)
     perturbation = PERTURBATIONS[setting.perturbation](**setting.options)
     objective_for = OBJECTIVES[setting.objective]
     for i in progress(range(len(training.losses), setting.steps)):
@@ -257,6 +259,13 @@ def fine_tune(
     training.average.copy_to(network)
     network.requires_grad_(False)
     return training.losses
+
+
+def _fitting(network: nn.Module, x: Tensor) -> int:
+    """How many images the memory has room for; δ and the loss have a graph each."""
+    like = next(network.parameters())
+    index = torch.zeros(1, dtype=torch.int64, device=like.device)
+    return most(lambda z: network(z, index), x[:1].to(like))
 
 
 def _batch(

@@ -1,10 +1,65 @@
 """The best batch, by a short search: how many images at once give the most images a second."""
 
+import logging
 import time
 from collections.abc import Callable
 from statistics import median
 
+import torch
+from torch import Tensor
+
+from purity.diffusion import memory
+from purity.diffusion.chain import graph
 from purity.run.devices import no_memory
+
+MOST = 4096  # no search goes further: what is lost when a job is killed is a batch
+
+
+def most(f: Callable[[Tensor], Tensor], x: Tensor, graphs: int = 2) -> int:
+    """How many images the memory at hand has room for, on the device of x (1, …), with so many graphs of f(x) for each:
+    2 in a chain that keeps one while it makes another anew (purity.diffusion.chain). 1 … MOST."""
+    size, _ = graph(f, x)
+    return max(1, min(MOST, memory.at_hand(x.device) // max(1, graphs * size)))
+
+
+def of_arithmetic(size: int) -> int:
+    """How many images of so many bytes the host has room for where no network sees them: noise takes some 30 times an
+    image's own while it is made."""
+    return max(1, min(MOST, memory.at_hand(torch.device("cpu")) // (64 * size)))
+
+
+def found(f: Callable[[Tensor], Tensor], x: Tensor, *, gradient: bool, times: int = 1, repeats: bool = True) -> int:
+    """The best batch for a chain of `times` evaluations f, with the gradient or without, on the device of x (1, …).
+
+    One evaluation is timed, with the gradient of its sum if f has one. repeats: what does not fit the memory is
+    evaluated again on the way back (purity.diffusion.chain), which is timed too; False: all graphs have to fit.
+    Evaluations without a graph need less than one. Weights are not to require gradients. Logged.
+    """
+    (size, _), room = graph(f, x), memory.at_hand(x.device)
+
+    def evaluate(batch: int) -> None:
+        z = x.detach().expand(batch, *x.shape[1:]).clone()
+        differentiated = gradient and _gradient(f, z)
+        if not differentiated or times * batch * size > room:
+            with torch.no_grad():
+                f(z)
+        if x.is_cuda:
+            torch.cuda.synchronize()
+
+    graphs = min(2, times) if repeats else times
+    limit = most(f, x, graphs if gradient else 1)
+    batch = best_batch(evaluate, limit)
+    logging.info("%d images at once, the best of 1 to %d that fit", batch, limit)
+    return batch
+
+
+def _gradient(f: Callable[[Tensor], Tensor], z: Tensor) -> bool:
+    """Take the gradient of the sum of f; False if there is none."""
+    with torch.enable_grad():
+        out = f(z.requires_grad_()).sum()
+    if out.requires_grad:
+        torch.autograd.grad(out, z)
+    return out.requires_grad
 
 
 def best_batch(

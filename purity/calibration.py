@@ -11,7 +11,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from purity.batching import most
 from purity.defence import Classifier, Defence
+from purity.diffusion import memory
+from purity.diffusion.chain import graph, steps_that_fit
 from purity.diffusion.denoiser import Network
 from purity.noise import Noise
 from purity.purifiers import Purifier
@@ -81,6 +84,12 @@ def seconds(f: Callable[[Tensor], Tensor], x: Tensor, gradient: bool, max_batch:
         size = min(max_batch, 2 * size)
 
 
+def repeated(f: Callable[[Tensor], Tensor], x: Tensor, n: int, batch: int) -> float:
+    """The share of n evaluations f of so many images that a gradient makes twice here (purity.diffusion.chain)."""
+    size, _ = graph(f, x)
+    return 1 - steps_that_fit(n, size * batch, memory.at_hand(x.device)) / n if n else 0.0
+
+
 def _timed(f: Callable[[Tensor], Tensor], x: Tensor, gradient: bool) -> float:
     _wait(x)
     started = time.perf_counter()
@@ -105,20 +114,22 @@ def calibrated(
     classify: Classifier,
     purifiers: dict[str, tuple[Callable[..., Purifier], dict, Network | None]],
     attacks: dict[str, tuple[Callable, dict]],
-    batch: int,
+    batch: int | None,
     device: str = "cpu",
     progress=iter,
 ) -> dict:
     """Everything purity.run.cost needs to know of an experiment, JSON-able. x0 (n, C, H, W), at least one image.
 
-    purifiers: name: maker, options, network; attacks: name: function, options. Returns device, pixels, classify
+    purifiers: name: maker, options, network; attacks: name: function, options. batch: images at once, at most; None: as
+    many as the memory has room for. Returns device, pixels, classify
     (seconds an image, `forward` and `gradient`), purifiers by name (evaluations a purification; `forward`, `gradient`,
     seconds a purification) and attacks by name (`calls`).
     """
     x = torch.from_numpy(x0[:1]).to(device)
     with torch.no_grad():
         classes = classify(x).shape[1]
-    timed = {kind: seconds(classify, x, kind == "gradient", batch) for kind in ("forward", "gradient")}
+    together = batch or most(classify, x)
+    timed = {kind: seconds(classify, x, kind == "gradient", together) for kind in ("forward", "gradient")}
     known: dict[tuple, dict[str, float]] = {}  # purifiers share networks
     measured = {}
     for name, (make, options, network) in progress(list(purifiers.items())):
@@ -129,11 +140,12 @@ def calibrated(
         else:
             index = torch.zeros(1, dtype=torch.long, device=device)
             f, times, key = (lambda v, network=network, index=index: network(v, index)), n, (id(network), *z.shape)
+        together = batch or most(f, z)
         if key not in known:
-            known[key] = {kind: seconds(f, z, kind == "gradient", batch) for kind in ("forward", "gradient")}
+            known[key] = {kind: seconds(f, z, kind == "gradient", together) for kind in ("forward", "gradient")}
         forward, gradient = known[key]["forward"], known[key]["gradient"]
         if network is not None and options.get("recompute", True):
-            gradient += forward  # nothing is kept, so that every evaluation is made again on the way back
+            gradient += repeated(f, z, n, together) * forward
         measured[name] = {"evaluations": n, "forward": times * forward, "gradient": times * gradient}
     named = torch.cuda.get_device_name() if device == "cuda" else f"CPU, {torch.get_num_threads()} threads"
     counted = {name: calls(run, options, x, classes) for name, (run, options) in attacks.items()}

@@ -11,6 +11,7 @@ from typing import Protocol, runtime_checkable
 import torch
 from torch import nn
 
+from purity.run.engine import prepared
 from purity.run.naming import resolve
 from purity.run.rules import broken
 from purity.run.state_dicts import fitted
@@ -175,8 +176,10 @@ def _unwatched(what: str, loaded: nn.Module) -> None: ...
 
 
 def network(preset: dict, weights: list[str], device: str) -> nn.Module:
-    """The network of a preset: network, options; weights: none or one checkpoint."""
-    return load(preset["network"], preset["options"], next(iter(weights), None), device)
+    """The network of a preset: network, options, engine if it is another than the exact one; weights: none or one
+    checkpoint."""
+    loaded = load(preset["network"], preset["options"], next(iter(weights), None), device)
+    return prepared(loaded, device, **preset["engine"]) if "engine" in preset else loaded
 
 
 def classifier(preset: dict, weights: list[str], device: str, watch: Watch = _unwatched) -> Callable:

@@ -42,6 +42,8 @@ def check(config: dict, schema: str | Path, project: Project) -> None:
         _purifier_preset(config, project, f"purifiers.{name}", preset)
     for name, preset in config["attacks"].items():
         _attack_preset(config, project, name, preset)
+        if preset.get("batchwise") and config["batch"] == "auto":
+            _refuse("batch", f"a number is wanted: what attack '{name}' does depends on it (batchwise)")
     for name, preset in config["datasets"].items():
         _function(project, preset["load"], preset, f"datasets.{name}", "load", 2)
     for group in ("classifiers", "diffusions", "features"):

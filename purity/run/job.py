@@ -22,14 +22,15 @@ _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # of glibc's malloc.h
 class Job:
     """What a script's call is given of its job.
 
-    batch: how many images at once, at most. device: 'cpu' or 'cuda'. progress: wraps a sized iterable, reports on it in
-    the log now and then. done: what an earlier job of the same kind has done, to which this one adds; None: nothing is
-    remembered. output: the file that it makes; parts: what each part of it depends on (purity.run.parts). record: where
-    it is written what made it. inputs: digests of its input files. evaluations: images that networks saw, by
-    what they were watched as.
+    batch: how many images at once, at most; None: the best one, which has to be found first (purity.batching). device:
+    'cpu' or 'cuda'. progress: wraps a sized iterable, reports on it in the log now and then. done: what an earlier job
+    of the same kind has done, to which this one adds; None: nothing is remembered. output: the file that it makes;
+    parts: what each part of it depends on (purity.run.parts). record: where it is written what made it. inputs: digests
+    of its input files. evaluations: images that networks saw, by what they were watched as. chosen: what the config
+    leaves to the program, the batch.
     """
 
-    batch: int
+    batch: int | None
     device: str = "cpu"
     progress: Callable[[Collection], Iterator] = iter
     done: Done | None = None
@@ -38,6 +39,12 @@ class Job:
     record: Path | None = None
     inputs: dict[str, str | None] = field(default_factory=dict)
     evaluations: dict[str, int] = field(default_factory=dict)
+    chosen: dict[str, int] = field(default_factory=dict)
+
+    def with_batch(self, batch: int) -> "Job":
+        """This job with the best batch, once that is found."""
+        self.chosen["batch"] = batch
+        return replace(self, batch=batch)
 
     def part(self, name: str) -> "Job":
         """This job at one part of its work; what is done of it is remembered apart from the other parts."""
@@ -75,13 +82,15 @@ def running(given) -> Iterator[Job]:
             batch = getattr(given.resources, "batch", 1)
             done, record = Done(output, depends), log.with_suffix(".json")
             told = {"record": record, "inputs": depends["inputs"]}
-            job = Job(batch, device, lambda items: reporting(items, what), done, output, **told)
+            job = Job(
+                None if batch == "auto" else batch, device, lambda items: reporting(items, what), done, output, **told
+            )
             yield job
             usage = _usage(device, time.monotonic() - started, time.process_time() - cpu_started)
             usage |= {"evaluations": job.evaluations}
         if given.output:
             made = {"what": what, "rule": given.rule, "outputs": lineage.digests(given.output)}
-            made |= {"batch": getattr(given.resources, "batch", None)}
+            made |= {"batch": getattr(given.resources, "batch", None)} | job.chosen
             made |= {"parts": job.parts} if job.parts else {}
             lineage.record(record, **made, **depends, **usage, **lineage.surroundings())
             for path in given.output:

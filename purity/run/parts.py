@@ -74,6 +74,8 @@ def _called(function: Callable, spec: dict, read: dict, job: Job, arguments: Arg
             # read anew for each part, so that no part's arrays are held while others are made
             again = store.Stored(found.paths, found.part)
             arrays[argument] = again if array is None else again[array][first]
+    if job.batch is None:
+        job = job.with_batch(arguments.batch(spec, arrays))
     known = spec | {"job": job} | arrays
     given = {}
     for name, needed in parameters(function).items():

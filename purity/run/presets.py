@@ -55,6 +55,14 @@ class Presets:
         chosen = self.config[kind][name]
         if "fine_tuning" in chosen:
             return self.model(kind, chosen["fine_tuning"]["of"])
+        engine = {"engine": ordered(chosen["engine"])} if "engine" in chosen else {}
+        return self.exact(kind, name) | engine
+
+    def exact(self, kind: str, name: str) -> dict:
+        """The same without its engine: training is exact."""
+        chosen = self.config[kind][name]
+        if "fine_tuning" in chosen:
+            return self.exact(kind, chosen["fine_tuning"]["of"])
         return {"network": chosen["network"], "options": ordered(chosen.get("options", {}))}
 
     def purifier(self, name: str) -> dict:
@@ -102,12 +110,12 @@ class Presets:
 
     def training(self, kind: str, name: str) -> dict:
         chosen = self.config[kind][name]["training"]
-        return self.model(kind, name) | {"training": ordered(chosen), "dataset": self.dataset(chosen["dataset"])}
+        return self.exact(kind, name) | {"training": ordered(chosen), "dataset": self.dataset(chosen["dataset"])}
 
     def fine_tuning(self, name: str) -> dict:
         chosen = self.config["diffusions"][name]["fine_tuning"]
-        return self.model("diffusions", name) | {
-            "classifier": self.model("classifiers", chosen["classifier"]),
+        return self.exact("diffusions", name) | {
+            "classifier": self.exact("classifiers", chosen["classifier"]),
             "dataset": self.dataset(chosen["dataset"]),
             "fine_tuning": ordered({k: v for k, v in chosen.items() if k not in ("of", "classifier", "dataset")}),
         }

@@ -5,7 +5,8 @@ xi: ξ of all images (n rows) at draw 0, see purity.noise.SEEDINGS. The rest by 
 job: how many images at once, on which device, and what an earlier job has done (purity.run.job.Job). The batch changes
 how fast a result comes, not which: every row meets its own noise.
 classify, purify: the classifier and purifier on `job.device`. Both are protected ones (purity.contract).
-A module's AXES says on which axis of an array the images are, if not the first; None if on none.
+A module's AXES says on which axis of an array the images are, if not the first; None if on none. GRADIENTS = True: its
+time goes into gradients, and the best batch is one for these.
 """
 
 from collections.abc import Callable

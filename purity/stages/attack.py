@@ -15,6 +15,8 @@ from purity.purifiers import Purifier
 from purity.run.batches import Arrays, BatchLimit, Part, in_batches
 from purity.run.job import Job
 
+GRADIENTS = True
+
 
 def attack(
     x0: np.ndarray,

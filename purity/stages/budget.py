@@ -11,6 +11,8 @@ from purity.noise import Noise
 from purity.run.batches import Arrays, BatchLimit, Part, in_batches, on_axes
 from purity.run.job import Job
 
+GRADIENTS = True
+
 AXES = {"robust": 1, "scale": None, "epsilon": None}
 
 

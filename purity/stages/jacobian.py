@@ -18,6 +18,8 @@ from purity.purifiers import Purifier
 from purity.run.batches import Arrays, BatchLimit, Part, in_batches
 from purity.run.job import Job
 
+GRADIENTS = True
+
 # f maps every one of any number of rows by the same function: one purifier, one ξ.
 
 

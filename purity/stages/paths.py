@@ -21,6 +21,8 @@ from purity.purifiers import Purifier
 from purity.run.batches import Arrays, Part, in_batches
 from purity.run.job import Job
 
+GRADIENTS = True
+
 AXES = {"at": None}
 SPAN = 2**20  # draws of one repeat of an attack; those of the next one follow
 

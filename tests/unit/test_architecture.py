@@ -20,7 +20,7 @@ ROOMS = {
 }
 FOLDERS = ("diffusion", "stages", "studies", "report", "run")
 SCRIPTS = sorted((ROOT / "workflow/scripts").glob("*.py"))
-TENSORS = {"run.batches", "run.checkpoints", "run.state_dicts"}
+TENSORS = {"run.batches", "run.checkpoints", "run.engine", "run.state_dicts"}
 WITHOUT_TORCH = sorted(
     {"cap", "data", "landscape", "metrics", "stats"}
     | {room for room in ROOMS if room.partition(".")[0] in ("run", "studies", "report")} - TENSORS

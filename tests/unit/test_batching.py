@@ -3,7 +3,9 @@
 import pytest
 import torch
 
-from purity.batching import best_batch, candidates
+from purity import batching
+from purity.batching import best_batch, candidates, found, most, of_arithmetic
+from purity.diffusion.chain import graph
 
 
 class Machine:
@@ -105,3 +107,79 @@ def test_the_first_call_of_a_size_is_not_timed():
 def test_a_limit_of_nothing_is_refused():
     with pytest.raises(ValueError, match="limit of the batch is 0"):
         Machine().best(0)
+
+
+# Of a network, in the memory at hand.
+
+X = torch.rand(1, 1, 8, 8, generator=torch.Generator().manual_seed(0))
+
+
+@pytest.fixture
+def at(unet):
+    index = torch.tensor([50])
+    return lambda z: unet(z, index)
+
+
+@pytest.fixture
+def room(monkeypatch):
+    """room(n): there is memory for the graphs of n images."""
+
+    def made(f, n):
+        size = graph(f, X)[0]
+        monkeypatch.setattr(batching.memory, "at_hand", lambda device: n * size)
+
+    return made
+
+
+def test_what_may_be_tried_has_room_for_its_graphs(at, room):
+    room(at, 9)
+    assert [most(at, X, graphs) for graphs in (1, 2, 3, 10)] == [9, 4, 3, 1]
+    room(at, 10**9)
+    assert most(at, X) == batching.MOST
+
+
+def tried(monkeypatch, f, **options):
+    """(the limit of the search, what one try asks of f: (images, with a graph))."""
+    limits, asked = [], []
+
+    def search(evaluate, limit):
+        limits.append(limit)
+        evaluate(2)
+        return 2
+
+    def seen(z):
+        asked.append((len(z), torch.is_grad_enabled() and z.requires_grad))
+        return f(z)
+
+    monkeypatch.setattr(batching, "best_batch", search)
+    assert found(seen, X, **options) == 2
+    return limits[0], [ask for ask in asked if ask[0] == 2]
+
+
+def test_a_try_is_a_gradient_and_what_is_repeated_where_graphs_do_not_fit(at, room, monkeypatch):
+    room(at, 20)
+    assert tried(monkeypatch, at, gradient=True, times=10) == (10, [(2, True)])
+    assert tried(monkeypatch, at, gradient=True, times=11) == (10, [(2, True), (2, False)])
+    assert tried(monkeypatch, at, gradient=False, times=11) == (20, [(2, False)])
+
+
+def test_a_chain_that_keeps_all_graphs_has_room_for_all_of_them(at, room, monkeypatch):
+    room(at, 20)
+    assert tried(monkeypatch, at, gradient=True, times=5, repeats=False)[0] == 4
+    assert tried(monkeypatch, at, gradient=True, times=1, repeats=False)[0] == 20
+
+
+def test_what_has_no_gradient_is_evaluated_without_one(monkeypatch):
+    _, asked = tried(monkeypatch, lambda z: z.detach() * 2, gradient=True)
+    assert (2, False) in asked
+
+
+def test_a_batch_is_found_for_a_network(at, caplog):
+    caplog.set_level("INFO")
+    assert 1 <= found(at, X, gradient=True) <= batching.MOST
+    assert "images at once, the best of" in caplog.text
+
+
+def test_without_a_network_images_are_as_many_as_fit(monkeypatch):
+    monkeypatch.setattr(batching.memory, "at_hand", lambda device: 6400)
+    assert of_arithmetic(10) == 10 and of_arithmetic(10**6) == 1

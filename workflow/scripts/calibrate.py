@@ -19,7 +19,7 @@ with running(snakemake) as job:
         classify=checkpoints.classifier(p["classifier"], i.classifier, job.device),
         purifiers=purifiers,
         attacks={name: (resolve(a["run"]), a["options"]) for name, a in p["attacks"].items()},
-        batch=snakemake.resources.batch,
+        batch=job.batch,
         device=job.device,
         progress=job.progress,
     )

@@ -21,7 +21,7 @@ with running(snakemake) as job:
         torch.from_numpy(y),
         FineTuning(**p["fine_tuning"]),
         job.progress,
-        max_batch=snakemake.resources.batch,
+        max_batch=job.batch,
         snapshots=Snapshots(lambda reached: checkpoints.save_state(state, reached), checkpoints.saved_state(state)),
     )
     store.save_table(snakemake.output.loss, pd.DataFrame({"step": range(1, len(loss) + 1), "loss": loss}))

@@ -906,3 +906,28 @@ def test_values_agree_if_those_that_are_wanted_are_there(found, wanted, agreed):
 def test_yes_and_no_are_no_numbers(found, wanted):
     """As the configuration has it: `steps: true` is refused."""
     assert not agrees({"a": found}, {"a": wanted})
+
+
+# The batch and the arithmetic.
+
+
+def test_a_batch_is_a_number_or_found():
+    assert verdict(changed(("batch", "auto"))) == verdict(changed(("batch", "1"))) == ""
+    for wrong in ("0", "fast", "2.5"):
+        assert verdict(changed(("batch", wrong))).startswith("config: batch:")
+
+
+def test_an_attack_that_depends_on_the_batch_wants_a_number():
+    batchwise = ("attacks/pgd/batchwise", "true")
+    assert verdict(changed(batchwise)) == ""
+    assert verdict(changed(batchwise, ("batch", "auto"))) == (
+        "config: batch: a number is wanted: what attack 'pgd' does depends on it (batchwise)"
+    )
+
+
+def test_an_engine_is_one_of_those_there_are():
+    at = "diffusions/digits-unet/engine"
+    for right in ("{precision: bf16}", "{channels_last: true, compile: graphs}", "{compile: true}"):
+        assert verdict(changed((at, right))) == ""
+    for wrong in ("{precision: fp8}", "{}", "{compile: fast}", "{speed: 2}"):
+        assert at.replace("/", ".") in verdict(changed((at, wrong)))

@@ -148,7 +148,10 @@ def test_what_is_said_names_the_experiment_the_device_and_every_stage():
     assert "cifar10: hours on one a device" in said and "purified" in said and "36,000" in said and "101" in said
 
 
-def test_a_calibration_measures_every_purifier_and_counts_every_attack(unet, cnn):
+@pytest.mark.parametrize(("room", "repeated"), [(2**40, 0), (0, 1 / 2)])
+def test_a_calibration_measures_every_purifier_and_counts_every_attack(room, repeated, unet, cnn, monkeypatch):
+    """Activations that find no room are computed again: one of the two evaluations keeps its own in any case."""
+    monkeypatch.setattr(calibration.memory, "at_hand", lambda device: room)
     options = {"t": 10, "steps": 2, "forward": "iterated", **OPTIONS}
     found = calibration.calibrated(
         X.numpy().astype(np.float32),
@@ -164,5 +167,5 @@ def test_a_calibration_measures_every_purifier_and_counts_every_attack(unet, cnn
     assert found["pixels"] == 64 and found["attacks"]["pgd"]["purify_gradient"] == 6
     assert [found["purifiers"][name]["evaluations"] for name in ("identity", "ddpm", "kept")] == [0, 2, 2]
     once = found["purifiers"]["kept"]
-    # activations that are not kept are computed again: one more pass forward for each evaluation
-    assert found["purifiers"]["ddpm"]["gradient"] == pytest.approx(once["gradient"] + once["forward"])
+    expected = once["gradient"] + repeated * once["forward"]
+    assert found["purifiers"]["ddpm"]["gradient"] == pytest.approx(expected)
