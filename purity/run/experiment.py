@@ -361,9 +361,10 @@ class Experiment:
         cell = Cell(purifier, attack, knowledge)
         return {
             "stage": "purity.stages.purify:states",
+            "classifier": self.classifier(),
             "purifier": self.presets.purifier(purifier),
             "images": self.said["gallery"]["images"],
-            "reads": {"x": ["adversarial", "x"], "ids": ["adversarial", "ids"]},
+            "reads": _reads("x0 ids") | {"x": ["adversarial", "x"]},
             "parts": self._seeded(cell._asdict(), self.seeds[:1]),
         }
 

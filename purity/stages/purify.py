@@ -15,7 +15,7 @@ from purity.stages import Features
 from purity.stages.draws import purified
 
 AXES = {"varying_logits": 1, "partly_logits": 1, "path_l2": 1, "path_linf": 1, "path_time": None}
-AXES |= {"states": 1, "time": None}
+AXES |= {"states": 1, "logits": 1, "time": None}
 
 
 @torch.no_grad()
@@ -74,13 +74,22 @@ def _path(x0: Tensor, x: Tensor, xi: Noise, purify: Purifier) -> Part:
 
 
 @torch.no_grad()
-def states(x: np.ndarray, xi: Noise, *, job: Job, purify: Purifier) -> Arrays:
-    """Every state between x and f_ξ(x) under the fixed ξ: time (S,), states (S, n, C, H, W)."""
-    images = torch.from_numpy(x)
+def states(x0: np.ndarray, x: np.ndarray, xi: Noise, *, job: Job, classify: Classifier, purify: Purifier) -> Arrays:
+    """Every state between x and f_ξ(x) under the fixed ξ, and what each is taken for without further purification.
+
+    Returns time (S,), states (S, n, C, H, W), their logits (S, n, K), cut to [0, 1] before, and those of x0,
+    clean_logits (n, K).
+    """
+    clean, images = torch.from_numpy(x0), torch.from_numpy(x)
 
     def passed(rows: Tensor) -> Part:
         xs = images[rows].to(job.device)
         times, through = zip(*purifiers.states(purify, xs, xi.rows(rows).at(FIXED)), strict=True)
-        return {"time": torch.tensor(times).expand(len(rows), -1), "states": torch.stack(through, dim=1)}
+        return {
+            "time": torch.tensor(times).expand(len(rows), -1),
+            "states": torch.stack(through, dim=1),
+            "logits": torch.stack([classify(state.clamp(0, 1)) for state in through], dim=1),
+            "clean_logits": classify(clean[rows].to(job.device)),
+        }
 
     return on_axes(in_batches(len(x), passed, job), AXES)

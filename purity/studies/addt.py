@@ -7,7 +7,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from purity import stats
-from purity.studies.drawing import PAGE, all_seeds, bars_of, palette
+from purity.studies.drawing import COLUMN, all_seeds, bars_of, legend_below, shaded
 from purity.studies.records import (
     ATTACKED,
     JUDGED,
@@ -44,7 +44,7 @@ def addt(measured: list[Record]) -> pd.DataFrame:
 
 
 def draw_addt(table: pd.DataFrame) -> Figure:
-    """Left: accuracy of vanilla and fine-tuned purifiers. Right: what is gained over vanilla. 95 % intervals."""
+    """Above: accuracy of vanilla and fine-tuned purifiers. Below: what is gained over vanilla. 95 % intervals."""
     table = all_seeds(table)
     table["under"] = table["attack"].where(table["attack"] == "clean", table["knowledge"])
     table["under"] = table["under"].map({"clean": "clean", "none": "white-box EOT", "all": "DW-box"})
@@ -53,23 +53,23 @@ def draw_addt(table: pd.DataFrame) -> Figure:
     place = {purifier: k for k, purifier in enumerate(purifiers)}
     order = table["purifier"].map(place) * len(unders) + table["under"].map(unders.index)
     table = table.assign(order=order).sort_values("order")
-    figure, (left, right) = plt.subplots(1, 2, figsize=(PAGE, 2.9), width_ratios=[1.5, 1])
-    bars_of(left, table[table["measure"] == "accuracy"], "purifier", "under", "low", "high")
-    left.set_ylim(0, 1)
-    left.set_ylabel("accuracy")
-    left.tick_params(axis="x", rotation=30)
+    figure, (above, below) = plt.subplots(2, 1, figsize=(COLUMN, 4.4), height_ratios=[1.4, 1])
+    bars_of(above, table[table["measure"] == "accuracy"], "purifier", "under", "low", "high")
+    above.set_ylim(0, 1)
+    above.set_ylabel("accuracy")
+    above.tick_params(axis="x", rotation=30)
     gains = table[table["measure"] == "gain"]
     tuned = list(dict.fromkeys(gains["purifier"]))
-    for j, (under, colour) in enumerate(zip(unders, palette(3), strict=True)):
+    for j, (under, look) in enumerate(shaded(unders).items()):
         part = gains[gains["under"] == under]
         at = part["purifier"].map(tuned.index) + 0.2 * (j - 1)
         error = [part["mean"] - part["low"], part["high"] - part["mean"]]
-        right.errorbar(part["mean"], at, xerr=error, fmt="o", ms=3, lw=0.9, color=colour)
-    right.set_yticks(range(len(tuned)), tuned)
-    right.invert_yaxis()
-    right.axvline(0, color="0.4", lw=0.7, ls="--")
-    right.set_xlabel("accuracy gained over vanilla")
-    figure.legend(*left.get_legend_handles_labels(), loc="outside lower center", ncols=3)
+        below.errorbar(part["mean"], at, xerr=error, fmt=look.marker, ms=3.5, lw=0.9, color=look.colour)
+    below.set_yticks(range(len(tuned)), tuned)
+    below.invert_yaxis()
+    below.axvline(0, color="0.4", lw=0.7, ls="--")
+    below.set_xlabel("accuracy gained over vanilla")
+    legend_below(figure, above, ncols=3)
     return figure
 
 

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from purity.studies.drawing import COLUMN, PAGE, all_seeds, bars_of, palette
+from purity.studies.drawing import COLUMN, all_seeds, bars_of, legend_below, parts_of, shaded
 from purity.studies.records import Evidence, Record, grouped, of_mean, spread_rows, with_diffusion
 
 
@@ -87,8 +87,8 @@ def variance(balls: list[Record]) -> pd.DataFrame:
 def draw_directions(table: pd.DataFrame, matrix: pd.DataFrame) -> Figure:
     """Above: correlation matrices of one image's purification directions. Below: their means over images."""
     purifiers = list(dict.fromkeys(matrix["purifier"]))
-    figure = plt.figure(figsize=(PAGE * 0.75, 4.7))
-    above, below = figure.subfigures(2, 1, height_ratios=[1.9, 1])
+    figure = plt.figure(figsize=(COLUMN, 4.2))
+    above, below = figure.subfigures(2, 1, height_ratios=[1.3, 1])
     axes = above.subplots(2, len(purifiers), squeeze=False)
     for j, purifier in enumerate(purifiers):
         for i, varied in enumerate(("xi", "input")):
@@ -113,34 +113,38 @@ def draw_directions(table: pd.DataFrame, matrix: pd.DataFrame) -> Figure:
 def draw_centroids(histogram: pd.DataFrame) -> Figure:
     """Distances to the centroid: fixed ξ compresses the ball, varying ξ expands it."""
     purifiers = list(dict.fromkeys(histogram["purifier"]))
-    size = (COLUMN * 1.4, 1.1 * len(purifiers) + 0.5)
+    size = (COLUMN, 0.9 * len(purifiers) + 0.8)
     figure, axes = plt.subplots(len(purifiers), 1, figsize=size, sharex=True, squeeze=False)
     for ax, purifier in zip(axes[:, 0], purifiers, strict=True):
         part = histogram[histogram["purifier"] == purifier]
-        for colour, (varied, bars) in zip(palette(len(VARIED)), part.groupby("varied", sort=False), strict=True):
+        for look, (varied, bars) in zip(shaded(VARIED).values(), part.groupby("varied", sort=False), strict=True):
             edges = np.append(bars["left"], bars["right"].iloc[-1])
-            look = {"alpha": 0.55, "fill": True} if varied != "both" else {}
-            ax.stairs(bars["density"] / bars["density"].max(), edges, color=colour, label=VARIED_NAMES[varied], **look)
+            heights = bars["density"] / bars["density"].max()
+            ax.stairs(heights, edges, color=look.colour, fill=True, alpha=0.25)
+            ax.stairs(heights, edges, color=look.colour, ls=look.line, lw=1.2, label=VARIED_NAMES[varied])
         ax.set_yticks([])
         ax.set_title(purifier, loc="left")
     axes[-1, 0].set_xlabel("ℓ2 to the centroid")
-    figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=2)
+    legend_below(figure, axes[0, 0])
     return figure
 
 
 def draw_variance(table: pd.DataFrame) -> Figure:
     """Variance per pixel by its source, and the signal-to-noise ratio."""
     table = all_seeds(table)
-    figure, (left, right) = plt.subplots(1, 2, figsize=(PAGE * 0.8, 2.2), width_ratios=[1.6, 1])
+    figure, (left, right) = plt.subplots(1, 2, figsize=(COLUMN, 2.3), width_ratios=[1.4, 1])
     parts = table[table["component"] != "snr"].copy()
     sources = {"variance_total": "total", "variance_input": "by the input", "variance_internal": "by ξ"}
     parts["source"] = parts["component"].map(sources)
     parts[["mean", "std"]] *= 1e3
     bars_of(left, parts, "purifier", "source")
     left.set_ylabel("variance per pixel, ×10⁻³")
-    figure.legend(*left.get_legend_handles_labels(), loc="outside lower left", ncols=3)
+    left.tick_params(axis="x", rotation=35)
+    right.tick_params(axis="x", rotation=35)
+    legend_below(figure, left, ncols=3)
     snr = table[table["component"] == "snr"]
-    right.errorbar(snr["purifier"], snr["mean"], snr["std"], fmt="o", ms=4, lw=0.9, color="0.2")
+    for look, purifier, part in parts_of(snr, "purifier"):
+        right.errorbar([purifier], part["mean"], part["std"], fmt=look.marker, ms=4, lw=0.9, color=look.colour)
     right.set_yscale("log")
     right.axhline(1, color="0.4", lw=0.7, ls="--")
     right.set_ylabel("SNR: input over ξ")

@@ -7,7 +7,8 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from purity.studies.drawing import COLUMN, all_seeds, coloured, plot_law
+from purity.studies.drawing import COLUMN, all_seeds, legend_below, parts_of
+from purity.studies.law import plot_law
 from purity.studies.records import (
     Evidence,
     Record,
@@ -33,22 +34,23 @@ def budget(budgets: list[Record]) -> pd.DataFrame:
 
 def draw_budget(table: pd.DataFrame, points: pd.DataFrame, fit: pd.DataFrame) -> Figure:
     """The undefended classifier under the budget ε·α, on the axes of the law."""
-    figure, ax = plt.subplots(figsize=(COLUMN * 1.4, 2.6))
+    figure, ax = plt.subplots(figsize=(COLUMN, 3.3))
     plot_law(ax, points, fit, quiet=True)
-    for colour, attack, part in coloured(all_seeds(table).sort_values("scale", kind="stable"), "attack"):
+    for look, attack, part in parts_of(all_seeds(table).sort_values("scale", kind="stable"), "attack"):
         ax.plot(
             part["scale"],
             part["mean"],
-            color=colour,
+            color=look.colour,
+            ls=look.line,
             lw=1.2,
-            marker="s",
+            marker=look.marker,
             ms=3,
             label=f"classifier alone, {attack} with ε·α",
         )
-        ax.fill_between(part["scale"], part["low"], part["high"], color=colour, alpha=0.2, lw=0)
+        ax.fill_between(part["scale"], part["low"], part["high"], color=look.colour, alpha=0.2, lw=0)
     ax.plot([], [], "o", ms=3.5, color="0.55", label="purifiers")
     ax.set(xlabel="compression rate α of a purifier, or share α of the budget", ylabel="robust accuracy")
-    figure.legend(*ax.get_legend_handles_labels(), loc="outside lower center", ncols=1)
+    legend_below(figure, ax, ncols=1)
     return figure
 
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from scipy.special import betainc, expit
 
 from purity import stats
-from purity.studies.drawing import PAGE, palette
+from purity.studies.drawing import COLUMN, SLATE, legend_below
 from purity.studies.records import ATTACKED, Evidence, Record, grouped, of_mean
 
 Array = NDArray[np.float64]
@@ -156,27 +156,28 @@ PLANES = {"random": "a random direction", "adversarial": "another attack's direc
 
 
 def draw_cap(images: pd.DataFrame, transition: pd.DataFrame, slices: pd.DataFrame) -> Figure:
-    """Above: planes through a clean image (○), adversarial points dark, and the slopes of the decision. Below: the mean
+    """Above: planes through a clean image (○), adversarial points dark. Below: the slopes of the decision and its mean
     transition, the critical thresholds, and the volume of the cap."""
-    figure, axes = plt.subplots(2, 3, figsize=(PAGE, 4.3))
+    figure, axes = plt.subplots(3, 2, figsize=(COLUMN, 5.2))
     planes = [p for p in PLANES if (slices["plane"] == p).any()]
     for ax, plane in zip(axes[0], planes, strict=False):
         _draw_plane(ax, plane, slices[slices["plane"] == plane])
-    for ax in axes[0, len(planes) : 2]:
+    for ax in axes[0, len(planes) :]:
         ax.set_axis_off()
     if images.empty:  # nothing is classified right, or nothing was moved
         for ax in axes.flat:
             ax.set_axis_off()
         return figure
-    _draw_slopes(axes[0, 2], images["slope"].dropna())
-    left, middle, right = axes[1]
-    _draw_transition(left, transition)
+    _draw_slopes(axes[1, 0], images["slope"].dropna())
+    _draw_transition(axes[1, 1], transition)
+    left, right = axes[2]
     radius = images["radius"].iloc[0]
-    middle.hist(images["threshold"].clip(upper=radius), np.linspace(0, radius, 25), color="0.45")
-    middle.set(xlabel="critical threshold γ, ℓ2 (last bin: beyond)", ylabel="images")
+    left.hist(images["threshold"].clip(upper=radius), np.linspace(0, radius, 25), color="0.45")
+    left.set(xlabel="critical threshold γ, ℓ2\n(last bin: beyond)", ylabel="images")
     share = np.log10(images["volume_ratio"].clip(lower=1e-12))
     right.hist(share, np.linspace(min(-4.0, share.min()), 0, 25), color="0.45")
-    right.set(xlabel=f"log₁₀ of cap over ball of radius {radius:g}", ylabel="images")
+    right.set(xlabel=f"log₁₀ of cap over ball\nof radius {radius:g}", ylabel="images")
+    legend_below(figure, axes[1, 1])
     return figure
 
 
@@ -185,7 +186,7 @@ def _draw_plane(ax: Axes, plane: str, points: pd.DataFrame) -> None:
     part = points[points["image"] == points["image"].iloc[0]]
     square = part.pivot(index="across", columns="along", values="correct").astype(float)
     reach = part["along"].max() * len(square) / (len(square) - 1)  # pixels are centred on the lattice
-    look = {"origin": "lower", "extent": (-reach, reach) * 2, "cmap": ListedColormap(["#0072b2", "0.92"])}
+    look = {"origin": "lower", "extent": (-reach, reach) * 2, "cmap": ListedColormap([SLATE, "0.92"])}
     ax.imshow(square, vmin=0, vmax=1, interpolation="nearest", **look)
     ax.plot(0, 0, "o", mfc="white", mec="black", ms=4)
     ax.set(xlabel="adversarial direction, ℓ2", ylabel=PLANES[plane])
@@ -195,19 +196,17 @@ def _draw_slopes(ax: Axes, slope: pd.Series) -> None:
     edges = np.arange(0, 32, 2.0)
     ax.hist(slope.clip(0, edges[-1]), edges, color="0.45")
     ax.axvline(STEEP, color="0.1", lw=0.8, ls="--")
-    ax.set(xlabel=f"slope (last bin: {edges[-2]:.0f} and more)", ylabel="images")
+    ax.set(xlabel=f"slope\n(last bin: {edges[-2]:.0f} and more)", ylabel="images")
     ax.set_title(f"first bin: below {edges[1]:.0f}")
 
 
 def _draw_transition(ax: Axes, transition: pd.DataFrame) -> None:
     fitted, seen = transition.dropna(subset="fitted"), transition[transition["n"] > 20]
     if len(fitted):
-        ax.plot(fitted["offset"], fitted["fitted"], color="0.1", lw=1.2, label="fitted")
+        ax.plot(fitted["offset"], fitted["fitted"], color="0.1", lw=1.2, label="fitted: mean of the logistic fits")
     if len(seen):
-        ax.plot(seen["offset"], seen["observed"], "o", ms=2, color=palette(1)[0], label="observed")
+        ax.plot(seen["offset"], seen["observed"], "o", ms=2, color=SLATE, label="observed: seen at such an offset")
     ax.set(xlabel="projection − threshold, ℓ2", ylabel="P(adversarial)", ylim=(0, 1))
-    if len(fitted) or len(seen):
-        ax.legend()
 
 
 QUANTITIES = ("cap-steep", "cap-once")

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from purity.studies.drawing import COLUMN, all_seeds, bars_of, label_of
+from purity.studies.drawing import COLUMN, all_seeds, dots_of, height_of_dots, label_of
 from purity.studies.records import (
     ATTACKED,
     Evidence,
@@ -50,11 +50,11 @@ def draw_compression(table: pd.DataFrame) -> Figure:
     alpha["perturbation"] = alpha.apply(
         lambda r: r["attack"] if r["outcome"] == "any" else f"{label_of(r)}: {r['outcome']}", axis=1
     )
-    figure, ax = plt.subplots(figsize=(COLUMN * 1.5, 2.5))
-    bars_of(ax, alpha, "purifier", "perturbation")
-    ax.axhline(1, color="0.4", lw=0.7, ls="--")
-    ax.set_ylabel("compression rate α")
-    figure.legend(*ax.get_legend_handles_labels(), loc="outside lower center", ncols=2)
+    alpha["filling"] = alpha["outcome"].map({"fooled": "none"}).fillna("full")
+    figure, ax = plt.subplots(figsize=(COLUMN, height_of_dots(alpha)))
+    dots_of(ax, alpha, "perturbation", "filling")
+    ax.axvline(1, color="0.4", lw=0.7, ls="--")
+    ax.set_xlabel("compression rate α,\nmean ± std over images and seeds")
     return figure
 
 

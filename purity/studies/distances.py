@@ -9,7 +9,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from purity import stats
-from purity.studies.drawing import NAMES, PAGE, all_seeds, bars_of
+from purity.studies.drawing import COLUMN, NAMES, all_seeds, bars_of, legend_below
 from purity.studies.records import ATTACKED, Evidence, Record, attacks, grouped, of_mean, per_image, spread_rows
 
 
@@ -37,16 +37,26 @@ def draw_distances(table: pd.DataFrame) -> Figure:
     attack = table["attack"].mode()[0]
     table = table[table["attack"] == attack]
     measures = list(dict.fromkeys(table["measure"]))
-    figure, axes = plt.subplots(1, len(measures), figsize=(PAGE, 2.0), squeeze=False)
-    for ax, measure in zip(axes[0], measures, strict=True):
-        bars_of(ax, table[table["measure"] == measure], x="purifier", hue="when")
-        ax.set_title(NAMES.get(measure, measure))
+    rows = (len(measures) + 1) // 2
+    figure, axes = plt.subplots(rows, 2, figsize=(COLUMN, 1.5 * rows + 0.6), squeeze=False)
+    for ax, measure in zip(axes.flat, measures, strict=False):
+        part = table[table["measure"] == measure]
+        bars_of(ax, part.assign(when=part["when"] + " purification"), x="purifier", hue="when")
+        ax.set_title(f"{NAMES.get(measure, measure)}\n{_spread(measure, int(part['seeds'].max()))}")
         ax.tick_params(axis="x", rotation=35)
-    handles, labels = axes[0, 0].get_legend_handles_labels()
-    figure.legend(handles, [f"{label} purification" for label in labels], loc="outside lower center", ncols=2)
+    for ax in axes.flat[len(measures) :]:
+        ax.set_axis_off()
+    legend_below(figure, axes[0, 0])
     known = "attacker knows ξ" if (table["knowledge"] == "all").any() else "attacker does not know ξ"
-    figure.suptitle(f"{attack}, {known}; mean ± std over images", fontsize=8)
+    figure.suptitle(f"{attack}, {known}")
     return figure
+
+
+def _spread(measure: str, seeds: int) -> str:
+    """What the error bars of a panel are. A set of images has one Fréchet distance, of which seeds are repeats."""
+    if measure in ("l2", "linf", "ssim"):
+        return "mean ± std over\nimages and seeds"
+    return f"mean ± std\nover {seeds} seeds" if seeds > 1 else "one seed, no spread"
 
 
 QUANTITIES = ("l2-change", "linf-change", "ssim-change", "frechet-change")

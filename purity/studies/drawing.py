@@ -1,13 +1,23 @@
-"""What figures share: one look for all, colour-blind safe, readable in a column of a two-column page."""
+"""What figures share: one look for all, colour-blind safe, readable in a column of a two-column page.
 
-from collections.abc import Iterator
+A colour belongs to a purifier or to an attack, in every figure and whatever else is shown. What an attacker knows, an
+outcome, a source of variance and the like have shades of one grey blue. Each thing differs from others of its figure in
+marker, line or lightness too, so that nothing rests on colour alone.
+"""
+
+import hashlib
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from typing import NamedTuple
 
 import matplotlib as mpl
 import numpy as np
 import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 
-COLUMN, PAGE = 3.4, 7.0  # inches
+COLUMN = 8.5 / 2.54  # inches, the width of every figure
+SMALL = 6  # points, the least that is written
 
 NAMES = {
     "l2": "ℓ2 to clean",
@@ -26,79 +36,201 @@ def style() -> Iterator[None]:
 
     rc = {
         "figure.constrained_layout.use": True,
-        "font.size": 8,
-        "axes.titlesize": 8,
-        "axes.labelsize": 8,
-        "xtick.labelsize": 7,
-        "ytick.labelsize": 7,
-        "legend.fontsize": 7,
+        "font.size": 7,
+        "figure.titlesize": 7,
+        "axes.titlesize": 7,
+        "axes.labelsize": 7,
+        "xtick.labelsize": 6.5,
+        "ytick.labelsize": 6.5,
+        "legend.fontsize": 6.5,
         "legend.frameon": False,
-        "legend.title_fontsize": 7,
+        "legend.title_fontsize": 6.5,
         "axes.spines.top": False,
         "axes.spines.right": False,
+        "hatch.linewidth": 0.6,
         "pdf.fonttype": 42,
-        "savefig.dpi": 300,
+        "savefig.dpi": 400,
     }
-    with sns.axes_style("ticks"), sns.color_palette("colorblind"), mpl.rc_context(rc):
+    with sns.axes_style("ticks"), mpl.rc_context(rc):
         yield
 
 
-def palette(n: int) -> list:
-    """n different colours; beyond ten, colour-blind safe ones run out."""
-    import seaborn as sns
+SLATE = "#3d4b69"  # of what is neither
 
-    return sns.color_palette("colorblind", n) if n <= 10 else sns.color_palette("husl", n)
+# Who has which colour. tests/unit/studies/test_drawing.py holds any two of them apart for eyes that lack one of the
+# three cones as well. A name that is added gets one of OTHERS, and an entry here if it is to keep it.
+PURIFIERS = {
+    "ddpm": "#0072b2",
+    "reverse": "#e69f00",
+    "ddim": "#009e73",
+    "one-step": "#cc79a7",
+    "gaussian": "#56b4e9",
+    "identity": "#404040",
+    "ddpm-addt": "#882255",
+    "ddpm-addt-no-rbgm": "#b4c084",
+    "ddpm-addt-no-classifier": "#906cfc",
+    "ddpm-longer": "#117733",
+    "dp-ddpm": "#003cc0",
+    "dp-ddim": "#609c48",
+    "dp-ddpm-addt": "#cc0018",
+    "dp-ddim-addt": "#f078d8",
+    "dp-ddpm-addt-no-rbgm": "#6ccc60",
+    "dp-ddpm-addt-no-classifier": "#846084",
+    "guided": "#6c6cd8",
+}
+ATTACKS = {
+    "clean": "#808080",
+    "uniform": "#999933",
+    "uniform-x4": "#f0a8a8",
+    "pgd": "#d55e00",
+    "pgd-eot": "#332288",
+    "bpda": "#a8249c",
+    "bpda-eot": "#005430",
+    "standard": "#661100",
+    "standard-eot": "#849cfc",
+    "standard-bpda": "#c06060",
+    "standard-l2": "#78540c",
+    "pgd-20": "#6c186c",
+    "pgd-20-eot": "#d8a8cc",
+    "pgd-20-l2": "#904854",
+    "pgd-20-l2-eot": "#fc6084",
+    "uniform-32": "#90cc30",
+    "uniform-64": "#6c3cb4",
+    "uniform-128": "#a878b4",
+    "autoattack": "#d80084",
+}
+OTHERS = (
+    "#841824", "#9c78d8", "#f09cfc", "#244884", "#9c7830", "#b49c6c", "#54cca8", "#9cc048", "#9c003c", "#7848d8",
+    "#9c0c6c", "#b454c0", "#6c1854", "#fc4854", "#a84830", "#9084fc", "#cc0c60", "#c0549c", "#6c009c", "#60549c",
+    "#841884", "#cc9018", "#6c3000", "#849ccc", "#c04848", "#60a890", "#c00c6c", "#0060f0", "#54a8b4", "#84b490",
+    "#90840c", "#84189c",
+)  # fmt: skip
+MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", ">", "h")
+LINES = ("-", (0, (4, 1.2)), (0, (1, 1)), (0, (4, 1, 1, 1)), (0, (7, 1.5)), (0, (3, 1, 1, 1, 1, 1)))
+HATCHES = ("", "////", "....", "\\\\\\\\", "xxxx", "----", "oooo", "||||", "++++")
 
 
-def coloured(table: pd.DataFrame, column: str) -> list[tuple[tuple, str, pd.DataFrame]]:
-    """(colour, name, part) of each value of a column, in order of appearance."""
-    names = list(dict.fromkeys(table[column]))
-    return [(c, n, table[table[column] == n]) for c, n in zip(palette(len(names)), names, strict=True)]
+class Look(NamedTuple):
+    """How a purifier or an attack is drawn wherever it is shown."""
+
+    colour: str
+    marker: str
+    line: str | tuple
+    hatch: str
+
+
+def look_of(name: str) -> Look:
+    """That of a purifier (at whatever strength) or an attack, by its name alone: it is the same whoever else is there.
+
+    Names that are not ours take a colour that none of ours has, by a digest of the name.
+    """
+    name = str(name).partition("@t=")[0]
+    for ours in (PURIFIERS, ATTACKS):
+        if name in ours:
+            return _look(ours[name], list(ours).index(name))
+    digest = int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], "big")
+    number, colour = divmod(digest, len(OTHERS))
+    return _look(OTHERS[colour], number)
+
+
+def _look(colour: str, number: int) -> Look:
+    """The lists are of lengths without a common divisor of note: their combinations recur late."""
+    marker, line, hatch = (of[number % len(of)] for of in (MARKERS, LINES, HATCHES))
+    return Look(colour, marker, line, hatch)
+
+
+def shades(n: int) -> list[str]:
+    """n shades of grey blue from light to dark, for what is neither a purifier nor an attack."""
+    dark = np.linspace(0, 1, n) if n > 1 else [1.0]
+    return [mpl.colors.to_hex((0.78 - 0.54 * s, 0.82 - 0.52 * s, 0.88 - 0.47 * s)) for s in dark]
+
+
+def shaded(names: Iterable[str]) -> dict[str, Look]:
+    """A shade, a line and a marker for each name, in their order."""
+    names = list(names)
+    return {
+        name: Look(colour, MARKERS[k % len(MARKERS)], LINES[k % len(LINES)], "")
+        for k, (name, colour) in enumerate(zip(names, shades(len(names)), strict=True))
+    }
+
+
+def parts_of(table: pd.DataFrame, column: str) -> list[tuple[Look, str, pd.DataFrame]]:
+    """(look, name, part) of each purifier or attack in a column, in order of appearance."""
+    return [(look_of(name), name, table[table[column] == name]) for name in dict.fromkeys(table[column])]
 
 
 def label_of(row: pd.Series) -> str:
     return row["attack"] if row["knowledge"] == "none" else f"{row['attack']}, knows {row['knowledge']}"
 
 
+# What an attacker knows of ξ: the filling of a marker, the style of a line.
+FILLED = {"none": "full", "all": "none", "forward": "left", "reverse": "right"}
+KNOWN_LINES = {"none": "-", "all": "--", "forward": "-.", "reverse": ":"}
+
+
 def all_seeds(table: pd.DataFrame) -> pd.DataFrame:
     return table[table["seed"].astype(str) == "all"].copy()
 
 
+def legend_below(figure: Figure, *axes: Axes, ncols: int = 2, title: str | None = None) -> None:
+    """One legend under the panels, where no data are; each label once. ncols: at most, fewer if labels are long."""
+    handles = {h.get_label(): h for ax in axes for h in ax.get_legend_handles_labels()[0]}
+    if handles:
+        width = 30 + 3.6 * max(map(len, handles))  # points: the sample, and half an em a letter
+        ncols = max(1, min(ncols, len(handles), int(72 * COLUMN / width)))
+        look = {"ncols": ncols, "title": title, "columnspacing": 1.2, "handlelength": 2.2}
+        figure.legend(handles.values(), handles.keys(), loc="outside lower center", **look)
+
+
 def bars_of(ax, table: pd.DataFrame, x: str, hue: str, low: str | None = None, high: str | None = None) -> None:
-    """Groups of bars of `mean` side by side, only those there are, with error bars low … high or ± std."""
+    """Groups of bars of `mean` side by side, only those there are, with error bars low … high or ± std.
+
+    hue: what they differ in, in shades; from light to dark as they first appear.
+    """
     groups, hues = list(dict.fromkeys(table[x])), list(dict.fromkeys(table[hue]))
     width = 0.85 / table.groupby(x).size().max()
-    colours = dict(zip(hues, palette(len(hues)), strict=True))
+    colours = dict(zip(hues, shades(len(hues)), strict=True))
     for i, group in enumerate(groups):
         bars = table[table[x] == group]
         at = i + (np.arange(len(bars)) - (len(bars) - 1) / 2) * width
         down = bars["mean"] - bars[low] if low else bars["std"]
         up = bars[high] - bars["mean"] if high else bars["std"]
         ax.bar(at, bars["mean"], width * 0.9, color=[colours[value] for value in bars[hue]])
-        ax.errorbar(at, bars["mean"], [down, up], fmt="none", ecolor="0.25", elinewidth=0.7)
+        ax.errorbar(at, bars["mean"], [down, up], fmt="none", ecolor="0.05", elinewidth=0.8)
     for value in hues:
         ax.bar(np.nan, np.nan, color=colours[value], label=value)
     ax.set_xticks(np.arange(len(groups)), groups)
     ax.tick_params(axis="x", length=0)
 
 
-def plot_law(ax, points: pd.DataFrame, fit: pd.DataFrame, quiet: bool) -> None:
-    """Points, hollow where clean images are no longer recognised, and the sigmoid through the others if it was made."""
-    best = "recognised" if (fit["through"] == "recognised").any() else "all"
-    for through, line in (("all", "--"), ("recognised", "-")):
-        curve = fit[(fit["quantity"] == "curve") & (fit["through"] == through)]
-        if len(curve):
-            name = "sigmoid through all" if through == "all" else "sigmoid through filled points"
-            ax.plot(curve["alpha"], curve["mean"], line, color="0.25", lw=1.2 if through == best else 0.8, label=name)
-        if through == best:
-            ax.fill_between(curve["alpha"], curve["low"], curve["high"], color="0.25", alpha=0.15, lw=0)
-    for colour, purifier, part in coloured(points, "purifier"):
-        shade: str | tuple = "0.55" if quiet else colour
-        for recognised, fill in ((True, shade), (False, "white")):
-            some = part[part["recognised"].astype(bool) == recognised]
-            error = [some["accuracy"] - some["low"], some["high"] - some["accuracy"]]
-            look = {"color": shade, "mfc": fill, "ms": 3.5, "elinewidth": 0.7}
-            ax.errorbar(some["alpha"], some["accuracy"], error, fmt="o", **look)
-        if not quiet:
-            ax.plot([], [], "o", color=shade, ms=3.5, label=purifier)
-    ax.set(xlim=(-0.02, None), ylim=(0, 1), xlabel=ALPHA, ylabel="robust accuracy,\nattacker knows ξ")
+def dots_of(ax, table: pd.DataFrame, row: str, filling: str, low: str | None = None, high: str | None = None) -> None:
+    """A row for each purifier and perturbation, with its name: `mean` as a point, with low … high or ± std.
+
+    row: the column that names it. filling: the column of the markers' filling (FILLED). Marker and colour are the
+    attack's. Purifiers stand above their rows, from the top.
+    """
+    at, names, purifiers = 0.0, {}, []
+    for purifier, part in table.groupby("purifier", sort=False):
+        names[at] = str(purifier)
+        purifiers.append(at)
+        for _, one in part.iterrows():
+            at += 1
+            names[at] = one[row]
+            look = look_of(one["attack"])
+            down = one["mean"] - one[low] if low else one["std"]
+            up = one[high] - one["mean"] if high else one["std"]
+            dot = {"ms": 4, "fillstyle": one[filling], "markerfacecoloralt": "white", "elinewidth": 0.9}
+            ax.errorbar(one["mean"], at, xerr=[[down], [up]], fmt=look.marker, color=look.colour, **dot)
+        at += 1.3
+    ax.set_yticks(list(names), list(names.values()))
+    ax.set_ylim(at - 0.6, -0.8)
+    ax.tick_params(axis="y", length=0)
+    for place, label in zip(names, ax.get_yticklabels(), strict=True):
+        label.set_fontweight("bold" if place in purifiers else "normal")
+    ax.grid(axis="x", lw=0.4, color="0.88")
+    ax.set_axisbelow(True)
+
+
+def height_of_dots(table: pd.DataFrame) -> float:
+    """Inches that `dots_of` needs for these rows."""
+    return 0.55 + 0.125 * (len(table) + 1.3 * table["purifier"].nunique())

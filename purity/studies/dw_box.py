@@ -6,7 +6,7 @@ import matplotlib.pyplot as plt
 import pandas as pd
 from matplotlib.figure import Figure
 
-from purity.studies.drawing import PAGE, all_seeds, bars_of
+from purity.studies.drawing import COLUMN, all_seeds, bars_of, legend_below
 from purity.studies.records import Evidence, Record, attacks, beside_eot, of_mean, per_image
 from purity.studies.robustness import robustness
 
@@ -35,8 +35,8 @@ def draw_dw_box(table: pd.DataFrame) -> Figure:
     """Accuracy with 95 % intervals by what the attacker knows of ξ; a panel for each family of attacks."""
     table = all_seeds(table)
     families = [family for family in dict.fromkeys(table["family"]) if family != "clean"]
-    figure, axes = plt.subplots(1, len(families), figsize=(PAGE, 2.6), sharey=True, squeeze=False)
-    for ax, family in zip(axes[0], families, strict=True):
+    figure, axes = plt.subplots(len(families), 1, figsize=(COLUMN, 1.6 * len(families) + 0.7), squeeze=False)
+    for ax, family in zip(axes[:, 0], families, strict=True):
         part = table[table["family"] == family]
         part = part.assign(knows=pd.Categorical(part["knowledge"].map(KNOWS), list(KNOWS.values())))
         place = {purifier: k for k, purifier in enumerate(dict.fromkeys(part["purifier"]))}
@@ -47,10 +47,8 @@ def draw_dw_box(table: pd.DataFrame) -> Figure:
             if purifier in clean:
                 ax.hlines(clean[purifier], k - 0.45, k + 0.45, color="0.4", lw=0.8, ls="--")
         ax.set_title(family)
-        ax.set_ylim(0, 1)
-    axes[0, 0].set_ylabel("accuracy (dashed: clean)")
-    handles, labels = axes[0, 0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower center", ncols=4, title="the attacker knows")
+        ax.set(ylim=(0, 1), ylabel="accuracy (dashed: clean)")
+    legend_below(figure, axes[0, 0], title="the attacker knows")
     return figure
 
 

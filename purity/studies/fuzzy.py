@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from purity import stats
 from purity.stats import majority_vote, worst_of
-from purity.studies.drawing import PAGE, palette
+from purity.studies.drawing import COLUMN, legend_below, look_of
 from purity.studies.records import ATTACKED, Evidence, Record, grouped, of_mean, with_diffusion
 
 Array = NDArray[np.float64]
@@ -85,34 +85,35 @@ def fuzzy_grades(judgings: list[Record]) -> pd.DataFrame:
 
 
 def draw_fuzzy(table: pd.DataFrame, grades: pd.DataFrame) -> Figure:
-    """Left: how often each image fools the defence. Middle: the share of images below a grade (CFR). Right: accuracy by
-    a vote over k judgings (solid), and of k submissions that must all be right (dashed). Of the first purifier."""
+    """Above: how often each image fools the defence, and the share of images below a grade (CFR). Below: accuracy by a
+    vote over k judgings (solid), and of k submissions that must all be right (dashed). Of the first purifier."""
     purifier = grades["purifier"].iloc[0]
     table, grades = table[table["purifier"] == purifier], grades[grades["purifier"] == purifier]
     attacks = list(dict.fromkeys(grades["attack"]))
-    colours = dict(zip(attacks, palette(len(attacks)), strict=True))
-    figure, (left, middle, right) = plt.subplots(1, 3, figsize=(PAGE, 2.4))
+    figure, ((left, middle), (right, key)) = plt.subplots(2, 2, figsize=(COLUMN, 3.9))
+    key.set_axis_off()
     edges = np.linspace(0, 1, 11)
     tenth = np.floor(grades["grade"] * 10 + 1e-9).clip(upper=9)  # rounding must not push a grade below its bin
     grades = grades.assign(tenth=tenth)
     for attack in attacks:
-        part = grades[grades["attack"] == attack]
+        part, look = grades[grades["attack"] == attack], look_of(attack)
+        line = {"color": look.colour, "lw": 1.1}
         counts = part.groupby("tenth")["share"].sum().reindex(range(10), fill_value=0.0).to_numpy()
-        left.stairs(counts, edges, color=colours[attack], lw=1.1, label=attack)
-        middle.plot(part["grade"], part["cfr"], color=colours[attack], lw=1.1)
-        middle.fill_between(part["grade"], part["low"], part["high"], color=colours[attack], alpha=0.12, lw=0)
+        left.stairs(counts, edges, ls=look.line, label=attack, **line)
+        middle.plot(part["grade"], part["cfr"], ls=look.line, **line)
+        middle.fill_between(part["grade"], part["low"], part["high"], color=look.colour, alpha=0.12, lw=0)
         repeated = table[table["attack"] == attack]
-        for measure, line in (("vote", "-"), ("worst-of", "--")):
+        for measure, dashes in (("vote", "-"), ("worst-of", "--")):
             curve = repeated[repeated["measure"] == measure]
-            right.plot(curve["k"], curve["mean"], line, color=colours[attack], lw=1.1)
+            right.plot(curve["k"], curve["mean"], ls=dashes, marker=look.marker, ms=2.5, markevery=0.25, **line)
     left.set(xlabel="grade m: P(fooled)", ylabel="share of images", yscale="log")
     middle.set(xlabel="threshold on the grade", ylabel="CFR: share of images below", ylim=(0, 1))
     right.set(xlabel="k", ylabel="accuracy", xscale="log", ylim=(0, 1))
     right.plot([], [], "-", color="0.3", lw=1.1, label="vote of k")
     right.plot([], [], "--", color="0.3", lw=1.1, label="all of k right")
-    right.legend(loc="lower left")
-    figure.legend(*left.get_legend_handles_labels(), loc="outside lower center", ncols=min(6, len(attacks)))
-    figure.suptitle(f"{purifier}; every attack judged under {table['judgings'].iloc[0]} fresh ξ", fontsize=8)
+    key.legend(*right.get_legend_handles_labels(), loc="center left", title="lower left panel")
+    legend_below(figure, left, ncols=3)
+    figure.suptitle(f"{purifier}; every attack judged under {table['judgings'].iloc[0]} fresh ξ")
     return figure
 
 

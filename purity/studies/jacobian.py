@@ -8,7 +8,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from purity import stats
-from purity.studies.drawing import PAGE, all_seeds, bars_of, coloured
+from purity.studies.drawing import COLUMN, all_seeds, bars_of, legend_below, parts_of
 from purity.studies.records import Evidence, Record, fooled_minus_robust, grouped, of_mean, spread_rows, with_diffusion
 
 QUARTER = 0.25  # a direction with a smaller singular value is compressed strongly
@@ -56,21 +56,19 @@ def jacobian_spectrum(jacobians: list[Record]) -> pd.DataFrame:
 
 
 def draw_jacobian(spectrum: pd.DataFrame, summary: pd.DataFrame) -> Figure:
-    """Left: singular values by rank, mean and 95 % range over images. Right: the largest, by outcome of an attack."""
-    figure, (left, right) = plt.subplots(1, 2, figsize=(PAGE, 2.4), width_ratios=[1.5, 1])
-    for colour, purifier, part in coloured(spectrum, "purifier"):
-        left.plot(part["rank"], part["mean"], color=colour, lw=1.2, label=purifier)
-        left.fill_between(part["rank"], part["low"], part["high"], color=colour, alpha=0.2, lw=0)
-    for level, name in ((1, "neither compressed nor expanded"), (QUARTER, "¼")):
-        left.axhline(level, color="0.4", lw=0.7, ls="--")
-        left.annotate(name, (spectrum["rank"].max(), level), ha="right", va="bottom", fontsize=6, color="0.3")
-    left.set(xlabel="rank", ylabel="singular value of the Jacobian", ylim=(0, None))
-    left.legend()
+    """Above: singular values by rank, mean and 95 % range over images. Below: the largest, by outcome of an attack."""
+    figure, (above, below) = plt.subplots(2, 1, figsize=(COLUMN, 4.2), height_ratios=[1.3, 1])
+    for look, purifier, part in parts_of(spectrum, "purifier"):
+        above.plot(part["rank"], part["mean"], color=look.colour, ls=look.line, lw=1.2, label=purifier)
+        above.fill_between(part["rank"], part["low"], part["high"], color=look.colour, alpha=0.2, lw=0)
+    for level, name in ((1, "1: neither compressed nor expanded"), (QUARTER, "¼")):
+        above.axhline(level, color="0.4", lw=0.7, ls="--" if level == 1 else ":", label=name)
+    above.set(xlabel="rank", ylabel="singular value of the Jacobian", ylim=(0, None))
     largest = all_seeds(summary[summary["measure"] == "largest"]).dropna(subset="mean")
-    bars_of(right, largest, "purifier", "outcome")
-    right.axhline(1, color="0.4", lw=0.7, ls="--")
-    right.set_ylabel("largest singular value")
-    figure.legend(*right.get_legend_handles_labels(), loc="outside right upper", title="images")
+    bars_of(below, largest.assign(outcome=largest["outcome"].replace("any", "all") + " images"), "purifier", "outcome")
+    below.axhline(1, color="0.4", lw=0.7, ls="--")
+    below.set_ylabel("largest singular value,\nmean ± std over images")
+    legend_below(figure, above, below)
     return figure
 
 

@@ -12,7 +12,7 @@ from scipy.optimize import least_squares
 from scipy.special import expit
 
 from purity import stats
-from purity.studies.drawing import COLUMN, plot_law
+from purity.studies.drawing import ALPHA, COLUMN, SMALL, legend_below, parts_of
 from purity.studies.records import Evidence, Record, points_under_attack
 
 Array = NDArray[np.float64]
@@ -139,18 +139,49 @@ def _fitted(through: str, alpha: np.ndarray, robust: np.ndarray, clean: np.ndarr
     )
 
 
+HOLLOW = f"hollow: clean accuracy under {100 * RECOGNISED:.0f} % of the best"
+
+
+def plot_law(ax, points: pd.DataFrame, fit: pd.DataFrame, quiet: bool) -> None:
+    """Points, hollow where clean images are no longer recognised, and the sigmoid through the others if it was made."""
+    best = "recognised" if (fit["through"] == "recognised").any() else "all"
+    for through, line in (("all", "--"), ("recognised", "-")):
+        curve = fit[(fit["quantity"] == "curve") & (fit["through"] == through)]
+        if len(curve):
+            name = "sigmoid through all points" if through == "all" else "sigmoid through filled points"
+            name += ", 95 % band" if through == best else ""
+            ax.plot(
+                curve["alpha"], curve["mean"], ls=line, color="0.25", lw=1.2 if through == best else 0.8, label=name
+            )
+        if through == best:
+            ax.fill_between(curve["alpha"], curve["low"], curve["high"], color="0.25", alpha=0.15, lw=0)
+    for look, purifier, part in parts_of(points, "purifier"):
+        colour, marker = ("0.55", "o") if quiet else (look.colour, look.marker)
+        for recognised, fill in ((True, colour), (False, "white")):
+            some = part[part["recognised"].astype(bool) == recognised]
+            error = [some["accuracy"] - some["low"], some["high"] - some["accuracy"]]
+            dot = {"color": colour, "mfc": fill, "ms": 3.5, "elinewidth": 0.7}
+            ax.errorbar(some["alpha"], some["accuracy"], error, fmt=marker, **dot)
+        if not quiet:
+            ax.plot([], [], marker, color=colour, ms=3.5, label=purifier)
+    if not points["recognised"].astype(bool).all():
+        ax.plot([], [], "o", color="0.55" if quiet else "0.25", mfc="white", ms=3.5, label=HOLLOW)
+    ax.set(xlim=(-0.02, None), ylim=(0, 1), xlabel=ALPHA, ylabel="robust accuracy,\nattacker knows ξ")
+
+
 def draw_law(points: pd.DataFrame, fit: pd.DataFrame) -> Figure:
-    """Every purifier and strength as a point, the sigmoid with its 95 % band; at α = 0 the measured clean accuracy."""
-    figure, ax = plt.subplots(figsize=(COLUMN * 1.5, 2.7))
+    """Every purifier and strength t (the small number) as a point, the sigmoid with its 95 % band; at α = 0 the
+    measured clean accuracy."""
+    figure, ax = plt.subplots(figsize=(COLUMN, 4.2))
     plot_law(ax, points, fit, quiet=False)
     swept = points.groupby("purifier").filter(lambda part: part["t"].nunique() > 1)
     for _, point in swept.iterrows():
         place = {"xy": (point["alpha"], point["accuracy"]), "xytext": (3, 2), "textcoords": "offset points"}
-        ax.annotate(f"{point['t']:.0f}", **place, fontsize=6)
+        ax.annotate(f"{point['t']:.0f}", **place, fontsize=SMALL)
     clean = fit[fit["quantity"] == "clean"].iloc[-1]
     error = [[clean["mean"] - clean["low"]], [clean["high"] - clean["mean"]]]
-    ax.errorbar(0, clean["mean"], error, fmt="*", ms=7, color="0.1", elinewidth=0.7, label="their clean accuracy")
-    figure.legend(*ax.get_legend_handles_labels(), loc="outside right upper")
+    ax.errorbar(0, clean["mean"], error, fmt="*", ms=7, color="0.1", elinewidth=0.7, label="clean accuracy, measured")
+    legend_below(figure, ax)
     return figure
 
 

@@ -8,7 +8,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from purity import stats
-from purity.studies.drawing import PAGE, palette
+from purity.studies.drawing import COLUMN, legend_below, shaded
 from purity.studies.records import ATTACKED, Evidence, Record, with_diffusion
 
 
@@ -95,37 +95,33 @@ def draw_margins(images: pd.DataFrame, roc: pd.DataFrame) -> Figure:
     """By purifier: the critical threshold and the length of the purified attack, of robust and of fooled images; and
     how well each tells them apart."""
     purifiers = list(dict.fromkeys(images["purifier"]))
-    robust, fooled = palette(2)
     if images.empty:  # no anchor is classified right
-        return plt.figure(figsize=(PAGE, 1))
-    figure, axes = plt.subplots(len(purifiers), 3, figsize=(PAGE, 1.5 * len(purifiers) + 0.7), squeeze=False)
+        return plt.figure(figsize=(COLUMN, 1))
+    figure, axes = plt.subplots(len(purifiers), 3, figsize=(COLUMN, 1.35 * len(purifiers) + 1.1), squeeze=False)
     finite = images["threshold"][np.isfinite(images["threshold"])]
     reach = {"threshold": finite.quantile(0.98) if len(finite) else 1.0, "length": images["length"].max()}
     for line, purifier in zip(axes, purifiers, strict=True):
         part = images[images["purifier"] == purifier]
         for ax, score in zip(line, ("threshold", "length"), strict=False):
             edges = np.linspace(0, reach[score], 26)
-            for outcome, colour in (("robust", robust), ("fooled", fooled)):
+            for outcome, look in shaded(("robust", "fooled")).items():
                 values = part.loc[part["outcome"] == outcome, score].clip(upper=edges[-1])
-                ax.hist(values, edges, color=colour, alpha=0.6, label=outcome if len(values) else None)
-            ax.set_ylabel("images")
+                ax.hist(
+                    values, edges, color=look.colour, alpha=0.75, label=f"{outcome} images" if len(values) else None
+                )
+        line[0].set_ylabel("images")
         line[0].set_title(purifier, loc="left")
-        for (score, name), colour in zip(SCORE_NAMES.items(), ("0.1", "0.5", "0.75"), strict=True):
+        for (score, name), dashes in zip(SCORE_NAMES.items(), ("-", "--", ":"), strict=True):
             curve = roc[(roc["purifier"] == purifier) & (roc["score"] == score)]
             if curve.empty:  # all are robust, or all fooled
                 continue
-            line[2].plot(curve["false_positive"], curve["true_positive"], color=colour, lw=1.1, label=name)
-        line[2].plot([0, 1], [0, 1], color="0.8", lw=0.6, ls="--")
+            line[2].plot(curve["false_positive"], curve["true_positive"], color="0.1", ls=dashes, lw=1.1, label=name)
+        line[2].plot([0, 1], [0, 1], color="0.8", lw=0.6)
         line[2].set(ylabel="robust found", xlim=(0, 1), ylim=(0, 1.02))
-    axes[-1, 0].set_xlabel("critical threshold γ from f(x₀)\n(last bin: beyond)")
-    axes[-1, 1].set_xlabel("length of the purified attack, ℓ2")
-    axes[-1, 2].set_xlabel("fooled taken for robust")
-    for roc_axis in axes[:, 2]:
-        if roc_axis.get_legend_handles_labels()[0]:
-            roc_axis.legend(loc="lower right", fontsize=6)
-            break
-    handles = {h.get_label(): h for ax in axes[:, 0] for h in ax.get_legend_handles_labels()[0]}
-    figure.legend(handles.values(), handles.keys(), loc="outside lower left", ncols=2)
+    axes[-1, 0].set_xlabel("threshold γ from f(x₀)\n(last bin: beyond)")
+    axes[-1, 1].set_xlabel("length of the\npurified attack, ℓ2")
+    axes[-1, 2].set_xlabel("fooled taken\nfor robust")
+    legend_below(figure, *axes.flat)
     return figure
 
 

@@ -10,7 +10,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from purity import stats
-from purity.studies.drawing import PAGE, palette
+from purity.studies.drawing import COLUMN, SMALL, legend_below
 from purity.studies.records import Record
 
 
@@ -87,9 +87,9 @@ def landscape_paths(landscapes: list[Record], paths: list[Record]) -> pd.DataFra
 
 
 LOOKS = {
-    "white-box": {"lw": 0.6, "ms": 1.2, "alpha": 0.7},
-    "white-box EOT": {"lw": 0.6, "ms": 1.2, "alpha": 0.7},
-    "DW-box": {"lw": 1.4, "ms": 2.2},
+    "white-box": {"color": "#8fa3bf", "marker": "o", "lw": 0.6, "ms": 1.2},
+    "white-box EOT": {"color": "#c2185b", "marker": "s", "lw": 0.8, "ms": 1.6},
+    "DW-box": {"color": "#101820", "marker": "^", "lw": 1.4, "ms": 2.6},
 }
 
 
@@ -100,21 +100,18 @@ def draw_attack_paths(table: pd.DataFrame) -> Figure:
     places of the paths shown, about x₀.
     """
     purifiers = list(dict.fromkeys(table["purifier"]))
-    colours = dict(zip(LOOKS, palette(3), strict=True))
-    size = (PAGE / 2 * len(purifiers), 3.3)
-    figure, axes = plt.subplots(1, len(purifiers), figsize=size, squeeze=False, subplot_kw={"projection": "3d"})
+    figure, axes = _stacked(len(purifiers))
     of_image, image = _middle(table)
-    for ax, purifier in zip(axes[0], purifiers, strict=True):
+    for ax, purifier in zip(axes, purifiers, strict=True):
         part = of_image[of_image["purifier"] == purifier]
         for (kind, _), way in part.groupby(["kind", "repeat"], sort=False):
-            ax.plot(way["u"], way["v"], way["loss"], "-o", color=colours[kind], label=kind, **LOOKS[kind])
+            ax.plot(way["u"], way["v"], way["loss"], label=kind, **LOOKS[kind])
         ax.set_zlim(0, _top(of_image["loss"].max()))
         ax.set_title(f"{purifier}: {part['kept'].iloc[0]:.0%} of squared length in the plane")
         ax.set(xlabel="component 1, ℓ2", ylabel="component 2, ℓ2", zlabel="loss under the fixed ξ")
         _quiet(ax)
-    handles = {h.get_label(): h for ax in axes[0] for h in ax.get_legend_handles_labels()[0]}
-    figure.suptitle(f"image {image}", fontsize=8)
-    figure.legend(handles.values(), handles.keys(), loc="outside lower center", ncols=3)
+    figure.suptitle(f"image {image}")
+    legend_below(figure, *axes, ncols=3)
     return figure
 
 
@@ -133,26 +130,29 @@ def draw_landscape(table: pd.DataFrame, paths: pd.DataFrame) -> Figure:
     """
     purifiers = list(dict.fromkeys(table["purifier"]))
     top = max(table["mean"].max(), paths["loss"].max())
-    size = (PAGE / 2 * len(purifiers), 3.3)
-    figure, axes = plt.subplots(1, len(purifiers), figsize=size, squeeze=False, subplot_kw={"projection": "3d"})
-    colours = dict(zip(LOOKS, palette(3), strict=True))
-    for ax, purifier in zip(axes[0], purifiers, strict=True):
+    figure, axes = _stacked(len(purifiers))
+    for ax, purifier in zip(axes, purifiers, strict=True):
         surface = table[table["purifier"] == purifier].pivot(index="a", columns="b", values="mean")
         a, b = surface.index.to_numpy()[:, None], surface.columns.to_numpy()[None, :]
         ax.computed_zorder = False  # the paths lie on the surface
         ax.plot_surface(a, b, surface.to_numpy(), cmap="viridis", vmin=0, vmax=top, alpha=0.75, lw=0, zorder=1)
         for kind, way in paths[paths["purifier"] == purifier].groupby("kind", sort=False):
-            look = {"color": colours[kind], "label": kind, "lw": 1.3, "ms": 2, "zorder": 2}
-            ax.plot(way["a"], way["b"], way["loss"], "-o", **look)
+            ax.plot(way["a"], way["b"], way["loss"], label=kind, zorder=2, **LOOKS[kind])
         ax.set_zlim(0, _top(top))
         ax.set_title(purifier)
         ax.set(xlabel="DW-box direction", ylabel="residual of EOT", zlabel="loss under the fixed ξ")
         _quiet(ax)
-    handles = {h.get_label(): h for ax in axes[0] for h in ax.get_legend_handles_labels()[0]}
     n = int(table["n"].max())
-    figure.suptitle(f"mean over {n} image{'s' if n > 1 else ''}; 1 is the whole perturbation", fontsize=8)
-    figure.legend(handles.values(), handles.keys(), loc="outside lower center", ncols=2)
+    figure.suptitle(f"mean over {n} image{'s' if n > 1 else ''}; 1 is the whole perturbation")
+    legend_below(figure, *axes)
     return figure
+
+
+def _stacked(n: int) -> tuple[Figure, list]:
+    """A figure of n 3-D panels, one under another."""
+    size = (COLUMN, 2.7 * n + 0.5)
+    figure, axes = plt.subplots(n, 1, figsize=size, squeeze=False, subplot_kw={"projection": "3d"})
+    return figure, list(axes[:, 0])
 
 
 def _top(highest: float) -> float:
@@ -163,7 +163,7 @@ def _top(highest: float) -> float:
 def _quiet(ax) -> None:
     """Few ticks, and room for the labels of a small 3-D panel."""
     ax.locator_params(nbins=5)
-    ax.tick_params(labelsize=6, pad=-2)
+    ax.tick_params(labelsize=SMALL, pad=-2)
     ax.xaxis.labelpad = ax.yaxis.labelpad = ax.zaxis.labelpad = -4
     ax.view_init(elev=24, azim=-58)
     ax.set_box_aspect((1, 1, 0.8), zoom=0.97)

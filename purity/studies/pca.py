@@ -8,7 +8,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from purity import stats
-from purity.studies.drawing import COLUMN, coloured
+from purity.studies.drawing import COLUMN, legend_below, parts_of
 from purity.studies.records import Evidence, Record, grouped, of_mean, with_diffusion
 
 
@@ -34,15 +34,15 @@ def pca(spectra: list[Record], shown: int = 50) -> pd.DataFrame:
 
 def draw_pca(table: pd.DataFrame) -> Figure:
     """Variance along each principal component over the mean variance of the ball, before and after purification."""
-    figure, ax = plt.subplots(figsize=(COLUMN * 1.3, 2.4))
+    figure, ax = plt.subplots(figsize=(COLUMN, 2.7))
     before = table[table["when"] == "before"]
     before = before[before["purifier"] == before["purifier"].iloc[0]]
-    ax.plot(before["component"], before["mean"], color="0.3", lw=1.2, ls=":", label="before")
-    for colour, purifier, part in coloured(table[table["when"] == "after"], "purifier"):
-        ax.plot(part["component"], part["mean"], color=colour, lw=1.2, label=f"after {purifier}")
+    ax.plot(before["component"], before["mean"], color="0.3", lw=1.2, ls=(0, (1, 2)), label="before")
+    for look, purifier, part in parts_of(table[table["when"] == "after"], "purifier"):
+        ax.plot(part["component"], part["mean"], color=look.colour, ls=look.line, lw=1.2, label=f"after {purifier}")
     ax.axhline(1, color="0.4", lw=0.7, ls="--")
     ax.set(yscale="log", xlabel="principal component", ylabel="variance, relative to the ball")
-    ax.legend()
+    legend_below(figure, ax)
     return figure
 
 

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 
 from purity import stats
 from purity.metrics import frechet
-from purity.studies.drawing import PAGE, palette
+from purity.studies.drawing import COLUMN, legend_below, parts_of
 from purity.studies.records import Evidence, Record, points_under_attack
 
 # arrays of a probe that a predictor is made of, and how
@@ -46,24 +46,22 @@ def predictors_rank(predictors: pd.DataFrame) -> pd.DataFrame:
 def draw_predictors(table: pd.DataFrame, rank: pd.DataFrame) -> Figure:
     """Robust accuracy of every purifier and strength against what might predict it; ρ is the rank correlation."""
     labels = {
-        "alpha": "compression rate α\nof uniform noise",
-        "magnitude": "magnitude of the attack,\nℓ2",
-        "frechet": "Fréchet distance of\npurified to clean images",
+        "alpha": "α of uniform\nnoise",
+        "magnitude": "ℓ2 of the\nattack",
+        "frechet": "Fréchet distance,\npurified to clean",
     }
     names = [name for name in labels if (table["predictor"] == name).any()]
-    figure, axes = plt.subplots(1, len(names), figsize=(PAGE, 2.3), sharey=True, squeeze=False)
-    purifiers = list(dict.fromkeys(table["purifier"]))
-    colours = dict(zip(purifiers, palette(len(purifiers)), strict=True))
+    figure, axes = plt.subplots(1, len(names), figsize=(COLUMN, 2.6), sharey=True, squeeze=False)
     for ax, name in zip(axes[0], names, strict=True):
         part = table[table["predictor"] == name]
-        for purifier, points in part.groupby("purifier", sort=False):
-            ax.plot(points["value"], points["accuracy"], "o", ms=3.5, color=colours[purifier], label=purifier)
+        for look, purifier, points in parts_of(part, "purifier"):
+            ax.plot(points["value"], points["accuracy"], look.marker, ms=3.5, color=look.colour, label=purifier)
         row = rank[rank["predictor"] == name].iloc[0]
-        interval = "" if np.isnan(row["low"]) else f" [{row['low']:.2f}, {row['high']:.2f}]"
+        interval = "" if np.isnan(row["low"]) else f"\n[{row['low']:.2f}, {row['high']:.2f}]"
         ax.set_title("" if np.isnan(row["mean"]) else f"ρ = {row['mean']:.2f}{interval}")
         ax.set(xlabel=labels[name], ylim=(0, 1))
     axes[0, 0].set_ylabel("robust accuracy,\nattacker knows ξ")
-    figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=min(6, len(purifiers)))
+    legend_below(figure, axes[0, 0], ncols=3)
     return figure
 
 

@@ -6,7 +6,7 @@ from typing import cast
 import numpy as np
 
 from purity.run import store
-from purity.studies.records import ATTACKED, Record
+from purity.studies.records import ATTACKED, Record, Shown
 
 
 def records(paths: Iterable[str], roles: dict, cells: list[list[str]] | None, seeds: list[int] | None) -> list[Record]:
@@ -38,8 +38,8 @@ def _keys(keyed: dict, roles: dict) -> dict:
     return keys | ({"features": roles["features"]} if roles["features"] else {})
 
 
-def shown(stores, shown: dict) -> tuple[dict[str, np.ndarray], np.ndarray, np.ndarray]:
-    """What the gallery shows: rows of images by name; time and states of the first image on its way.
+def shown(stores, shown: dict) -> tuple[dict[str, Shown], np.ndarray, np.ndarray, Shown]:
+    """What the gallery shows: rows of images by name, their labels, time and states of the first one on its way.
 
     stores: subset, adversarial, purified, states. shown: of the config, and the seed.
     """
@@ -50,6 +50,12 @@ def shown(stores, shown: dict) -> tuple[dict[str, np.ndarray], np.ndarray, np.nd
         return [s for s in found if all(s.keyed.get(key, value) == value for key, value in wanted.items())]
 
     (clean,), (crafted,), (states,) = chosen(stores.subset), chosen(stores.adversarial), chosen(stores.states)
-    rows = {"clean": clean["x"][:n], f"{shown['attack']} on {shown['purifier']}": crafted["x"][:n]}
-    rows |= {purified.keyed["purifier"]: purified["fixed"][:n] for purified in chosen(stores.purified)}
-    return rows, states["time"], states["states"][:, 0]
+    decided = states["logits"].argmax(-1)  # (S, n); the first state is the attacked image itself
+    rows = {
+        "clean": Shown(clean["x"][:n], states["clean_logits"][:n].argmax(-1)),
+        f"{shown['attack']} on\n{shown['purifier']}": Shown(crafted["x"][:n], decided[0, :n]),
+    }
+    for purified in chosen(stores.purified):
+        taken_for = purified["fixed_logits"][:n].argmax(-1)
+        rows[purified.keyed["purifier"]] = Shown(purified["fixed"][:n], taken_for)
+    return rows, clean["y"][:n], states["time"], Shown(states["states"][:, 0], decided[:, 0])

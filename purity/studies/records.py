@@ -30,6 +30,13 @@ class Record(NamedTuple):
     arrays: Mapping[str, np.ndarray]
 
 
+class Shown(NamedTuple):
+    """Images (n, C, H, W), and the class that the classifier takes each for (n,)."""
+
+    images: np.ndarray
+    taken_for: np.ndarray
+
+
 Keys = tuple[str, ...]
 
 

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from purity.studies.drawing import PAGE, all_seeds, bars_of, label_of
+from purity.studies.drawing import COLUMN, FILLED, all_seeds, dots_of, height_of_dots, label_of
 from purity.studies.records import (
     ATTACKED,
     JUDGED,
@@ -43,12 +43,11 @@ def draw_robustness(table: pd.DataFrame) -> Figure:
     table = all_seeds(table)
     table = table[(table["attack"] != "clean") | (table["judged"] == "fresh")]
     table["attacked by"] = table.apply(label_of, axis=1)
+    table["filling"] = table["knowledge"].map(FILLED)
     clean_first = table.sort_values("attack", key=lambda a: a != "clean", kind="stable")
-    figure, ax = plt.subplots(figsize=(PAGE, 2.6))
-    bars_of(ax, clean_first, "purifier", "attacked by", "low", "high")
-    ax.set_ylim(0, 1)
-    ax.set_ylabel("accuracy")
-    figure.legend(*ax.get_legend_handles_labels(), loc="outside right upper", title="attack")
+    figure, ax = plt.subplots(figsize=(COLUMN, height_of_dots(table)))
+    dots_of(ax, clean_first, "attacked by", "filling", "low", "high")
+    ax.set(xlim=(0, 1), xlabel="accuracy, 95 % interval")
     return figure
 
 

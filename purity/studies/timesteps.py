@@ -9,7 +9,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.ticker import NullFormatter, ScalarFormatter
 
-from purity.studies.drawing import ALPHA, PAGE, all_seeds, coloured
+from purity.studies.drawing import ALPHA, COLUMN, all_seeds, legend_below, parts_of
 from purity.studies.records import (
     SWEPT,
     Evidence,
@@ -51,36 +51,35 @@ def _by_strength(rows: list[dict]) -> pd.DataFrame:
 
 
 def draw_timesteps(table: pd.DataFrame) -> Figure:
-    """Left: α of uniform noise against the strength, ± std over images. Right: accuracy when the attacker knows ξ."""
+    """Above: α of uniform noise against the strength, ± std over images. Below: accuracy when the attacker knows ξ."""
     table = all_seeds(table)
-    figure, (left, right) = plt.subplots(1, 2, figsize=(PAGE * 0.9, 2.3))
-    _against_t(left, table[table["measure"] == "alpha"])
-    left.set(ylabel=ALPHA.replace(" of", "\nof"), ylim=(0, None))
-    _against_t(right, table[table["measure"] == "robust-accuracy"], "low", "high")
-    right.set(ylabel="robust accuracy,\nattacker knows ξ", ylim=(0, 1))
-    right.legend()
+    figure, (above, below) = plt.subplots(2, 1, figsize=(COLUMN, 3.7))
+    _against_t(above, table[table["measure"] == "alpha"])
+    above.set(ylabel=ALPHA.replace(" of", "\nof"), ylim=(0, None))
+    _against_t(below, table[table["measure"] == "robust-accuracy"], "low", "high")
+    below.set(ylabel="robust accuracy,\nattacker knows ξ", ylim=(0, 1))
+    legend_below(figure, above, below, ncols=3)
     return figure
 
 
 def draw_clean_t(table: pd.DataFrame) -> Figure:
-    """Left: accuracy on clean images against the strength, under the fixed ξ. Right: α of uniform noise, ± std."""
+    """Above: accuracy on clean images against the strength, under the fixed ξ. Below: α of uniform noise, ± std."""
     table = all_seeds(table)
-    figure, (left, right) = plt.subplots(1, 2, figsize=(PAGE * 0.9, 2.3))
-    _against_t(left, table[table["measure"] == "clean-fixed"], "low", "high")
-    left.set(ylabel="clean accuracy", ylim=(0, 1))
-    left.legend()
-    _against_t(right, table[table["measure"] == "alpha"])
-    right.set(ylabel=ALPHA.replace(" of", "\nof"), ylim=(0, None))
+    figure, (above, below) = plt.subplots(2, 1, figsize=(COLUMN, 3.7))
+    _against_t(above, table[table["measure"] == "clean-fixed"], "low", "high")
+    above.set(ylabel="clean accuracy", ylim=(0, 1))
+    _against_t(below, table[table["measure"] == "alpha"])
+    below.set(ylabel=ALPHA.replace(" of", "\nof"), ylim=(0, None))
+    legend_below(figure, above, below, ncols=3)
     return figure
 
 
 def _against_t(ax, table: pd.DataFrame, low: str | None = None, high: str | None = None) -> None:
-    for colour, purifier, part in coloured(table, "purifier"):
+    for look, purifier, part in parts_of(table, "purifier"):
         down = part["mean"] - part[low] if low else part["std"]
         up = part[high] - part["mean"] if high else part["std"]
-        ax.errorbar(
-            part["t"], part["mean"], [down, up], color=colour, label=purifier, fmt="o-", ms=3, lw=1, elinewidth=0.7
-        )
+        line = {"color": look.colour, "marker": look.marker, "ls": look.line, "ms": 3, "lw": 1, "elinewidth": 0.7}
+        ax.errorbar(part["t"], part["mean"], [down, up], label=purifier, **line)
     shown: list[int] = []
     for t in sorted(set(table["t"].dropna().astype(int))):
         if not shown or t >= 1.5 * shown[-1]:  # labels must not touch

@@ -1,6 +1,7 @@
 """How far from the clean image each state is, on the way through a purifier (Liu & Wei §3.1, App. C.2)."""
 
 from collections.abc import Iterator
+from itertools import product
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -8,7 +9,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from purity import stats
-from purity.studies.drawing import NAMES, PAGE, label_of, palette
+from purity.studies.drawing import COLUMN, KNOWN_LINES, NAMES, label_of, legend_below, look_of
 from purity.studies.records import ATTACKED, Evidence, Record, attacks, grouped, of_mean, per_image
 
 
@@ -30,26 +31,30 @@ def draw_trajectory(table: pd.DataFrame) -> Figure:
     long = table.groupby("purifier")["step"].max()
     purifiers = list(dict.fromkeys(table["purifier"]))
     purifiers = [p for p in purifiers if long[p] > 1] or purifiers
-    labels = list(dict.fromkeys(table.apply(label_of, axis=1)))
-    colours = dict(zip(labels, palette(len(labels)), strict=True))
-    figure, axes = plt.subplots(2, len(purifiers), figsize=(PAGE, 3.6), sharex="col", sharey="row", squeeze=False)
-    for (i, distance), (j, purifier) in ((a, b) for a in enumerate(("l2", "linf")) for b in enumerate(purifiers)):
+    size = (COLUMN, 1.25 * len(purifiers) + 0.9)
+    figure, axes = plt.subplots(len(purifiers), 2, figsize=size, sharex="row", sharey="col", squeeze=False)
+    for (i, purifier), (j, distance) in product(enumerate(purifiers), enumerate(("l2", "linf"))):
         ax = axes[i, j]
         part = table[(table["purifier"] == purifier) & (table["distance"] == distance)]
-        for _, line in part.groupby(["attack", "knowledge"], sort=False):
-            label = label_of(line.iloc[0])
-            ax.plot(line["time"], line["mean"], color=colours[label], label=label, lw=1.1)
-            ax.axhline(line["mean"].iloc[0], color=colours[label], lw=0.5, ls=":")
-        ax.set_ylim(bottom=0)
-        if i == 0:
-            ax.set_title(purifier)
-        if i == 1:
-            ax.set_xlabel("time: noise, then back")
-    axes[0, 0].set_ylabel(NAMES["l2"])
-    axes[1, 0].set_ylabel(NAMES["linf"])
-    handles = {h.get_label(): h for ax in axes.flat for h in ax.get_legend_handles_labels()[0]}
-    figure.legend(handles.values(), handles.keys(), loc="outside lower center", ncols=5)
+        for (attack, knowledge), way in part.groupby(["attack", "knowledge"], sort=False):
+            look = look_of(attack)
+            time, mean = _joined(way["time"].to_numpy(float), way["mean"].to_numpy())
+            drawn = {"ls": KNOWN_LINES[knowledge], "lw": 1, "marker": look.marker, "ms": 2.5, "mew": 0.6}
+            drawn |= {"mfc": look.colour if knowledge == "none" else "white", "label": label_of(way.iloc[0])}
+            ax.plot(time, mean, color=look.colour, **drawn)
+            ax.axhline(way["mean"].iloc[0], color=look.colour, lw=0.5, ls=":")
+        ax.set_title(f"{purifier}: {NAMES[distance]}")
+    for ax in axes[-1]:
+        ax.set(ylim=(0, None), xlabel="time: noise, then back")
+    legend_below(figure, *axes.flat)
     return figure
+
+
+def _joined(time: np.ndarray, mean: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Both with a gap wherever more than a quarter of the way lies between two states: nothing was there to be seen, so
+    no line is drawn."""
+    jumps = np.flatnonzero(np.diff(time) > np.ptp(time) / 4) + 1
+    return np.insert(time, jumps, np.nan), np.insert(mean, jumps, np.nan)
 
 
 QUANTITIES = ("small-noise-l2-change", "large-noise-l2-change")

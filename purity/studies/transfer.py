@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 
 from purity import stats
 from purity.metrics import correlation
-from purity.studies.drawing import PAGE, all_seeds, bars_of
+from purity.studies.drawing import COLUMN, SMALL, all_seeds, bars_of, legend_below, look_of
 from purity.studies.records import (
     ATTACKED,
     Evidence,
@@ -66,33 +66,38 @@ def transfer(measured: list[Record], crafted: list[Record], subset: list[Record]
 
 
 def draw_transfer(table: pd.DataFrame) -> Figure:
-    """Left: an attack that knows ξ, judged under that ξ and under another, beside one that knows nothing. Right: how
+    """Above: an attack that knows ξ, judged under that ξ and under another, beside one that knows nothing. Below: how
     alike the perturbations are."""
-    figure, (left, right) = plt.subplots(1, 2, figsize=(PAGE, 2.9), width_ratios=[1.4, 1])
     accuracy = all_seeds(table[table["measure"] == "accuracy"])
     accuracy["how"] = accuracy["knowledge"].map({"all": "knows ξ", "none": "knows nothing"}) + accuracy["judged"].map(
         {"fixed": ", judged under it", "fresh": ", judged under another"}
     ).where(accuracy["knowledge"] == "all", "")
     both = accuracy.groupby(["purifier", "attack"])["knowledge"].transform("nunique") == 2
     accuracy["case"] = accuracy["purifier"] + "\n" + accuracy["attack"]
-    bars_of(left, accuracy[both].sort_values("how", kind="stable"), "case", "how", "low", "high")
-    left.set_ylim(0, 1)
-    left.set_ylabel("accuracy")
-    left.tick_params(axis="x", rotation=30)
-    figure.legend(*left.get_legend_handles_labels(), loc="outside lower left", ncols=1)
     pairs = table[table["measure"] == "correlation"]
+    pairs = pairs[pairs["other"] == pairs["other"].mode()[0]] if len(pairs) else pairs
+    sizes = [2.0, max(0.5, 0.13 * len(pairs) + 0.35)]
+    figure, (above, below) = plt.subplots(2, 1, figsize=(COLUMN, sum(sizes) + 0.7), height_ratios=sizes)
+    bars_of(above, accuracy[both].sort_values("how", kind="stable"), "case", "how", "low", "high")
+    above.set_ylim(0, 1)
+    above.set_ylabel("accuracy, 95 % interval")
+    above.tick_params(axis="x", rotation=90, labelsize=SMALL)
+    legend_below(figure, above, ncols=1, title="attacker")
     if pairs.empty:  # one seed, or nobody who knows ξ
-        right.set_axis_off()
+        below.set_axis_off()
         return figure
-    pairs = pairs[pairs["other"] == pairs["other"].mode()[0]]
     star = pairs["knowledge"].map({"all": "*"}).fillna("")
     names = pairs["purifier"] + ": " + pairs["attack"] + star + " with " + pairs["other"] + "*"
-    right.errorbar(pairs["mean"], range(len(pairs)), xerr=pairs["std"], fmt="o", ms=3, lw=0.8, color="0.2")
-    right.set_yticks(range(len(pairs)), names, fontsize=6)
-    right.set_xlim(min(0, right.get_xlim()[0]), 1)
-    right.invert_yaxis()
-    right.axvline(0, color="0.7", lw=0.6)
-    right.set_xlabel("correlation of perturbations (* knows ξ)")
+    for at, (_, pair) in enumerate(pairs.iterrows()):
+        look = look_of(pair["attack"])
+        filling = "none" if pair["knowledge"] == "all" else "full"
+        dot = {"fmt": look.marker, "ms": 3.5, "lw": 0.8, "color": look.colour, "fillstyle": filling}
+        below.errorbar(pair["mean"], at, xerr=pair["std"], **dot)
+    below.set_yticks(range(len(pairs)), names, fontsize=SMALL)
+    below.set_xlim(min(0, below.get_xlim()[0]), 1)
+    below.invert_yaxis()
+    below.axvline(0, color="0.7", lw=0.6)
+    below.set_xlabel("correlation of perturbations (* knows ξ),\nmean ± std over images and pairs of seeds")
     return figure
 
 

@@ -2,11 +2,13 @@
 
 
 rule states:
-    """Every state of a few attacked images on their way through one purifier."""
+    """Every state of a few attacked images on their way through one purifier, and what it is taken for."""
     input:
+        subset=lambda w: experiment(w).data(images=experiment(w).said["gallery"]["images"]),
         adversarial=lambda w: experiment(w).adversarial(
             [Cell(w.purifier, w.attack, w.knowledge)], images=experiment(w).said["gallery"]["images"]
         ),
+        classifier=classifier_weights,
         diffusion=diffusion_weights,
     output:
         store("states"),
