@@ -1,4 +1,6 @@
-"""Published classifiers, RobustBench's and torchvision's. Nothing is downloaded here, whatever the libraries do.
+"""Classifiers of RobustBench, torchvision, timm and transformers by name, and of the user's own behind a normalisation.
+
+Nothing is downloaded here, whatever the libraries do.
 
 Images (B, 3, H, W) in [0, 1] → logits (B, K); the normalisation of the pixels belongs to the network. The weights come
 from the files that the libraries publish: `adapted` turns what such a file holds into a state dict under the network's
@@ -10,12 +12,14 @@ import re
 from collections.abc import Callable, Collection, Sequence
 from difflib import get_close_matches
 from functools import partial
+from pathlib import Path
 from types import ModuleType
 
 import torch
 from torch import Tensor, nn
 
 from purity import repairs
+from purity.run.naming import resolve
 from purity.run.state_dicts import bare
 
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of ImageNet's pixels, red, green and blue
@@ -135,6 +139,72 @@ def torchvision_model(
 
 def _torchvision_names(network: nn.Module, weights: dict) -> dict:
     return {"model." + _DENSE.sub(r"\1", key): value for key, value in weights.items()}
+
+
+def timm_model(
+    name: str,
+    mean: Sequence[float] | None = None,
+    std: Sequence[float] | None = None,
+    classes: int | None = None,
+    options: dict | None = None,
+) -> nn.Module:
+    """timm's classifier of that name (`vit_small_patch16_224`) behind (x − mean) / std, untrained.
+
+    mean, std: by channel; left out, those that timm says the network was trained with. classes: K, if not that of the
+    published weights. options: of timm.create_model (img_size, in_chans …). Its file is a state dict with timm's own
+    names, as published. ValueError: no such name, which then names others, or options that it does not take.
+    """
+    import timm
+
+    architecture = name.partition(".")[0]  # what follows a dot says which weights
+    _check_name(architecture, timm.list_models(), "timm")
+    chosen = (options or {}) | ({} if classes is None else {"num_classes": classes})
+    try:
+        network = timm.create_model(name, pretrained=False, **chosen)
+    except (RuntimeError, TypeError, ValueError) as error:
+        raise ValueError(f"timm cannot make '{name}' with {chosen}: {error}") from error
+    said = network.pretrained_cfg
+    normalised = Normalised(network, mean or said.get("mean", MEAN), std or said.get("std", STD))
+    return Published(normalised, lambda _, weights: {f"model.{key}": value for key, value in weights.items()})
+
+
+def transformers_model(name: str, mean: Sequence[float] | None = None, std: Sequence[float] | None = None) -> nn.Module:
+    """An image classifier of the library transformers behind (x − mean) / std, with its weights, from a folder on disk
+    or from what that library has fetched before.
+
+    name: of the folder (`config.json` and weights), or of a hub repository in its cache. mean, std: by channel; left
+    out, those of its image processor (`preprocessor_config.json`), which its images are not resized by: say `resize`
+    and `crop` in the data set. ValueError: the library is not installed, or there is no such model here.
+    """
+    try:
+        import transformers
+    except ImportError as error:
+        said = "the library transformers is not installed; `uv pip install transformers` in this environment brings it"
+        raise ValueError(f"classifier '{name}': {said}") from error
+    place = str(Path(name).expanduser())
+    try:
+        network = transformers.AutoModelForImageClassification.from_pretrained(place, local_files_only=True)
+        if mean is None or std is None:
+            processor = transformers.AutoImageProcessor.from_pretrained(place, local_files_only=True)
+            mean, std = mean or processor.image_mean, std or processor.image_std
+    except (OSError, ValueError) as error:
+        said = " ".join(str(error).split())[:300]
+        raise ValueError(f"transformers has no classifier '{name}' on this machine: {said}") from error
+    return Normalised(network, mean, std)
+
+
+def normalised(call: str, mean: Sequence[float], std: Sequence[float], options: dict | None = None) -> nn.Module:
+    """A network of the user's own that takes normalised pixels: call(**options) behind (x − mean) / std by channel.
+
+    One that normalises inside is named by `network` itself. Its weights are those of the network that `call` makes.
+    ValueError: as many means as deviations, and no deviation of 0.
+    """
+    if len(mean) != len(std) or not all(s > 0 for s in std):
+        raise ValueError(f"'{call}' behind mean {list(mean)} and std {list(std)}: one std above 0 for each mean")
+    network = resolve(call)(**(options or {}))
+    if not isinstance(network, nn.Module):
+        raise ValueError(f"'{call}' made {type(network).__name__}, not a torch module")
+    return Published(Normalised(network, mean, std), lambda _, weights: {f"model.{k}": w for k, w in weights.items()})
 
 
 def _check_name(name: str, known: Collection[str], library: str) -> None:

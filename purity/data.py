@@ -8,9 +8,11 @@ classes by label.
 """
 
 import copy
+import csv
 import fcntl
 import hashlib
 import inspect
+import json
 import logging
 import os
 import re
@@ -284,6 +286,197 @@ def folder_classes(split: str, *, root: str, classes: Sequence[str | int] | None
     _, labels = _labelled(root, split, classes)
     names = {label: name for name, label in labels.items()}
     return [names.get(label, str(label)) for label in range(max(names, default=-1) + 1)]
+
+
+# Arrays in files: of numpy, torch and zarr.
+
+
+def tensors(
+    split: str,
+    n: int | None,
+    *,
+    path: str,
+    images: str = "x",
+    labels: str = "y",
+    channels: str = "first",
+    classes: Sequence[str] | None = None,
+) -> Images:
+    """Images and labels as two arrays of a `.npz`, of a dict in a `.pt` or `.pth`, or of a `.zarr` group (`.zarr.zip`).
+
+    path, images, labels: the file and the names of its arrays; in each `{split}` stands for train or test. A path
+    without it is for both. images: (N, C, H, W) or grey (N, H, W), bytes 0 … 255 or floating point in [0, 1]; channels:
+    `last` for (N, H, W, C). labels: whole numbers (N,). classes: their names. Nothing pickled is read: `.pt` by
+    torch's weights_only.
+    ValueError naming the file if it cannot be read, lacks an array or holds other ones.
+    """
+    file = Path(path.replace("{split}", split)).expanduser()
+    if channels not in ("first", "last"):
+        raise ValueError(f"channels must be first or last, not {channels!r}")
+    names = [name.replace("{split}", split) for name in (images, labels)]
+    x, y = _arrays(file, names, n)
+    return _as_images(x, channels, f"{file}: {names[0]}"), *_as_labels(y, len(x), f"{file}: {names[1]}")
+
+
+def tensors_classes(split: str, *, classes: Sequence[str] | None = None, **options) -> list[str] | None:
+    """Names by label, as the options give them."""
+    return None if classes is None else list(classes)
+
+
+def _arrays(file: Path, names: list[str], n: int | None) -> list[np.ndarray]:
+    """The first n rows of these arrays."""
+    readers = {".npz": _of_numpy, ".pt": _of_torch, ".pth": _of_torch, ".zarr": _of_zarr, ".zip": _of_zarr}
+    if file.suffix not in readers:
+        raise ValueError(f"{file}: arrays are read of .npz, .pt, .pth, .zarr and .zarr.zip, not of {file.name}")
+    if not file.exists():
+        raise ValueError(f"there is no file {file}; `path` must name the one that holds the images")
+    try:
+        held = readers[file.suffix](file)
+        missing = [name for name in names if name not in held]
+        if not missing:
+            return [np.asarray(held[name][:n]) for name in names]
+        known = ", ".join(sorted(map(str, held)))
+    except Exception as error:  # each format has errors of its own
+        raise ValueError(f"{file} cannot be read: {_line(error)}") from error
+    raise ValueError(f"{file} has no array '{missing[0]}'; it has {known or 'none'}")
+
+
+def _of_numpy(file: Path) -> Mapping:
+    return np.load(file, allow_pickle=False)
+
+
+def _of_torch(file: Path) -> Mapping:
+    import torch
+
+    held = torch.load(file, map_location="cpu", weights_only=True)
+    if not isinstance(held, Mapping):
+        raise ValueError(f"it holds a {type(held).__name__}, not a dict of tensors")
+    return {name: value for name, value in held.items() if isinstance(value, torch.Tensor)}
+
+
+def _of_zarr(file: Path) -> Mapping:
+    import zarr
+
+    store = zarr.storage.ZipStore(file, mode="r") if file.suffix == ".zip" else file
+    members = zarr.open_group(store, mode="r").members(max_depth=None)
+    return {name: member for name, member in members if isinstance(member, zarr.Array)}
+
+
+def _as_images(x: np.ndarray, channels: str, what: str) -> np.ndarray:
+    if x.ndim == 3:
+        x = x[:, None]
+    elif channels == "last" and x.ndim == 4:
+        x = x.transpose(0, 3, 1, 2)
+    if x.ndim != 4 or x.size == 0:
+        raise broken(f"{what} has shape {x.shape}; images are (N, C, H, W)", "image-set")
+    if x.shape[1] > 4 and x.shape[3] in MODES:
+        raise broken(f"{what} has shape {x.shape}: if the channels come last, say `channels: last`", "image-set")
+    if x.dtype == np.uint8:
+        return np.divide(x, 255, dtype=np.float32, order="C")
+    if x.dtype.kind != "f":
+        raise broken(f"{what} is {x.dtype}; images are bytes or floating point in [0, 1]", "image-set")
+    if not (np.isfinite(x).all() and x.min() >= 0 and x.max() <= 1):
+        said = f"{what} reaches from {x.min():.4g} to {x.max():.4g}; images lie in [0, 1], and are not normalised"
+        raise broken(said, "image-set")
+    return np.ascontiguousarray(x, dtype=np.float32)
+
+
+def _as_labels(y: np.ndarray, n: int, what: str) -> tuple[np.ndarray, np.ndarray]:
+    """y and ids."""
+    if y.shape != (n,) or y.dtype.kind not in "iu":
+        said = f"{what} is {y.dtype} {y.shape}; labels are whole numbers ({n},)"
+        raise broken(said + (": take the argmax of one-hot rows" if y.ndim == 2 else ""), "labels")
+    return y.astype(np.int64), np.arange(n)
+
+
+# Image folders as the Hugging Face library `datasets` has them.
+
+_METADATA = ("metadata.csv", "metadata.jsonl")
+
+
+def imagefolder(
+    split: str,
+    n: int | None,
+    *,
+    root: str,
+    splits: dict[str, str] | None = None,
+    label: str = "label",
+    classes: Sequence[str | int] | None = None,
+    resize: int | None = None,
+    crop: int | None = None,
+    order: str = "balanced",
+    channels: int = 3,
+    seed: int = 0,
+) -> Images:
+    """A Hugging Face image folder on disk: root/<split>/<class>/<file>, or files listed in root/<split>/metadata.csv or
+    .jsonl with `file_name` and the column `label`.
+
+    splits: what a split is called where it is not "train" and "test", e.g. {"test": "validation"}. Names of classes are
+    labelled by the alphabet, over both splits, numbers among folders too, as that library does it; or in the order of
+    `classes`. Whole numbers in metadata are labels. The rest as in `folder`. What that library writes itself (arrow,
+    parquet) is not read. ValueError as in `folder`, and naming the metadata if they are not such.
+    """
+    called = {"train": "train", "test": "test", **(splits or {})}
+    base = _base(root, called[split])
+    listed = _listed_in_metadata(base, label)
+    if listed is None:
+        names = classes or sorted({name for part in called.values() for name in _folders(_base(root, part))})
+        same = {"resize": resize, "crop": crop, "order": order, "channels": channels, "seed": seed}
+        return folder(called[split], n, root=root, classes=names, **same)
+    labels = _metadata_labels(root, called, label, classes)
+    images = []
+    for name, said in listed:
+        if str(said) not in labels:
+            raise broken(f"{base}: image {name} is of class '{said}', which is not among `classes`", "folders")
+        images.append((str(Path(name).parent), Path(name).name, labels[str(said)]))
+    return _read(base, _in_line(images, n, order, seed), resize, crop, channels)
+
+
+def imagefolder_classes(
+    split: str, *, root: str, splits: dict | None = None, label: str = "label", classes=None, **options
+) -> list[str] | None:
+    """Names by label; None where metadata give numbers."""
+    called = {"train": "train", "test": "test", **(splits or {})}
+    if classes is not None:
+        return [str(name) for name in classes]
+    if _listed_in_metadata(_base(root, called[split]), label) is None:
+        return sorted({name for part in called.values() for name in _folders(_base(root, part))})
+    labels = _metadata_labels(root, called, label, None)
+    return None if all(name == str(number) for name, number in labels.items()) else list(labels)
+
+
+def _metadata_labels(root: str, called: Mapping, label: str, classes: Sequence | None) -> dict[str, int]:
+    """The label of each class that the metadata of any split name."""
+    parts = (_listed_in_metadata(_base(root, part), label) for part in called.values())
+    said = {name for part in parts for _, name in part or []}
+    named = {str(name): k for k, name in enumerate(classes or [])}
+    if all(isinstance(name, int) for name in said):
+        numbers = {str(name): int(name) for name in said}
+        return named if named.keys() >= numbers.keys() else numbers
+    return named or {name: k for k, name in enumerate(sorted(map(str, said)))}
+
+
+def _listed_in_metadata(base: Path, label: str) -> list[tuple[str, str | int]] | None:
+    """(file, class) of each image; None if there are no metadata."""
+    file = next((base / name for name in _METADATA if (base / name).is_file()), None)
+    if file is None:
+        return None
+    try:
+        with open(file, encoding="utf-8", newline="") as lines:
+            filled = (line for line in lines if line.strip())
+            rows = list(csv.DictReader(lines)) if file.suffix == ".csv" else [json.loads(line) for line in filled]
+    except (ValueError, csv.Error) as error:
+        raise ValueError(f"{file} cannot be read: {_line(error)}") from error
+    listed: list[tuple[str, str | int]] = []
+    for row in rows:
+        for column in ("file_name", label):
+            if not isinstance(row, Mapping) or row.get(column) in (None, ""):
+                has = ", ".join(row) if isinstance(row, Mapping) else type(row).__name__
+                raise ValueError(f"{file}: line {len(listed) + 1} has no '{column}'; it has {has}")
+        said = str(row[label])
+        listed.append((str(row["file_name"]), int(said) if said.isascii() and said.isdigit() else said))
+    if len({isinstance(name, int) for _, name in listed}) > 1:
+        raise ValueError(f"{file}: some of '{label}' are numbers and some are not; name `classes` in the options")
+    return listed
 
 
 def imagenet(

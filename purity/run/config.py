@@ -10,7 +10,7 @@ import jsonschema
 import yaml
 
 from purity.run.codehash import Project
-from purity.run.presets import INTERCEPTED
+from purity.run.presets import INTERCEPTED, NORMALISED
 from purity.run.studies import RECORDS, Study, own, quantities
 from purity.run.yaml_slips import check_epsilon
 
@@ -106,6 +106,9 @@ def _parts_of_attack(project: Project, preset: dict, key: str) -> None:
 
 def _network_preset(config: dict, project: Project, key: str, preset: dict) -> None:
     _function(project, preset["network"], preset, key, "network", 0)
+    if preset["network"] == NORMALISED:
+        options = preset["options"]
+        _function(project, options["call"], {"options": options.get("options", {})}, f"{key}.options", "call", 0)
     _named(preset.get("training", {}).get("dataset"), config["datasets"], f"{key}.training.dataset", "dataset")
     weights = preset.get("weights")
     if isinstance(weights, str):

@@ -18,7 +18,7 @@ def functions(*specs: dict | None) -> Iterator[str]:
     """The functions that specs name, as roots of a code digest."""
     for spec in filter(None, specs):
         yield from (spec[key] for key in ("stage", "load", "network", "make", "run", "draw") if key in spec)
-        if spec.get("make") == INTERCEPTED:
+        if spec.get("make") == INTERCEPTED or spec.get("network") == NORMALISED:
             yield spec["options"]["call"]
         yield from functions(*(spec[key] for key in _NESTED if isinstance(spec.get(key), dict)))
 
@@ -26,7 +26,8 @@ def functions(*specs: dict | None) -> Iterator[str]:
 _NESTED = ("attack", "eot", "classifier", "purifier", "features", "diffusion", "dataset")
 
 
-INTERCEPTED = "purity.intercepted:purifier"  # makes a purifier of the code that its option `call` names
+# These make a purifier, and a classifier, of the code that their option `call` names.
+INTERCEPTED, NORMALISED = "purity.intercepted:purifier", "purity.classifiers:normalised"
 
 # What the package's own purifiers are; others say it by `process`.
 PROCESSES = {
@@ -157,6 +158,7 @@ class Presets:
                     "eot_of": said[name].get("eot_of"),
                     "twin_of": said[name].get("twin_of"),
                     "protocol": said[name].get("protocol", False),
+                    **said[name].get("judging", {}),
                 }
                 for name in attacks
             },

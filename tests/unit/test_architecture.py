@@ -89,8 +89,8 @@ def test_nothing_in_the_package_knows_snakemake():
         assert not [n for n in ast.walk(tree) if isinstance(n, ast.Name) and n.id in ("snakemake", "workflow")], room
 
 
-def test_only_the_store_knows_zarr():
-    assert importers("zarr") == {"run.store"}
+def test_only_the_store_and_the_users_images_know_zarr():
+    assert importers("zarr") == {"run.store", "data"}
 
 
 def test_only_one_room_reads_and_writes_checkpoints():
@@ -98,8 +98,9 @@ def test_only_one_room_reads_and_writes_checkpoints():
     loading = {
         room for room, tree in ROOMS.items() for _, name, _ in calls(tree) if name in ("torch.load", "torch.save")
     }
-    assert loading == {"run.checkpoints"}
-    for _, name, call in calls(ROOMS["run.checkpoints"]):
+    assert loading == {"run.checkpoints", "data"}  # and one the user's images
+    assert not [name for _, name, _ in calls(ROOMS["data"]) if name == "torch.save"]
+    for _, name, call in [*calls(ROOMS["run.checkpoints"]), *calls(ROOMS["data"])]:
         if name == "torch.load":
             (safe,) = (k.value for k in call.keywords if k.arg == "weights_only")
             assert isinstance(safe, ast.Constant) and safe.value is True

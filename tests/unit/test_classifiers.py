@@ -6,13 +6,15 @@ its downloads: with the same weights in the same layers, its logits and ours are
 
 import json
 import re
+import sys
+import types
 from pathlib import Path
 
 import pytest
 import torch
 import torchvision
 
-from purity import classifiers, repairs
+from purity import classifiers, contract, repairs
 from purity.run import checkpoints
 
 ROBUSTBENCH, TORCHVISION = "purity.classifiers:robustbench", "purity.classifiers:torchvision_model"
@@ -300,6 +302,8 @@ def test_ensembles_are_refused():
         (classifiers.robustbench, options("Standard_R50", "imagenet", "L2"), "imagenet Linf"),
         (classifiers.torchvision_model, {"name": "resnet5"}, "resnet50"),
         (classifiers.torchvision_model, {"name": "fcn_resnet50"}, "resnet50"),  # segments
+        (classifiers.timm_model, {"name": "resnet5"}, "resnet50"),
+        (classifiers.timm_model, {"name": "resnet18", "options": {"no_such": 1}}, "no_such"),
     ],
 )
 def test_an_unknown_name_is_refused_with_close_ones(make, given, close):
@@ -359,7 +363,122 @@ def test_googlenet_behind_halves_is_torchvisions_behind_imagenets(downloads):
     assert_as_torchvision(path, {"name": "googlenet", "mean": [0.5] * 3, "std": [0.5] * 3})
 
 
-# Both.
+# timm.
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("name", ["resnet10t", "resnet10t.c3_in1k"])
+def test_a_file_of_timms_is_read_behind_the_normalisation_that_timm_tells(name, tmp_path):
+    import timm
+
+    plain = timm.create_model("resnet10t", pretrained=False).eval()
+    plain.load_state_dict(drawn_like(plain))
+    torch.save(plain.state_dict(), tmp_path / "published.pth")
+    network = checkpoints.load("purity.classifiers:timm_model", {"name": name}, str(tmp_path / "published.pth"))
+    told = plain.pretrained_cfg
+    wanted = plain(torchvision.transforms.functional.normalize(X64, told["mean"], told["std"]))
+    assert torch.equal(network(X64), wanted)
+
+
+def test_timm_takes_other_classes_and_other_constants():
+    given = {"name": "resnet10t", "classes": 7, "mean": [0.0] * 3, "std": [1.0] * 3, "options": {"in_chans": 3}}
+    network = classifiers.timm_model(**given).eval()
+    assert network(X).shape == (2, 7) and torch.equal(network(X), network.network.model(X))
+
+
+# transformers, which is not installed here: in its place what of it is called.
+
+
+class Output(dict):
+    """Like its ModelOutput: a dict whose keys are attributes."""
+
+    __getattr__ = dict.__getitem__
+
+
+@pytest.fixture
+def transformers(monkeypatch, tmp_path):
+    """The library, that has one model, in the folder `model`; it is asked to stay off the network."""
+    made = types.ModuleType("transformers")
+
+    class Linear(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.weight = torch.nn.Parameter(torch.randn(3 * 32 * 32, 5, generator=torch.Generator().manual_seed(0)))
+
+        def forward(self, x):
+            return Output(logits=x.flatten(1) @ self.weight, hidden_states=None)
+
+    def pretrained(of):
+        def from_pretrained(place, local_files_only):
+            assert local_files_only
+            if not Path(place).is_dir():
+                raise OSError(f"We couldn't connect to the hub\nand {place} is no folder")
+            return of()
+
+        return types.SimpleNamespace(from_pretrained=from_pretrained)
+
+    processor = types.SimpleNamespace(image_mean=[0.5, 0.4, 0.3], image_std=[0.5, 0.6, 0.7])
+    made.AutoModelForImageClassification = pretrained(Linear)
+    made.AutoImageProcessor = pretrained(lambda: processor)
+    (tmp_path / "model").mkdir()
+    monkeypatch.setitem(sys.modules, "transformers", made)
+    return tmp_path / "model"
+
+
+@torch.no_grad()
+def test_a_model_output_behind_the_processors_constants_gives_its_logits(transformers):
+    network = classifiers.transformers_model(str(transformers))
+    normalised = torchvision.transforms.functional.normalize(X, [0.5, 0.4, 0.3], [0.5, 0.6, 0.7])
+    wanted = network.model(normalised)["logits"]
+    assert torch.equal(contract.protected_classifier(network, "mine")(X), wanted)
+    plain = classifiers.transformers_model(str(transformers), mean=[0.0] * 3, std=[1.0] * 3)
+    assert torch.equal(plain(X).logits, network.model(X).logits)
+
+
+def test_a_model_that_is_not_on_this_machine_is_refused_in_a_line(transformers):
+    with pytest.raises(ValueError, match="'nobody/nothing' on this machine: We couldn't connect") as error:
+        classifiers.transformers_model("nobody/nothing")
+    assert "\n" not in str(error.value)
+
+
+def test_without_the_library_one_line_says_how_to_get_it(monkeypatch):
+    monkeypatch.setitem(sys.modules, "transformers", None)
+    with pytest.raises(ValueError, match="transformers is not installed; `uv pip install transformers`") as error:
+        classifiers.transformers_model("nobody/nothing")
+    assert "\n" not in str(error.value)
+
+
+# A network of the user's own.
+
+CNN = {"call": "purity.networks:cnn", "options": {"channels": 3, "width": 4, "features": 4}}
+
+
+@torch.no_grad()
+def test_a_network_of_ones_own_gets_normalised_pixels_and_its_own_file(tmp_path):
+    own = checkpoints.untrained(CNN["call"], CNN["options"], seed=5).eval()
+    torch.save(own.state_dict(), tmp_path / "own.pt")
+    given = CNN | {"mean": [0.1, 0.2, 0.3], "std": [0.4, 0.5, 0.6]}
+    network = checkpoints.load("purity.classifiers:normalised", given, str(tmp_path / "own.pt"))
+    wanted = own(torchvision.transforms.functional.normalize(X, given["mean"], given["std"]))
+    assert torch.allclose(network(X), wanted, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"mean": [0.1], "std": [0.4, 0.5]}, "one std above 0"),
+        ({"mean": [0.1], "std": [0.0]}, "one std above 0"),
+        ({"mean": [0.1], "std": [0.5], "call": "purity.purifiers:identity", "options": {}}, "made function"),
+        ({"mean": [0.1], "std": [0.5], "call": "no_such:network"}, "no_such"),
+    ],
+)
+def test_constants_and_networks_that_cannot_be_are_refused(given, said):
+    with pytest.raises(ValueError, match=said) as error:
+        classifiers.normalised(**CNN | given)
+    assert "\n" not in str(error.value)
+
+
+# All.
 
 
 @pytest.mark.parametrize(
@@ -367,6 +486,7 @@ def test_googlenet_behind_halves_is_torchvisions_behind_imagenets(downloads):
     [
         (ROBUSTBENCH, options("Salman2020Do_R18", "imagenet")),
         (TORCHVISION, {"name": "resnet18"}),
+        ("purity.classifiers:timm_model", {"name": "resnet10t"}),
     ],
 )
 def test_weights_that_were_loaded_load_again(network, given, tmp_path):
