@@ -45,6 +45,7 @@ include: "workflow/rules/margins.smk"
 include: "workflow/rules/dw-box.smk"
 include: "workflow/rules/paths.smk"
 include: "workflow/rules/addt.smk"
+include: "workflow/rules/judge.smk"
 # what is made of all of them
 include: "workflow/rules/studies.smk"
 include: "workflow/rules/report.smk"
@@ -71,6 +72,8 @@ onstart:
     refusals = [unreachable(published, cache()) for published in missing(published_models(), cache())]
     if any(refusals):
         sys.exit("\n".join(filter(None, refusals)))
+    for name in JUDGED:
+        print(judge.announced(EXPERIMENTS[name]))
     # of the embedded experiment on this machine; a cluster's jobs have no cores here
     embedded = config == yaml.safe_load((ROOT / "config/config.yaml").read_text())
     cores = workflow.resource_settings.cores
@@ -81,5 +84,7 @@ onstart:
 
 
 onsuccess:
+    for name in JUDGED:
+        print(f"The verdict is in results/{name}/judgement.html; it opens in any browser.")
     for name in config["run"]:
         print(f"Figures are in results/{name}/figures/, tables in results/{name}/tables/.")

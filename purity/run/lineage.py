@@ -106,6 +106,17 @@ def records(results: Path = Path("results")) -> dict[str, dict]:
     return found
 
 
+def short(paths: Iterable[str]) -> list[tuple[str, str, str, str]]:
+    """(file, beginning of its SHA-256, of the digest of its code, of the commit) of files, as far as records say it."""
+    known = records()
+    rows = []
+    for path in paths:
+        said = known.get(path, {})
+        digest = said.get("outputs", {}).get(path) or sha256(path) or ""
+        rows.append((path, digest[:12], str(said.get("code") or "")[:12], str(said.get("commit") or "")[:12]))
+    return rows
+
+
 def trail(path: str, known: dict[str, dict]) -> Iterator[str]:
     """Lines from a file back to the data: a paragraph for each rule, nearest to the file first.
 

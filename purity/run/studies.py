@@ -201,6 +201,7 @@ RECORDS = {
     "addt": Kind("addt", _judged("measures", "addt")),
     "paths": Kind("paths", _paths("paths")),
     "landscape": Kind("paths", _paths("landscape")),
+    "judged": Kind("judgement", _judged("measures", "attacked")),
 }
 
 

@@ -1,6 +1,6 @@
 """Stores of stages as the records that studies read, with what presets say of the purifiers and attacks in them."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import cast
 
 import numpy as np
@@ -59,3 +59,34 @@ def shown(stores, shown: dict) -> tuple[dict[str, Shown], np.ndarray, np.ndarray
         taken_for = purified["fixed_logits"][:n].argmax(-1)
         rows[purified.keyed["purifier"]] = Shown(purified["fixed"][:n], taken_for)
     return rows, clean["y"][:n], states["time"], Shown(states["states"][:, 0], decided[:, 0])
+
+
+def fooled(
+    stores: Mapping[str, Iterable[str]], defence: str, attacks: list[str], seed: int, at_most: int
+) -> list[tuple[list[np.ndarray], str, str]]:
+    """The first images that the strongest of these attacks takes from a defence whose ξ it knows: clean, attacked,
+    attacked and purified (C, H, W); the name of their class and what is seen instead.
+
+    stores: subset, adversarial, purified. Images that are lost without an attack, under the same ξ, do not count.
+    """
+
+    def of(paths: Iterable[str], knowledge: str) -> dict[str, store.Stored]:
+        wanted = {"purifier": defence, "knowledge": knowledge, "seed": seed}
+        found = (s for s in store.gathered(paths) if all(s.keyed.get(k) == v for k, v in wanted.items()))
+        return {s.keyed["attack"]: s for s in found}
+
+    (data,) = store.gathered(stores["subset"])
+    y, names = data["y"], data.spec.get("classes")
+    purified, crafted = of(stores["purified"], "all"), of(stores["adversarial"], "all")
+    held = of(stores["purified"], "none")["clean"]["fixed_logits"].argmax(axis=1) == y
+    seen = {attack: purified[attack]["fixed_logits"].argmax(axis=1) for attack in attacks if attack in purified}
+    if not seen:
+        return []
+    strongest = max(seen, key=lambda attack: (held & (seen[attack] != y)).sum())
+    rows = np.flatnonzero(held & (seen[strongest] != y))[:at_most]
+    arrays = [data["x"], crafted[strongest]["x"], purified[strongest]["fixed"]]
+
+    def called(label: int) -> str:
+        return names[label] if names else f"class {label}"
+
+    return [([a[row] for a in arrays], called(y[row]), called(seen[strongest][row])) for row in rows]

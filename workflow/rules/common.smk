@@ -12,7 +12,7 @@ if str(ROOT) not in sys.path:
 
 import yaml
 
-from purity.run import forecast, studies, workload, yaml_slips
+from purity.run import forecast, judge, studies, workload, yaml_slips
 from purity.run.codehash import Project
 from purity.report.claims import check_claims
 from purity.run.config import agrees, check, check_studies, same, small
@@ -29,6 +29,9 @@ try:
     yaml_slips.refuse_slips(workflow.configfiles)
     config.update(yaml_slips.as_numbers(config))
     check(config, ROOT / "config/schema.yaml", PROJECT)
+    if judge.asked(config):
+        config.update(judge.expanded(config))
+        check(config, ROOT / "config/schema.yaml", PROJECT)
 except ValueError as mistake:
     sys.exit(str(mistake))
 

@@ -16,6 +16,7 @@ rule calibrate:
         "results/{experiment}/cost/calibration.json",
     log:
         "results/{experiment}/logs/cost/calibration.log",
+    priority: 900
     conda:
         CONDA_GPU
     resources:

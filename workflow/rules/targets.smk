@@ -36,6 +36,7 @@ def everything():
         wanted += trained(name, GROUPS) + EXPERIMENTS[name].all_stores() + made(name, STUDIES.values())
         wanted += [f"results/{name}/tables/findings.csv", f"results/{name}/comparison.html"]
         wanted += [f"results/{name}/usage.csv"]
+        wanted += [f"results/{name}/judgement.html"] if name in JUDGED else []
     return list(dict.fromkeys(wanted))
 
 

@@ -1,0 +1,74 @@
+# What is left of a random defence (docs/judge-your-defence.md). The experiment is made by purity.run.judge.
+
+JUDGEMENT = ["judgement", "judgement-numbers", "judgement-checks", "judgement-curves", "judgement-compared"]
+
+study(
+    "judgement",
+    section="9 Judgement of a defence",
+    reads={"measured": "judged", "judgings": "fuzzy"},
+    tables=JUDGEMENT,
+    figures={"judgement-budget": ["judgement-curves"], "judgement-repeats": ["judgement-curves"]},
+)
+
+
+localrules:
+    judgement_cost,
+    judgement_page,
+    judge,
+
+
+rule judgement_cost:
+    """Evaluations and hours of each stage, measured on one image, before they are spent."""
+    input:
+        "results/{experiment}/cost/calibration.json",
+    output:
+        "results/{experiment}/cost/judgement.txt",
+    log:
+        "results/{experiment}/logs/cost/judgement.log",
+    # before anything that may take hours; so is the calibration
+    priority: 900
+    conda:
+        CONDA_TABLES
+    params:
+        spec=lambda w: {
+            "title": w.experiment,
+            "jobs": [job | {"done": False} for job in workload.jobs(experiment(w)).values()],
+        },
+        code=code("judgement_cost"),
+    script:
+        "../scripts/judgement_cost.py"
+
+
+rule judgement_page:
+    """The verdict on one page that needs nothing else."""
+    input:
+        unpack(lambda w: judge.stores(experiment(w))),
+        tables=expand("results/{{experiment}}/tables/{table}.csv", table=JUDGEMENT),
+        figures=expand("results/{{experiment}}/figures/judgement-{figure}.png", figure=["budget", "repeats"]),
+        weights=lambda w: classifier_weights(w) + judge.diffusion_weights(experiment(w)),
+    output:
+        report(
+            "results/{experiment}/judgement.html",
+            caption="../report/judgement.rst",
+            category="9 Judgement of a defence",
+            labels={"experiment": "{experiment}", "shows": "verdict"},
+        ),
+    log:
+        "results/{experiment}/logs/judgement.log",
+    conda:
+        CONDA_TABLES
+    params:
+        spec=lambda w: judge.said(experiment(w)),
+        code=code("judgement_page"),
+    script:
+        "../scripts/judgement_page.py"
+
+
+JUDGED = [name for name in config["run"] if EXPERIMENTS[name].part("judgement")]
+
+
+# The page of the defences that the config names, and first of all what it will cost.
+rule judge:
+    input:
+        expand("results/{experiment}/cost/judgement.txt", experiment=JUDGED),
+        expand("results/{experiment}/judgement.html", experiment=JUDGED),
