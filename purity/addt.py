@@ -19,7 +19,7 @@ from purity.batching import most
 from purity.defence import Classifier
 from purity.diffusion import schedules
 from purity.diffusion.denoiser import Network
-from purity.training import MovingAverage, Point, denoising_loss, noisy
+from purity.training import MovingAverage, Point, Snapshots, denoising_loss, noisy
 
 Draw = Callable[[], Tensor]  # N(0, 1) in the shape of the batch, new at every call
 
@@ -175,41 +175,19 @@ class FineTuning:
     options: dict = field(default_factory=dict)
 
 
-@dataclass(frozen=True)
-class Snapshots:
-    """How training survives being stopped: after `every` steps `save` gets a dict of all that the rest depends on, to
-    be copied or written before it returns. state: such a dict, from which training goes on as if it had not stopped."""
-
-    save: Callable[[dict], None] = lambda state: None
-    state: dict | None = None
-    every: int = 50
-
-
 class _Training:
     """All that changes while a network is fine-tuned."""
 
-    def __init__(self, network: nn.Module, setting: FineTuning, state: dict | None) -> None:
+    def __init__(self, network: nn.Module, setting: FineTuning, snapshots: Snapshots) -> None:
         self.network = network.eval().requires_grad_()
         self.average = MovingAverage(network)
         self.optimiser = torch.optim.AdamW(
             network.parameters(), lr=setting.rate, betas=(0.95, 0.999), weight_decay=1e-6
         )
         self.generator = torch.Generator().manual_seed(setting.seed)
-        self.losses: list[float] = []
-        if state is not None:
-            self._load(state)
-
-    def state(self) -> dict:
-        states: dict = {"network": self.network.state_dict(), "average": self.average.network.state_dict()}
-        states |= {"optimiser": self.optimiser.state_dict(), "generator": self.generator.get_state()}
-        return states | {"losses": self.losses}
-
-    def _load(self, state: dict) -> None:
-        self.network.load_state_dict(state["network"])
-        self.average.network.load_state_dict(state["average"])
-        self.optimiser.load_state_dict(state["optimiser"])
-        self.generator.set_state(state["generator"])
-        self.losses = list(state["losses"])
+        self.changing = {"network": network, "average": self.average.network, "optimiser": self.optimiser}
+        self.changing["generator"] = self.generator
+        self.losses = snapshots.restore(self.changing)
 
     def update(self, decay: float) -> None:
         """A step of the optimiser along the gradients that are there, and of the average."""
@@ -236,9 +214,8 @@ def fine_tune(
     many as fit the memory. The result differs by rounding only.
     """
     snapshots = snapshots or Snapshots()
-    fits = max_batch or _fitting(network, x)
-    training = _Training(network, setting, snapshots.state)
-    parts = torch.arange(setting.batch).split(fits)
+    training = _Training(network, setting, snapshots)
+    parts = torch.arange(setting.batch).split(max_batch or _fitting(network, x))
     perturbation = PERTURBATIONS[setting.perturbation](**setting.options)
     objective_for = OBJECTIVES[setting.objective]
     for i in progress(range(len(training.losses), setting.steps)):
@@ -254,8 +231,7 @@ def fine_tune(
             total += loss.item()
         training.update(min(setting.decay, 1 - (1 + i) ** -0.75))
         training.losses.append(total)
-        if len(training.losses) % snapshots.every == 0:
-            snapshots.save(training.state())
+        snapshots.after(training.losses, training.changing)
     training.average.copy_to(network)
     network.requires_grad_(False)
     return training.losses

@@ -4,6 +4,7 @@ import json
 import logging
 import re
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from textwrap import shorten
 from typing import Protocol, runtime_checkable
@@ -36,13 +37,19 @@ def save(network: nn.Module, path: str, options: dict | None = None) -> None:
         Path(temporary).write_bytes(to_bytes(state, metadata))
 
 
-def save_state(path: Path, state: dict) -> None:
-    """All that a training goes on from (tensors, numbers, lists and dicts of them), in one move."""
+def snapshots(folder: Path) -> tuple[Callable[[dict], None], dict | None]:
+    """How to save in this folder all that a training goes on from, and what a stopped one left there."""
+    path = folder / "training.pt"
+    return partial(_save_state, path), _saved_state(path)
+
+
+def _save_state(path: Path, state: dict) -> None:
+    """Tensors, numbers, lists and dicts of them, in one move."""
     with replacing(path) as temporary:
         torch.save(state, temporary)
 
 
-def saved_state(path: Path) -> dict | None:
+def _saved_state(path: Path) -> dict | None:
     """The same read back, on the CPU. None if there is no file, or if it is damaged."""
     if not path.is_file():
         return None

@@ -11,6 +11,7 @@ from torch import nn
 
 from purity import addt
 from purity.diffusion import schedules
+from purity.training import Snapshots
 
 ABAR = schedules.linear().abar[1:]
 
@@ -274,12 +275,12 @@ def test_training_goes_on_from_a_snapshot_as_if_it_had_not_stopped(perturbation)
     network, classify = network_and_classifier()
     start, saved = copy.deepcopy(network), []
     setting = {"steps": 9, "perturbation": perturbation}
-    snapshots = addt.Snapshots(lambda state: saved.append(copy.deepcopy(state)), every=4)
+    snapshots = Snapshots(lambda state: saved.append(copy.deepcopy(state)), every=4)
     losses = fine_tune(network, classify, snapshots=snapshots, **setting)
     assert [len(state["losses"]) for state in saved] == [4, 8]
     for state in saved:
         again = copy.deepcopy(start)
-        assert fine_tune(again, classify, snapshots=addt.Snapshots(state=state), **setting) == losses
+        assert fine_tune(again, classify, snapshots=Snapshots(state=state), **setting) == losses
         assert torch.equal(weights(again), weights(network))
 
 

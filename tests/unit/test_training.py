@@ -6,7 +6,7 @@ from torch import nn
 
 from purity.diffusion import schedules
 from purity.run import checkpoints
-from purity.training import train_classifier, train_diffusion
+from purity.training import Snapshots, train_classifier, train_diffusion
 
 CLASSIFIER = {"epochs": 4, "batch": 25, "rate": 1e-2}
 DIFFUSION = {"steps": 6, "batch": 8, "rate": 1e-3, "decay": 0.99}
@@ -49,6 +49,32 @@ def test_training_neither_reads_nor_touches_the_global_generator(images, labels)
         torch.manual_seed(99)
         again = trained(images, labels, 5)
     assert all(torch.equal(a, b) for a, b in zip(once, again, strict=True))
+
+
+@pytest.mark.parametrize("kind, every, stopped_after", [("classifier", 1, 2), ("diffusion", 2, 5)])
+def test_stopped_training_goes_on_to_the_same_bits(images, labels, kind, every, stopped_after, tmp_path):
+    """Killed between two snapshots, it goes on from the earlier one: losses and weights of an undisturbed run."""
+
+    def train(network, progress=iter, snapshots=None):
+        if kind == "classifier":
+            return train_classifier(network, images, labels, progress, **CLASSIFIER, seed=5, snapshots=snapshots)
+        return train_diffusion(network, images, progress, **DIFFUSION, seed=5, snapshots=snapshots)
+
+    def killed(steps):
+        for i, step in enumerate(steps):
+            if i == stopped_after:
+                raise InterruptedError
+            yield step
+
+    undisturbed, stopped, resumed = (fresh()[kind == "diffusion"] for _ in range(3))
+    losses = train(undisturbed)
+    with pytest.raises(InterruptedError):
+        train(stopped, killed, Snapshots(*checkpoints.snapshots(tmp_path), every=every))
+    left = []
+    snapshots = Snapshots(*checkpoints.snapshots(tmp_path), every=every)
+    assert train(resumed, lambda steps: left.extend(steps) or steps, snapshots) == losses
+    assert left == list(range(stopped_after // every * every, len(losses)))
+    assert all(torch.equal(a, resumed.state_dict()[k]) for k, a in undisturbed.state_dict().items())
 
 
 def test_untrained_weights_follow_their_seed():

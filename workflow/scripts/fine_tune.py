@@ -3,17 +3,17 @@
 import pandas as pd
 import torch
 
-from purity.addt import FineTuning, Snapshots, fine_tune
+from purity.addt import FineTuning, fine_tune
 from purity.run import checkpoints, store
 from purity.run.job import running
 from purity.run.naming import resolve
+from purity.training import Snapshots
 
 p, i = snakemake.params.spec, snakemake.input
 with running(snakemake) as job:
     x, y, _ = resolve(p["dataset"]["load"])("train", None, **p["dataset"]["options"])
     network = checkpoints.network(p, i.diffusion, job.device)
     job.watch("diffusion", network)
-    state = job.done.place / "training.pt"
     loss = fine_tune(
         network,
         checkpoints.classifier(p["classifier"], i.classifier, job.device, job.watch),
@@ -22,7 +22,7 @@ with running(snakemake) as job:
         FineTuning(**p["fine_tuning"]),
         job.progress,
         max_batch=job.batch,
-        snapshots=Snapshots(lambda reached: checkpoints.save_state(state, reached), checkpoints.saved_state(state)),
+        snapshots=Snapshots(*checkpoints.snapshots(job.done.place)),
     )
     store.save_table(snakemake.output.loss, pd.DataFrame({"step": range(1, len(loss) + 1), "loss": loss}))
     checkpoints.save(

@@ -6,13 +6,14 @@ import torch
 from purity.run import checkpoints, store
 from purity.run.job import running
 from purity.run.naming import resolve
-from purity.training import train_classifier
+from purity.training import Snapshots, train_classifier
 
 p = snakemake.params.spec
 with running(snakemake) as job:
     x, y, _ = resolve(p["dataset"]["load"])("train", None, **p["dataset"]["options"])
     network = checkpoints.untrained(p["network"], p["options"], p["training"]["seed"]).to(job.device)
     options = {key: value for key, value in p["training"].items() if key != "dataset"}
+    options["snapshots"] = Snapshots(*checkpoints.snapshots(job.done.place), every=1)
     loss = train_classifier(network, torch.from_numpy(x), torch.from_numpy(y), job.progress, **options)
     store.save_table(snakemake.output.loss, pd.DataFrame({"step": range(1, len(loss) + 1), "loss": loss}))
     checkpoints.save(network, snakemake.output.weights)
