@@ -46,6 +46,7 @@ include: "workflow/rules/dw-box.smk"
 include: "workflow/rules/paths.smk"
 include: "workflow/rules/addt.smk"
 include: "workflow/rules/judge.smk"
+include: "workflow/rules/samples.smk"
 # what is made of all of them
 include: "workflow/rules/studies.smk"
 include: "workflow/rules/report.smk"
@@ -74,6 +75,9 @@ onstart:
         sys.exit("\n".join(filter(None, refusals)))
     for name in JUDGED:
         print(judge.announced(EXPERIMENTS[name]))
+    planned = {job.name for job in workflow.dag.needrun_jobs()}
+    if "keep" in planned and len(planned) > 1:
+        sys.exit("keep: results are missing, or not of this code and config; run the workflow without `keep` first")
     # of the embedded experiment on this machine; a cluster's jobs have no cores here
     embedded = config == yaml.safe_load((ROOT / "config/config.yaml").read_text())
     cores = workflow.resource_settings.cores

@@ -10,7 +10,7 @@ import jsonschema
 import yaml
 
 from purity.run.codehash import Project
-from purity.run.presets import INTERCEPTED, NORMALISED
+from purity.run.presets import FULL, INTERCEPTED, NORMALISED
 from purity.run.studies import RECORDS, Study, own, quantities
 from purity.run.yaml_slips import check_epsilon
 
@@ -192,6 +192,16 @@ def _pca(config: dict, key: str, experiment: dict, part: dict) -> None:
     check_epsilon(part["epsilon"], "linf", f"{key}.epsilon")
 
 
+def _samples(config: dict, key: str, experiment: dict, part: dict) -> None:
+    _purifiers_and_images(key, experiment, part)
+    for name in part["purifiers"]:
+        preset = config["purifiers"][name]
+        if not ("diffusion" in preset and {"t", "steps"} <= preset["options"].keys()):
+            _refuse(f"{key}.purifiers", f"'{name}' has no diffusion model with options t and steps to sample from")
+    if part["steps"] > FULL:
+        _refuse(f"{key}.steps", f"{part['steps']} steps cannot be kept of t = {FULL}")
+
+
 def _fuzzy(config: dict, key: str, experiment: dict, part: dict) -> None:
     _purifiers_and_images(key, experiment, part)
     for name in part["attacks"]:
@@ -245,6 +255,7 @@ PARTS = {
     "budget": _budget,
     "jacobian": _jacobian,
     "pca": _pca,
+    "samples": _samples,
     "fuzzy": _fuzzy,
     "cap": _cap,
     "margins": _margins,
@@ -370,6 +381,7 @@ _SMALL_PARTS = {
     "ball": {"images": 2, "points": 3, "draws": 3},
     "jacobian": {"images": 1},
     "pca": {"images": 1, "points": 12},
+    "samples": {"images": 4, "draws": 2, "steps": 2},
     "fuzzy": {"judgings": 3},
     "cap": {"points": 12, "slices": 1},
     "paths": {"images": 2, "repeats": 2, "points": 3},

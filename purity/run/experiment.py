@@ -22,6 +22,7 @@ STORES = {
     "ball-measures": "ball-measures/{purifier}",
     "jacobian": "jacobian/{purifier}",
     "pca": "pca/{purifier}",
+    "samples": "samples/{purifier}",
     "probes": "probes/{purifier}/images-{block}",
     "budget": "budget/{attack}/images-{block}",
     "fuzzy": "fuzzy/{purifier}/{attack}/{knowledge}/images-{block}",
@@ -248,7 +249,7 @@ class Experiment:
         paths += self.adversarial(self.swept_attacks() if self.part("sweep") else [])
         probed = [*(self.law_purifiers() if self.part("sweep") else []), *self.strengths("attacked", "clean")]
         paths += [path for purifier in dict.fromkeys(probed) for path in self.stores("probes", purifier=purifier)]
-        for kind in ("jacobian", "pca"):
+        for kind in ("jacobian", "pca", "samples"):
             paths += [path for p in self.part(kind).get("purifiers", []) for path in self.stores(kind, purifier=p)]
         paths += [path for a in self.part("budget").get("attacks", []) for path in self.stores("budget", attack=a)]
         paths += [path for cell in self.rejudged() for path in self.stores("fuzzy", **cell._asdict())]
@@ -396,6 +397,15 @@ class Experiment:
         return self._on_clean("purity.stages.pca:ball_spectrum", purifier) | {
             **{key: part[key] for key in ("images", "epsilon", "points")},
             "cut": part.get("cut", False),
+        }
+
+    def samples(self, purifier: str) -> dict:
+        part = self.part("samples")
+        return self._on_clean("purity.stages.samples:samples", purifier) | {
+            "purifier": self.presets.sampler(purifier, part["steps"]),
+            "classifier": self.classifier(),
+            "features": self.features(),
+            **{key: part[key] for key in ("images", "draws")},
         }
 
     def probe(self, purifier: str, block: str) -> dict:

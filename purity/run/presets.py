@@ -29,6 +29,8 @@ _NESTED = ("attack", "eot", "classifier", "purifier", "features", "diffusion", "
 # These make a purifier, and a classifier, of the code that their option `call` names.
 INTERCEPTED, NORMALISED = "purity.intercepted:purifier", "purity.classifiers:normalised"
 
+FULL = 1000  # the strength at which nothing of an image is left: T of Ho et al. 2020
+
 # What the package's own purifiers are; others say it by `process`.
 PROCESSES = {
     "purity.purifiers:ddpm": "ddpm",
@@ -75,6 +77,11 @@ class Presets:
             "options": ordered(chosen["options"]),
             "diffusion": self.model("diffusions", diffusion) if diffusion else None,
         }
+
+    def sampler(self, name: str, steps: int) -> dict:
+        """A purifier at full strength, with so many evaluations: it makes samples of its diffusion model."""
+        made = self.purifier(name)
+        return made | {"options": made["options"] | {"t": FULL, "steps": steps}}
 
     def purifier_preset(self, name: str) -> dict:
         """A purifier's preset; `<purifier>@t=<t>` is the same at another strength. One that keeps all t evaluations

@@ -191,6 +191,7 @@ RECORDS = {
     "jacobian": Kind("jacobian", _of_purifiers("jacobian", "jacobian")),
     "jacobian-outcomes": Kind("jacobian", _of_known("measures", "jacobian")),
     "pca": Kind("pca", _of_purifiers("pca", "pca")),
+    "samples": Kind("samples", _of_purifiers("samples", "samples")),
     "strengths": Kind("sweep", lambda e: _stores(e, "probes", e.strengths("attacked", "clean"))),
     "law-purifiers": Kind("sweep", lambda e: _stores(e, "probes", e.law_purifiers())),
     "budget": Kind("budget", _budget),

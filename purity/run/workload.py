@@ -56,6 +56,15 @@ def _on_clean(e: Experiment) -> Iterable[tuple[str, Job]]:
             yield from _jobs(e, kind, kind, purifier, {"purifier": purifier}, **each)
 
 
+def _samples(e: Experiment) -> Iterable[tuple[str, Job]]:
+    """Full strength takes more evaluations than the purifier itself, which costs are known of."""
+    part = e.part("samples")
+    for purifier in part.get("purifiers", []):
+        longer = -(-part["steps"] // e.presets.purifier(purifier)["options"]["steps"])
+        n = len(e.seeds) * part["images"] * part["draws"] * longer
+        yield from _jobs(e, "samples", "samples", purifier, {"purifier": purifier}, purifications=n)
+
+
 def _sweep(e: Experiment) -> Iterable[tuple[str, Job]]:
     """Clean images under two ξ and noisy ones; attacked ones too where there are any."""
     known = e.law_purifiers() if e.part("sweep") else []
@@ -97,7 +106,7 @@ def _paths(e: Experiment) -> Iterable[tuple[str, Job]]:
         yield from _jobs(e, "landscape", "landscape", purifier, named, purifications=n)
 
 
-_STAGES = (_attacks, _purified, _on_clean, _sweep, _budget, _fuzzy, _fine_tuning, _paths)
+_STAGES = (_attacks, _purified, _on_clean, _samples, _sweep, _budget, _fuzzy, _fine_tuning, _paths)
 
 
 def purifiers(e: Experiment) -> list[str]:

@@ -35,9 +35,9 @@ def purify_and_judge(
 
     Returns fixed (n, C, H, W), fixed_logits (n, K); under fresh ξ, which arrays call `varying` and tables `fresh`,
     varying_logits (R, n, K), and varying (n, C, H, W) under draw 1; of an attack by one who knows a part of ξ also
-    partly_logits (R, n, K), with that part fixed and the rest fresh; the way from x to `fixed` as path_time (S,), path_l2 and
-    path_linf (S, n), distances to x0; and, by `features` or else the classifier's method of that name, features_before
-    and features_after (n, F) of x and `fixed`.
+    partly_logits (R, n, K), with that part fixed and the rest fresh; the way from x to `fixed` as path_time (S,),
+    path_l2 and path_linf (S, n), distances to x0; and, by `features` or else the classifier's method of that name,
+    features_before and features_after (n, F) of x and `fixed`.
     """
     features = features or getattr(classify, "features", None)
     clean, images, limit = torch.from_numpy(x0), torch.from_numpy(x), BatchLimit(job.batch)

@@ -21,8 +21,8 @@ class Record(NamedTuple):
     keys: purifier, attack, knowledge, seed, t …, as far as the stage is about them; and roles, put there by who loads
     the records. diffusion: the purifier has a diffusion model. process: what the purifier is (ddpm, reverse, ddim,
     one-step or None). blind: the perturbation looked at no defence. eot_of: the attack whose EOT variant this one is.
-    twin_of: the attack with full gradients whose BPDA twin this one is. protocol: the attack is as a paper has it, there to
-    compare with, whether it has converged or not. vanilla, ablation: of fine-tuned purifiers.
+    twin_of: the attack with full gradients whose BPDA twin this one is. protocol: the attack is as a paper has it,
+    there to compare with, whether it has converged or not. vanilla, ablation: of fine-tuned purifiers.
     features: what the Fréchet distance is called.
     """
 

@@ -34,6 +34,7 @@ def everything():
     wanted = foundation()
     for name in config["run"]:
         wanted += trained(name, GROUPS) + EXPERIMENTS[name].all_stores() + made(name, STUDIES.values())
+        wanted += drawn(name, ["samples"] if EXPERIMENTS[name].part("samples") else [])
         wanted += [f"results/{name}/tables/findings.csv", f"results/{name}/comparison.html"]
         wanted += [f"results/{name}/usage.csv"]
         wanted += [f"results/{name}/judgement.html"] if name in JUDGED else []
@@ -45,3 +46,21 @@ def published_models():
     models = dict.fromkeys(model for name in config["run"] for model in EXPERIMENTS[name].models())
     chosen = {f"results/models/{kind}/{name}.json": config[kind][name].get("weights") for kind, name in models}
     return [published for path, published in chosen.items() if isinstance(published, dict) and not Path(path).exists()]
+
+
+localrules:
+    keep,
+
+
+rule keep:
+    """What readers look at, copied to docs/<experiment>/ with the record of the run, if all of it is there already."""
+    input:
+        everything(),
+    log:
+        "results/logs/keep.log",
+    conda:
+        CONDA_TABLES
+    params:
+        spec=config["run"],
+    script:
+        "../scripts/keep.py"
