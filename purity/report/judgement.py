@@ -30,12 +30,18 @@ th { border-bottom-color: #999; } td.number { font-variant-numeric: tabular-nums
 .holds { color: #0060a0; } .not { color: #b84700; } .undecided { color: #666; } td.mark { white-space: nowrap; }
 .figures { display: grid; grid-template-columns: repeat(auto-fit, minmax(17rem, 1fr)); gap: 1rem; }
 figure { margin: 0; break-inside: avoid; } .figures img { width: 100%; height: auto; }
-.images { display: grid; grid-template-columns: repeat(auto-fill, minmax(12.5rem, 1fr)); gap: .8rem; }
+.images { display: grid; grid-template-columns: repeat(auto-fill, minmax(9.5rem, 1fr)); gap: .8rem; }
 .images figure div { display: grid; grid-template-columns: repeat(3, 1fr); gap: .2rem; }
 .images img { width: 100%; image-rendering: pixelated; border: 1px solid #ddd; }
 figcaption { font-size: .85rem; color: #444; }
 pre { font-size: .78rem; white-space: pre-wrap; background: #f6f6f6; padding: .6rem; }
 code { font-size: .85em; }
+@media screen and (max-width: 40rem) {
+  tr { display: block; padding: .4rem 0; border-bottom: 1px solid #ccc; } tr:has(th) { display: none; }
+  td { display: block; border: 0; padding: .05rem 0; } td.number { white-space: normal; }
+  td:first-child { font-weight: 600; }
+  td[data-head]:not(:first-child):not(:empty)::before { content: attr(data-head) ": "; color: #555; }
+}
 @media print {
   body { max-width: none; font-size: 10.5pt; padding: 0; } h2, h3 { break-after: avoid; } .wide { overflow: visible; }
   tr { break-inside: avoid; }
@@ -66,7 +72,7 @@ CHECKS = {
     "budget": "accuracy that is left at the largest budget",
 }
 MASKED = ("still", "bpda")
-SHORT = ("steps", "steps-unknown", "knowing", "budget")
+SHARES = ("still", "budget")  # in percent; the others are differences
 MARKS = {"passed": ("holds", "✓ passed"), "failed": ("not", "✗ failed"), "undecided": ("undecided", "– undecided")}
 
 
@@ -278,8 +284,11 @@ def _cards(numbers: Mapping[str, pd.Series], alone: Mapping[str, pd.Series]) -> 
 
 
 def _table(head: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
-    """Cells are HTML already."""
-    lines = "\n".join("<tr>" + "".join(cells) + "</tr>" for cells in rows)
+    """Cells are HTML already; on a phone each says its head itself."""
+    head = list(head)
+    labels = [f'<td data-head="{escape(h)}"' if h else "<td" for h in head]
+    named = ((cell.replace("<td", label, 1) for cell, label in zip(cells, labels, strict=True)) for cells in rows)
+    lines = "\n".join(f"<tr>{''.join(cells)}</tr>" for cells in named)
     return f'<div class="wide"><table><tr>{"".join(f"<th>{escape(h)}</th>" for h in head)}</tr>\n{lines}</table></div>'
 
 
@@ -297,12 +306,12 @@ def _checks(checks: Mapping[str, pd.Series]) -> str:
         rows.append(
             [
                 _cell(CHECKS[quantity]),
-                _cell(_points_with_interval(row), "number"),
-                _cell(wanted, "number"),
+                _cell(_with_interval(row) if quantity in SHARES else _points_with_interval(row), "number"),
+                _cell(wanted.replace("points", "%") if quantity in SHARES else wanted, "number"),
                 _cell(said, f"{kind}"),
             ]
         )
-    return _table(("measured", "points", "if all is well", ""), rows)
+    return _table(("", "measured", "if all is well", "verdict"), rows)
 
 
 def _attacks(attacks: pd.DataFrame) -> str:
@@ -312,7 +321,7 @@ def _attacks(attacks: pd.DataFrame) -> str:
         cells = [_with_interval(by[how]) if how in by else "" for how in ("fresh", "fixed")]
         knows = "" if attack in ("clean", "judge-noise") else {"all": "yes", "none": "no"}[knowledge]
         rows.append([_cell(_words(attack)), _cell(knows), *(_cell(cell, "number") for cell in cells)])
-    return _table(("attack", "knows the noise", "right, fresh noise, %", "right, fixed noise, %"), rows)
+    return _table(("attack", "knows the noise", "right, fresh noise", "right, fixed noise"), rows)
 
 
 def _compared(tables: Mapping[str, pd.DataFrame], said: Mapping) -> list[str]:
@@ -335,7 +344,11 @@ def _compared(tables: Mapping[str, pd.DataFrame], said: Mapping) -> list[str]:
         "Accuracies in %. Differences are of the same images, decided at 5 % for all of them together (Holm). Each "
         "number is that of the worst attack."
     )
-    return [_table(heads, rows), f'<p class="note">{note}</p>', _table(("difference", "", "points", ""), differences)]
+    return [
+        _table(heads, rows),
+        f'<p class="note">{note}</p>',
+        _table(("difference", "when", "by", "verdict"), differences),
+    ]
 
 
 def _figure(named: tuple[str, bytes]) -> str:

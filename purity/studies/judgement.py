@@ -1,8 +1,8 @@
 """What is left of a random defence, what part of that was luck, and whether its attacks can be believed.
 
-Three accuracies sum up an attack. known: the attacker knows ξ; image by image the worst of all his attacks, judged
-under that ξ. unknown: he does not, the attack that leaves least on average, judged under fresh ξ; those that he makes
-for a ξ of his own count too. clean: fresh ξ, nobody attacks.
+Three accuracies sum it up. known: the attacker knows ξ; image by image the worst of all attacks, judged under that ξ.
+unknown: he does not; the attack that leaves least on average, judged under fresh ξ; those that he makes for a ξ of his
+own count too. clean: fresh ξ, nobody attacks.
 
 Records say by `part` what an attack is for: noise, first (PGD as in the papers), strongest, bpda, longer, or budget,
 which is at ε times `scale`.
@@ -43,27 +43,31 @@ class Attacked:
         chosen = (r for r in self.records if r.keys.get("part") in parts and r.keys["knowledge"] == knowledge)
         return [(keys["attack"], members) for keys, members in grouped(chosen, ("attack",))]
 
+    def draws(self, name: str, members: list[Record]) -> Array:
+        """(S · draws, n): whether an image is classified right."""
+        return np.concatenate([np.atleast_2d(r.arrays[name]) for r in members])
+
     def right(self, name: str, members: list[Record]) -> Array:
         """(S, n) share of draws under which an image is classified right."""
         return np.stack([np.atleast_2d(r.arrays[name]).mean(axis=0) for r in members])
 
-    def known(self, parts: Iterable[str] = FULL) -> Array:
-        """(S, n): right after every attack of these parts that knows ξ. Nothing is left out: 1 where there is none."""
-        found = [self.right("correct_fixed", members) for _, members in self.groups(parts, "all")]
-        found += [self.right("correct_fixed", members) for _, members in self.groups(("noise",), "none")]
-        return np.min([self.right("correct_fixed", self.clean), *found], axis=0)
+    def known(self, parts: Iterable[str] = FULL, borrowed: bool = True) -> Array:
+        """(S, n): right under the fixed ξ after every attack of these parts. borrowed: those too that do not know it,
+        as who knows ξ can see which of them works."""
+        found = [self.right("correct_fixed", self.clean)]
+        for knowledge in ("all", "none") if borrowed else ("all",):
+            found += [self.right("correct_fixed", members) for _, members in self.groups(parts, knowledge)]
+        return np.min(found, axis=0)
 
-    def unknown(self, parts: Iterable[str] = FULL) -> tuple[str, Array]:
-        """(attack, (S, n)): under fresh ξ, the attack of these parts that leaves least."""
-        found = [(attack, self.right("correct_varying", of)) for attack, of in self.groups(parts, "none")]
-        found += [
-            (f"{a}, made for another ξ", self.right("correct_varying", of)) for a, of in self.groups(parts, "all")
-        ]
-        return min(found, key=lambda one: one[1].mean())
+    def unknown(self, parts: Iterable[str] = FULL) -> tuple[str, list[Record]]:
+        """The attack of these parts that leaves least under fresh ξ, and its records."""
+        found = self.groups(parts, "none")
+        found += [(f"{attack}, made for another ξ", of) for attack, of in self.groups(parts, "all")]
+        return min(found, key=lambda one: self.fresh(one[1]).mean())
 
-    def fresh(self) -> Array:
-        """(S, n) of clean images."""
-        return self.right("correct_varying", self.clean)
+    def fresh(self, members: list[Record]) -> Array:
+        """(S, n) under fresh ξ."""
+        return self.right("correct_varying", members)
 
 
 def _defences(measured: list[Record]) -> dict[str, Attacked]:
@@ -103,18 +107,21 @@ def judgement_numbers(measured: list[Record], judgings: list[Record]) -> pd.Data
     alone = next((one for name, one in defences.items() if _undefended(name, measured)), None)
     for name, one in defences.items():
         bare = one is alone
-        known, (by, unknown) = one.known(), ("", one.known()) if bare else one.unknown()
-        clean = one.fresh()
-        rows += [_accuracy(name, "clean", clean), _accuracy(name, "clean-fixed", one.right("correct_fixed", one.clean))]
-        rows += [_accuracy(name, "unknown", unknown) | {"by": by}, _accuracy(name, "known", known)]
+        known, clean = one.known(), one.fresh(one.clean)
+        rows += [_accuracy(name, "clean", one.draws("correct_varying", one.clean))]
+        rows += [_accuracy(name, "clean-fixed", one.draws("correct_fixed", one.clean))]
         if bare:
+            rows += [_accuracy(name, "unknown", known) | {"by": ""}, _accuracy(name, "known", known)]
             continue
-        differences = {"luck": unknown - known}
+        by, weakest = one.unknown()
+        rows += [_accuracy(name, "unknown", one.draws("correct_varying", weakest)) | {"by": by}]
+        rows += [_accuracy(name, "known", known)]
+        differences = {"luck": one.fresh(weakest) - known}
         if transferred := one.groups(FULL, "all"):
             kept = [one.right("correct_varying", m) - one.right("correct_fixed", m) for _, m in transferred]
             differences["transfer"] = np.mean(kept, axis=0)
         if alone is not None:
-            differences |= {"gain": known - alone.known(), "cost": alone.fresh() - clean}
+            differences |= {"gain": known - alone.known(), "cost": alone.fresh(alone.clean) - clean}
         differences |= _by_judgings([r for r in judgings if r.keys["purifier"] == name])
         for _, noise in one.groups(("noise",), "none"):
             differences["alpha"] = np.stack([r.arrays["alpha"] for r in noise])
@@ -160,9 +167,9 @@ def judgement_checks(measured: list[Record]) -> pd.DataFrame:
 
     still: share of images that the strongest attack by full gradients leaves where they were; they get a gradient of
     zero. bpda: accuracy that it leaves − what BPDA leaves. steps, steps-unknown: what attacks leave − what is left
-    after more steps. knowing: unknown − known. budget: accuracy at the largest budget. verdict: passed, failed,
-    undecided, at 5 % for all checks of a defence together (Holm); needed: images that would decide it in four runs of
-    five.
+    after more steps. knowing: unknown − what attacks leave that know ξ. budget: accuracy at the largest budget.
+    verdict: passed, failed, undecided, at 5 % for all checks of a defence together (Holm); needed: images that would
+    decide it in four runs of five.
     """
     rows = []
     for name, one in _defences(measured).items():
@@ -205,10 +212,10 @@ def _checks(one: Attacked) -> Iterator[Check]:
         for _, past in one.groups(("bpda",), "all"):
             yield _mean("bpda", left - one.right("correct_fixed", past)), (-inf, MARGIN)
     yield _mean("steps", one.known(SHORT) - one.known()), (-inf, MARGIN)
-    short = one.unknown(SHORT)[1]
+    short = one.fresh(one.unknown(SHORT)[1])
     for _, longer in one.groups(("longer",), "none"):
         yield _mean("steps-unknown", short - one.right("correct_varying", longer)), (-inf, MARGIN)
-    yield _mean("knowing", one.unknown()[1] - one.known()), (-MARGIN, inf)
+    yield _mean("knowing", one.fresh(one.unknown()[1]) - one.known(borrowed=False)), (-MARGIN, inf)
     scales = _at_scales(one)
     if scales and max(scales) > 1:
         summary = stats.accuracy(scales[max(scales)])
@@ -255,7 +262,7 @@ def draw_judgement_budget(curves: pd.DataFrame) -> Figure:
     figure, ax = plt.subplots(figsize=(COLUMN, 2.6))
     for colour, name, part in coloured(curves[curves["curve"] == "budget"], "purifier"):
         _line(ax, part, colour, name)
-    ax.set(xlabel="budget over ε", ylabel="accuracy, ξ is known", ylim=(0, 1), xscale="symlog")
+    ax.set(xlabel="budget over ε", ylabel="accuracy, ξ is known", ylim=(0, 1.02), xscale="symlog")
     ax.set_xticks(sorted(set(curves.loc[curves["curve"] == "budget", "x"])))
     ax.xaxis.set_major_formatter("{x:g}")
     figure.legend(*ax.get_legend_handles_labels(), loc="outside lower center", ncols=2)
@@ -271,7 +278,10 @@ def draw_judgement_repeats(curves: pd.DataFrame) -> Figure:
         label = attack.removeprefix("judge-")
         _line(ax, part[part["curve"] == "vote"], colour, f"{label}: a vote of k")
         _line(ax, part[part["curve"] == "tries"], colour, f"{label}: right k times of k", "--")
-    ax.set(xlabel="judgings k", ylabel="accuracy, fresh ξ", ylim=(0, 1), xscale="log")
+    ax.set(xlabel="judgings k", ylabel="accuracy, fresh ξ", ylim=(0, 1.02), xscale="log")
+    ax.set_xticks(sorted(set(repeated["x"])))
+    ax.xaxis.set_major_formatter("{x:g}")
+    ax.minorticks_off()
     figure.legend(*ax.get_legend_handles_labels(), loc="outside lower center", ncols=1)
     return figure
 
@@ -292,8 +302,8 @@ def judgement_compared(measured: list[Record]) -> pd.DataFrame:
     defences = _defences(measured)
     right = {}
     for name, one in defences.items():
-        unknown = one.known() if _undefended(name, measured) else one.unknown()[1]
-        right[name] = {"clean": one.fresh(), "unknown": unknown, "known": one.known()}
+        unknown = one.known() if _undefended(name, measured) else one.fresh(one.unknown()[1])
+        right[name] = {"clean": one.fresh(one.clean), "unknown": unknown, "known": one.known()}
     pairs = [(a, b, quantity) for a, b in combinations(defences, 2) for quantity in ("clean", "unknown", "known")]
     found = [of_mean(q, "", (right[a][q] - right[b][q]).mean(axis=0)) for a, b, q in pairs]
     above = (0.0, float("inf"))
