@@ -1,12 +1,10 @@
 # What is left of a random defence (docs/judge-your-defence.md). The experiment is made by purity.run.judge.
 
-JUDGEMENT = ["judgement", "judgement-numbers", "judgement-checks", "judgement-curves", "judgement-compared"]
-
 study(
     "judgement",
     section="9 Judgement of a defence",
     reads={"measured": "judged", "judgings": "fuzzy"},
-    tables=JUDGEMENT,
+    tables=["judgement", "judgement-numbers", "judgement-checks", "judgement-curves", "judgement-compared"],
     figures={"judgement-budget": ["judgement-curves"], "judgement-repeats": ["judgement-curves"]},
 )
 
@@ -43,7 +41,7 @@ rule judgement_page:
     """The verdict on one page that needs nothing else."""
     input:
         unpack(lambda w: judge.stores(experiment(w))),
-        tables=expand("results/{{experiment}}/tables/{table}.csv", table=JUDGEMENT),
+        tables=expand("results/{{experiment}}/tables/{table}.csv", table=STUDIES["judgement"].tables),
         figures=expand("results/{{experiment}}/figures/judgement-{figure}.png", figure=["budget", "repeats"]),
         weights=lambda w: classifier_weights(w) + judge.diffusion_weights(experiment(w)),
     output:
