@@ -11,16 +11,19 @@ from torch.nn import functional as F
 
 
 class CNN(nn.Module):
-    """Three convolutions, a global average and two linear layers: (B, C, H, W) in [0, 1] → logits (B, K)."""
+    """Three convolutions, a global average and two linear layers: (B, C, H, W) in [0, 1] → logits (B, K).
 
-    def __init__(self, channels: int = 1, classes: int = 10, width: int = 32, features: int = 32):
+    stride: of the second and third convolution.
+    """
+
+    def __init__(self, channels: int = 1, classes: int = 10, width: int = 32, features: int = 32, stride: int = 1):
         super().__init__()
         self.convolutions = nn.Sequential(
             nn.Conv2d(channels, width, 3, padding=1),
             nn.ReLU(),
-            nn.Conv2d(width, 2 * width, 3, padding=1),
+            nn.Conv2d(width, 2 * width, 3, stride=stride, padding=1),
             nn.ReLU(),
-            nn.Conv2d(2 * width, 2 * width, 3, padding=1),
+            nn.Conv2d(2 * width, 2 * width, 3, stride=stride, padding=1),
             nn.ReLU(),
         )
         self.hidden = nn.Linear(2 * width, features)
@@ -34,9 +37,9 @@ class CNN(nn.Module):
         return self.readout(self.features(x))
 
 
-def cnn(channels: int = 1, classes: int = 10, width: int = 32, features: int = 32) -> nn.Module:
-    """Classifier of small images, untrained."""
-    return CNN(channels, classes, width, features)
+def cnn(channels: int = 1, classes: int = 10, width: int = 32, features: int = 32, stride: int = 1) -> nn.Module:
+    """Classifier of small images, untrained. stride: 2 halves their size twice, for images larger than the digits."""
+    return CNN(channels, classes, width, features, stride)
 
 
 def sinusoids(index: Tensor, width: int) -> Tensor:

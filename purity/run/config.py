@@ -376,7 +376,7 @@ def _handed(project: Project, function: str, key: str, handed: list[str]) -> Non
 
 # Counts that decide how long a purifier or an attack takes, and what is left of them in a small run.
 _SMALL_OPTIONS = {"steps": 2, "draws": 2, "queries": 20, "targets": 1, "judgings": 2}
-_SMALL_TRAINING = {"steps": 2, "batch": 4}
+_SMALL_TRAINING = {"training": {"steps": 2, "epochs": 1}, "fine_tuning": {"steps": 2, "batch": 4}}
 _SMALL_PARTS = {
     "ball": {"images": 2, "points": 3, "draws": 3},
     "jacobian": {"images": 1},
@@ -392,19 +392,11 @@ _SMALL_PARTS = {
 def small(config: dict) -> dict:
     """The same experiments, named `<name>-small`, with a few images, steps, draws and one seed: does everything run?
 
-    Networks, strengths t and budgets stay as they are. Fine-tuned networks are `<name>-small` too: a network that was
-    fine-tuned for hours is left alone. Its numbers mean nothing.
+    Published networks, strengths t and budgets stay as they are. Networks that are trained or fine-tuned here are
+    `<name>-small` too, trained for a moment: one that was trained for hours is left alone. Its numbers mean nothing.
     """
     shrunk = copy.deepcopy(config)
-    tuned = {name for name, preset in config["diffusions"].items() if "fine_tuning" in preset}
-    shrunk["diffusions"] = {_small_name(name, tuned): preset for name, preset in shrunk["diffusions"].items()}
-    for name in tuned:
-        fine_tuning = shrunk["diffusions"][_small_name(name, tuned)]["fine_tuning"]
-        _shrink(fine_tuning, _SMALL_TRAINING)
-        fine_tuning["of"] = _small_name(fine_tuning["of"], tuned)
-    for preset in shrunk["purifiers"].values():
-        if "diffusion" in preset:
-            preset["diffusion"] = _small_name(preset["diffusion"], tuned)
+    _shrink_training(shrunk)
     for group in ("purifiers", "attacks"):
         for preset in shrunk[group].values():
             options = preset.get("options", {})
@@ -427,6 +419,28 @@ def small(config: dict) -> dict:
         if experiment.get("budget"):
             experiment["budget"]["scales"] = experiment["budget"]["scales"][:3]
     return shrunk
+
+
+def _shrink_training(config: dict) -> None:
+    """Networks made here get another name wherever they are named, and next to no training."""
+    made = {
+        kind: {name for name, preset in config[kind].items() if {"training", "fine_tuning"} & preset.keys()}
+        for kind in ("classifiers", "diffusions")
+    }
+    for kind, names in made.items():
+        config[kind] = {_small_name(name, names): preset for name, preset in config[kind].items()}
+        for preset in config[kind].values():
+            for part, counts in _SMALL_TRAINING.items():
+                _shrink(preset.get(part, {}), counts)
+    for preset in config["diffusions"].values():
+        if said := preset.get("fine_tuning"):
+            said["of"] = _small_name(said["of"], made["diffusions"])
+            said["classifier"] = _small_name(said["classifier"], made["classifiers"])
+    for preset in config["purifiers"].values():
+        if "diffusion" in preset:
+            preset["diffusion"] = _small_name(preset["diffusion"], made["diffusions"])
+    for experiment in config["experiments"].values():
+        experiment["classifier"] = _small_name(experiment["classifier"], made["classifiers"])
 
 
 def _small_name(name: str, among: set[str]) -> str:

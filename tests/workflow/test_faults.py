@@ -110,7 +110,19 @@ def test_gpu_jobs_ask_for_a_device_and_others_do_not(workspace):
         if "    output: " in block:
             asking.setdefault(rule, set()).add("gpu=1" in block)
     networks = {"train_classifier", "train_diffusion", "fine_tune", "calibrate"}
-    stages = {"attack", "purify", "sample_ball", "states", "jacobian", "pca", "probe", "budget", "fuzzy", "cap"}
+    stages = {
+        "attack",
+        "purify",
+        "sample_ball",
+        "states",
+        "jacobian",
+        "pca",
+        "samples",
+        "probe",
+        "budget",
+        "fuzzy",
+        "cap",
+    }
     stages |= {"margins", "paths", "landscape"}
     assert {rule for rule, gpu in asking.items() if gpu == {True}} == networks | stages
     assert all(len(gpu) == 1 for gpu in asking.values())

@@ -111,6 +111,22 @@ def test_a_small_run_fine_tunes_networks_of_its_own(config):
     assert {f"{name}-small" for name in tuned} <= used and not tuned & used
 
 
+def test_a_small_run_trains_networks_of_its_own():
+    """For a moment, at paths of their own; all that names them names the new ones."""
+    shrunk = small(SHIPPED)
+    assert set(shrunk["classifiers"]) == {f"{name}-small" for name in SHIPPED["classifiers"]}
+    assert set(shrunk["diffusions"]) == {f"{name}-small" for name in SHIPPED["diffusions"]}
+    training = (
+        shrunk["classifiers"]["digits-cnn-small"]["training"],
+        shrunk["diffusions"]["digits-unet-small"]["training"],
+    )
+    assert (training[0]["epochs"], training[1]["steps"]) == (1, 2)
+    assert {e["classifier"] for e in shrunk["experiments"].values()} == {"digits-cnn-small"}
+    assert {d["fine_tuning"]["classifier"] for d in shrunk["diffusions"].values() if "fine_tuning" in d} == {
+        "digits-cnn-small"
+    }
+
+
 def test_a_circle_of_fine_tunings_is_refused():
     config = copy.deepcopy(SHIPPED)
     fine_tuning = config["diffusions"]["digits-addt"]["fine_tuning"]
@@ -454,7 +470,7 @@ def test_options_of_a_function_of_ones_own_are_checked_by_its_signature(tmp_path
 
 # The parts of an experiment.
 
-PART_NAMES = ("sweep", "budget", "jacobian", "pca", "fuzzy", "cap", "margins", "dw-box", "addt", "paths")
+PART_NAMES = ("sweep", "budget", "jacobian", "pca", "samples", "fuzzy", "cap", "margins", "dw-box", "addt", "paths")
 BLURRED = ("attacks/blur", "{run: 'scipy.ndimage:gaussian_filter', options: {sigma: 1}}")  # an attack without epsilon
 
 
@@ -579,6 +595,10 @@ MISTAKES_OF_PARTS = {
     ("pca/images", "101"): "digits.pca.images.*100 images",
     ("pca/epsilon", "0"): "digits.pca.epsilon",
     ("pca/points", "1"): "digits.pca.points",
+    ("samples/steps", "1001"): r"digits.samples.steps: 1001 steps cannot be kept of t = 1000",
+    ("samples/purifiers", "[gaussian]"): "digits.samples.purifiers: 'gaussian' has no diffusion model",
+    ("samples/purifiers", "[one-step]"): "digits.samples.purifiers: 'one-step' has no diffusion model with options t",
+    ("samples/images", "101"): "digits.samples.images.*100 images",
     ("fuzzy/judgings", "1"): "digits.fuzzy.judgings",
     ("cap/radius", "0"): "digits.cap.radius",
     ("cap/points", "1"): "digits.cap.points",

@@ -254,7 +254,18 @@ def test_the_batch_counts_for_an_attack_that_works_on_whole_batches(config):
     assert rules(made) == {"attack"} and all("/pgd/" in output for output in outputs(made, "attack"))
 
 
-STAGES_OF_PURIFIERS = {"attack", "purify", "states", "sample_ball", "jacobian", "pca", "probe", "fuzzy", "paths"}
+STAGES_OF_PURIFIERS = {
+    "attack",
+    "purify",
+    "states",
+    "sample_ball",
+    "jacobian",
+    "pca",
+    "samples",
+    "probe",
+    "fuzzy",
+    "paths",
+}
 STAGES_OF_PURIFIERS |= {"landscape"}
 BALL = {"directions", "directions-matrix", "centroids", "centroids-histogram", "variance"}
 
@@ -327,7 +338,17 @@ def test_the_mean_of_any_table_counts_in_every_study_that_takes_it(tree, before)
     edit(tree, "purity/stats.py", ".ravel()\n    values = values[np.isfinite(values)]", ".ravel()")
     made = planned.new(before, planned.plan(tree, TINY))
     assert rules(made) == {"tables"}
-    shown = {"trajectory", "distances", "transfer", "compression", "jacobian", "jacobian-spectrum", "pca", "timesteps"}
+    shown = {
+        "trajectory",
+        "distances",
+        "transfer",
+        "compression",
+        "jacobian",
+        "jacobian-spectrum",
+        "pca",
+        "timesteps",
+        "samples",
+    }
     shown |= {"clean-t", "law", "law-fit", "cap-images", "cap", "cap-transition", "cap-slices", "attack-paths"}
     shown |= {"margins-images", "margins", "margins-roc", "landscape", "landscape-paths"}
     assert outputs(made, "tables") == BALL | shown
@@ -380,7 +401,18 @@ def test_another_fine_tuning_is_nobody_elses_matter(config, before, of):
 def test_a_new_seed_is_new_parts_and_no_others(config, before):
     config["experiments"]["tiny"]["seeds"] = [0, 1, 2]
     made = planned.new(before, plan(config))
-    stages = {"perturb", "attack", "purify", "measure", "sample_ball", "measure_ball", "jacobian", "pca", "probe"}
+    stages = {
+        "perturb",
+        "attack",
+        "purify",
+        "measure",
+        "sample_ball",
+        "measure_ball",
+        "jacobian",
+        "pca",
+        "samples",
+        "probe",
+    }
     stages |= {"budget", "fuzzy", "cap", "margins"}
     assert rules(made) == stages | {"tables"}
     assert all(output.endswith("seed-2") for rule, output in made if rule in stages)
@@ -457,7 +489,14 @@ def test_more_images_are_new_blocks(config, before):
 
 @pytest.mark.parametrize(
     ("part", "rule"),
-    [("ball", "sample_ball"), ("jacobian", "jacobian"), ("pca", "pca"), ("margins", "margins"), ("cap", "cap")],
+    [
+        ("ball", "sample_ball"),
+        ("jacobian", "jacobian"),
+        ("pca", "pca"),
+        ("samples", "samples"),
+        ("margins", "margins"),
+        ("cap", "cap"),
+    ],
 )
 def test_a_number_of_a_part_is_in_the_spec_of_its_stage_alone(config, before, part, rule):
     said = config["experiments"]["tiny"][part]
