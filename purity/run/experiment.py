@@ -389,7 +389,7 @@ class Experiment:
     def jacobian(self, purifier: str) -> dict:
         part = self.part("jacobian")
         return self._on_clean("purity.stages.jacobian:jacobian", purifier) | {
-            key: part[key] for key in ("images", "mode")
+            key: part[key] for key in ("images", "mode", "largest") if key in part
         }
 
     def pca(self, purifier: str) -> dict:

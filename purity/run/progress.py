@@ -46,6 +46,10 @@ class Done:
         path = self.place / f"rows-{rows[0]:05d}-{rows[-1]:05d}.zarr.zip"
         store.save(path, {}, None, rows=rows, **part)
 
+    def forget(self) -> None:
+        """Delete what is done of this part of the work: the whole that it was needed for is kept elsewhere."""
+        shutil.rmtree(self.place, ignore_errors=True)
+
     def clear(self) -> None:
         """Delete all of it, what other keys left too: the output is there."""
         shutil.rmtree(self.folder, ignore_errors=True)

@@ -1,6 +1,6 @@
 """Singular values of the Jacobian of a purifier (Liu & Wei §5, Fig. 3a; earlier version §6)."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -17,25 +17,32 @@ QUARTER = 0.25  # a direction with a smaller singular value is compressed strong
 def jacobian(jacobians: list[Record], outcomes: list[Record]) -> pd.DataFrame:
     """Singular values of J_f at clean images: the largest, and what share lies below ¼ (QUARTER) and above 1 (Fig. 3a).
 
-    outcome: of an attack that knows ξ on the same image (`outcomes`), robust or fooled, or any.
+    Where only the largest values were asked for, they are from below, and `largest-at-most` bounds the largest from
+    above. outcome: of an attack that knows ξ on the same image (`outcomes`), robust or fooled, or any.
     """
     correct_by = {(r.keys["purifier"], r.keys["seed"]): r.arrays["correct_fixed"] for r in outcomes}
     rows = []
     for keys, members in grouped(jacobians, ("purifier",)):
+        summaries = {r.keys["seed"]: _summary(r.arrays) for r in members}
         for outcome, wanted in (("any", None), ("robust", True), ("fooled", False)):
             chosen = []
             for r in members:
-                values = r.arrays["singular_values"]
+                summary = summaries[r.keys["seed"]]
                 correct = correct_by.get((r.keys["purifier"], r.keys["seed"]))
                 if wanted is not None:
-                    values = values[:0] if correct is None else values[correct[: len(values)] == wanted]
-                chosen.append(Record(r.keys, _summary(values)))
-            for measure in ("largest", "below-quarter", "above-one"):
+                    n = len(summary["largest"])
+                    which = np.zeros(n, bool) if correct is None else correct[:n] == wanted
+                    summary = {measure: value[which] for measure, value in summary.items()}
+                chosen.append(Record(r.keys, summary))
+            for measure in chosen[0].arrays:
                 rows += spread_rows(keys | {"outcome": outcome, "measure": measure}, chosen, measure)
     return pd.DataFrame(rows)
 
 
-def _summary(values: np.ndarray) -> dict[str, np.ndarray]:
+def _summary(arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    values = arrays["singular_values"]
+    if "upper" in arrays:  # some of the values, the largest
+        return {"largest": values.max(axis=1), "largest-at-most": arrays["upper"].max(axis=1)}
     return {
         "largest": values.max(axis=1),
         "below-quarter": (values < QUARTER).mean(axis=1),
@@ -80,10 +87,11 @@ def evidence(jacobians: list[Record], outcomes: list[Record]) -> Iterator[Eviden
     correct_by = {(r.keys["purifier"], r.keys["seed"]): r.arrays["correct_fixed"] for r in outcomes}
     for keys, members in grouped(with_diffusion(jacobians), ("purifier",)):
         purifier = keys["purifier"]
-        of_seed = {r.keys["seed"]: _summary(r.arrays["singular_values"]) for r in members}
+        of_seed = {r.keys["seed"]: _summary(r.arrays) for r in members}
         for measure in ("below-quarter", "above-one"):
-            values = np.mean([summary[measure] for summary in of_seed.values()], axis=0)
-            yield of_mean(f"singular-{measure}", purifier, values)
+            values = [summary[measure] for summary in of_seed.values() if measure in summary]
+            if values:
+                yield of_mean(f"singular-{measure}", purifier, np.mean(values, axis=0))
         known = {seed: correct_by[purifier, seed] for seed in of_seed if (purifier, seed) in correct_by}
         if known:
             largest = np.stack([of_seed[seed]["largest"] for seed in known])

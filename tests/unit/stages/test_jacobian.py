@@ -6,10 +6,11 @@ from functools import partial
 import numpy as np
 import pytest
 import torch
-from jobs import checked, job
+from jobs import Stopped, checked, job
 
 from purity import purifiers
 from purity.noise import Noise
+from purity.run.progress import Done
 from purity.stages.jacobian import MODES, basis, jacobian, singular_values
 
 MAKERS = {
@@ -193,3 +194,57 @@ def test_the_check_of_a_purifier_changes_no_spectrum(mode, unet, x):
     """Each way asks it differently: on copies, with a graph, inside torch's transforms."""
     purify = MAKERS["one-step"](unet)
     assert np.array_equal(spectra(x[:2], XI, checked(purify), mode), spectra(x[:2], XI, purify, mode))
+
+
+# A job that was stopped, and the largest values alone.
+
+
+class Counted:
+    """A purifier that counts its calls and is stopped in one of them."""
+
+    def __init__(self, purify, stopped_in=None):
+        self.purify, self.stopped_in, self.calls = purify, stopped_in, 0
+
+    def __call__(self, x, xi):
+        if self.calls == self.stopped_in:
+            raise Stopped
+        self.calls += 1
+        return self.purify(x, xi)
+
+
+def test_a_job_that_was_stopped_within_an_image_goes_on_at_the_rows_that_are_left(x, tmp_path):
+    """Chunks of 16: four calls an image. Stopped in the third of the second image."""
+
+    def made(purify):
+        done = Done(tmp_path / "made.zarr.zip", {})
+        images = x.float().numpy()
+        return jacobian(images, XI, job=job(16, done), purify=purify, mode="rows")["singular_values"], done
+
+    whole = spectra(x, XI, affine(mixing(0)))
+    stopped, rerun = Counted(affine(mixing(0)), stopped_in=6), Counted(affine(mixing(0)))
+    with pytest.raises(Stopped):
+        made(stopped)
+    found, done = made(rerun)
+    assert np.array_equal(found, whole) and stopped.calls + rerun.calls == 16
+    assert not [path for path in done.place.iterdir() if path.is_dir()]  # rows of an image go when its values are there
+
+
+@pytest.mark.parametrize("batch", [7, 100])
+@pytest.mark.parametrize("mode", MODES)
+def test_the_largest_values_lie_within_their_bounds(mode, batch, x):
+    """σ_j = 2⁻ʲ: eight values and ten directions more hold all but 2⁻¹⁸ of it, so that they are sharp to 1e-4."""
+    u, v = (torch.linalg.qr(mixing(seed))[0] for seed in (4, 5))
+    sigma = 2.0 ** -torch.arange(D, dtype=torch.float64)
+    images, purify = x.float().numpy(), affine(u * sigma @ v.T)
+    made = jacobian(images, XI, job=job(batch), purify=purify, mode=mode, largest=8)
+    found = made["singular_values"]
+    assert found.shape == made["upper"].shape == (4, 8) and found.dtype == np.float64
+    assert (found <= sigma[:8].numpy() + 1e-6).all() and (made["upper"] >= sigma[:8].numpy() - 1e-6).all()
+    assert found == pytest.approx(np.tile(sigma[:8], (4, 1)), abs=1e-4)
+    assert made["risk"] == pytest.approx(1e-10)
+    assert (np.abs(made["total"] - 4 / 3) < 5 * made["total_error"]).all()  # Σ 4⁻ʲ; five standard errors
+
+
+def test_no_more_values_are_given_than_there_are(x):
+    made = jacobian(x.float().numpy(), XI, job=job(), purify=affine(mixing(0)), mode="rows", largest=1000)
+    assert made["singular_values"] == pytest.approx(spectra(x, XI, affine(mixing(0))), abs=1e-5)

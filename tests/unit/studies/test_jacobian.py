@@ -81,6 +81,14 @@ def test_the_spectrum_by_rank_is_over_images_and_seeds():
     assert made[made["purifier"] == "ddim"][["mean", "low", "high"]].to_numpy().tolist() == [[9] * 3, [8] * 3]
 
 
+def test_of_the_largest_values_alone_the_largest_is_known_and_its_bound_and_no_shares():
+    part = record(singular_values=[[2.0, 0.5], [4.0, 1.5], [1.0, 0.2]], upper=[[2.5, 1.5], [4.5, 2.5], [1.5, 1.2]])
+    made = study.jacobian([part], [known_outcomes([1, 0, 1])])
+    assert set(made["measure"]) == {"largest", "largest-at-most"}
+    assert only(made, measure="largest-at-most", outcome="robust", seed="all")["mean"] == 2.0
+    assert [said.quantity for said in study.evidence([part], [known_outcomes([1, 0, 1])])] == ["singular-fooled-gap"]
+
+
 # The figure.
 
 
