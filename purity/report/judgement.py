@@ -64,15 +64,15 @@ WORDS = {
 }
 
 CHECKS = {
-    "still": "images to which full gradients show no direction at all",
+    "unseen": "images whose full gradient is zero nearly everywhere",
     "bpda": "what BPDA takes that full gradients do not",
     "steps": "what twice the steps take besides, noise known",
     "steps-unknown": "what twice the steps take besides, noise unknown",
     "knowing": "what is left to who does not know the noise, less what is left to who does",
     "budget": "accuracy that is left at the largest budget",
 }
-MASKED = ("still", "bpda")
-SHARES = ("still", "budget")  # in percent; the others are differences
+MASKED = ("unseen", "bpda")
+SHARES = ("unseen", "budget")  # in percent; the others are differences
 MARKS = {"passed": ("holds", "✓ passed"), "failed": ("not", "✗ failed"), "undecided": ("undecided", "– undecided")}
 
 
@@ -320,8 +320,11 @@ def _attacks(attacks: pd.DataFrame) -> str:
         by = {row["judged"]: row for _, row in of.iterrows()}
         cells = [_with_interval(by[how]) if how in by else "" for how in ("fresh", "fixed")]
         knows = "" if attack in ("clean", "judge-noise") else {"all": "yes", "none": "no"}[knowledge]
+        zeros = of.iloc[0].get("zero_gradients", np.nan)
+        cells += [""] if np.isnan(zeros) else [percent(zeros)]
         rows.append([_cell(_words(attack)), _cell(knows), *(_cell(cell, "number") for cell in cells)])
-    return _table(("attack", "knows the noise", "right, fresh noise", "right, fixed noise"), rows)
+    heads = ("attack", "knows the noise", "right, fresh noise", "right, fixed noise", "zeros in its gradients")
+    return _table(heads, rows)
 
 
 def _compared(tables: Mapping[str, pd.DataFrame], said: Mapping) -> list[str]:

@@ -93,7 +93,7 @@ def attacks(config: dict, said: dict, scales: list[float], quick: bool) -> dict[
         made[f"x{scale:.3g}"] = _preset("budget", "purity.attacks:apgd", auto, scale=scale)
         made[f"bpda-x{scale:.3g}"] = _preset("budget", bpda, wide | BPDA, scale=scale, twin_of=f"judge-x{scale:.3g}")
     if said["norm"] == "linf":
-        noise = _preset("noise", "purity.attacks:uniform", {"epsilon": said["epsilon"]}, blind=True)
+        noise = _preset("noise", "purity.attacks:uniform", {"epsilon": said["epsilon"], "cut": True}, blind=True)
         made = {"noise": noise} | made
     return {f"judge-{name}": preset for name, preset in made.items()}
 

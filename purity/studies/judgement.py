@@ -14,14 +14,15 @@ from itertools import combinations
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from purity import stats
 from purity.stats import majority_vote, worst_of
-from purity.studies.drawing import COLUMN, coloured
+from purity.studies.drawing import COLUMN, Look, legend_below, look_of
 from purity.studies.fuzzy import REPEATS
-from purity.studies.records import ATTACKED, JUDGED, Evidence, Record, accuracy_rows, grouped, of_mean
+from purity.studies.records import ATTACKED, JUDGED, Evidence, Record, grouped, judged_rows, of_mean, unseen
 
 Array = NDArray[np.float64]
 
@@ -82,16 +83,15 @@ def _undefended(name: str, measured: list[Record]) -> bool:
 def judgement(measured: list[Record]) -> pd.DataFrame:
     """Accuracy of every attack: of knowledge none judged fresh; all judged fixed and, as a transfer, fresh; clean both.
 
-    part, scale: what the attack is for. moved: share of images that the attack changed at all.
+    part, scale: what the attack is for; what its gradients were worth as in `judged_rows`.
     """
     rows = []
     for keys, members in grouped(measured, ATTACKED):
         keys |= {key: members[0].keys.get(key) for key in ("part", "scale")}
-        keys["moved"] = float(np.mean([(r.arrays["linf_before"] > 0).mean() for r in members]))
         judged = ("fresh", "fixed") if keys["attack"] == "clean" or keys["knowledge"] == "all" else ("fresh",)
         for how in judged:
             name = {"fresh": JUDGED["none"][1], "fixed": JUDGED["all"][1]}[how]
-            rows += accuracy_rows(keys | {"judged": how}, members, name)
+            rows += judged_rows(keys | {"judged": how}, members, name)
     return pd.DataFrame(rows)
 
 
@@ -165,11 +165,11 @@ def judgement_checks(measured: list[Record]) -> pd.DataFrame:
     """Checks for attacks that fall short, of gradients that are masked above all (Athalye et al. 2018; Carlini et al.
     2019): each a quantity that lies in target_low … target_high if all is well.
 
-    still: share of images that the strongest attack by full gradients leaves where they were; they get a gradient of
-    zero. bpda: accuracy that it leaves − what BPDA leaves. steps, steps-unknown: what attacks leave − what is left
-    after more steps. knowing: unknown − what attacks leave that know ξ. budget: accuracy at the largest budget.
-    verdict: passed, failed, undecided, at 5 % for all checks of a defence together (Holm); needed: images that would
-    decide it in four runs of five.
+    unseen: share of images at which the strongest attack by full gradients got little else than zeros. bpda: accuracy
+    that it leaves − what BPDA leaves. steps, steps-unknown: what attacks leave − what is left after more steps.
+    knowing: unknown − what attacks leave that know ξ. budget: accuracy at the largest budget. verdict: passed, failed,
+    undecided, at 5 % for all checks of a defence together (Holm); needed: images that would decide it in four runs of
+    five.
     """
     rows = []
     for name, one in _defences(measured).items():
@@ -205,9 +205,8 @@ Check = tuple[Evidence, tuple[float, float]]
 def _checks(one: Attacked) -> Iterator[Check]:
     inf = float("inf")
     for _, full in one.groups(("strongest",), "all"):
-        still = np.stack([r.arrays["linf_before"] == 0 for r in full]).astype(np.float64)
-        summary = stats.accuracy(still)
-        yield Evidence("still", "", summary["mean"], summary["low"], summary["high"], summary["n"]), (-inf, MARGIN)
+        summary = stats.accuracy(np.stack([unseen(r) for r in full]))
+        yield Evidence("unseen", "", summary["mean"], summary["low"], summary["high"], summary["n"]), (-inf, MARGIN)
         left = one.right("correct_fixed", full)
         for _, past in one.groups(("bpda",), "all"):
             yield _mean("bpda", left - one.right("correct_fixed", past)), (-inf, MARGIN)
@@ -260,12 +259,13 @@ def judgement_curves(measured: list[Record], judgings: list[Record]) -> pd.DataF
 def draw_judgement_budget(curves: pd.DataFrame) -> Figure:
     """Accuracy by the attacker's budget, who knows ξ."""
     figure, ax = plt.subplots(figsize=(COLUMN, 2.6))
-    for colour, name, part in coloured(curves[curves["curve"] == "budget"], "purifier"):
-        _line(ax, part, colour, name)
+    of_budget = curves[curves["curve"] == "budget"]
+    for name, part in of_budget.groupby("purifier", sort=False):
+        _line(ax, part, look_of(str(name)), str(name))
     ax.set(xlabel="budget over ε", ylabel="accuracy, ξ is known", ylim=(0, 1.02), xscale="symlog")
-    ax.set_xticks(sorted(set(curves.loc[curves["curve"] == "budget", "x"])))
+    ax.set_xticks(sorted(set(of_budget["x"])))
     ax.xaxis.set_major_formatter("{x:g}")
-    figure.legend(*ax.get_legend_handles_labels(), loc="outside lower center", ncols=2)
+    legend_below(figure, ax)
     return figure
 
 
@@ -274,21 +274,22 @@ def draw_judgement_repeats(curves: pd.DataFrame) -> Figure:
     figure, ax = plt.subplots(figsize=(COLUMN, 2.6))
     repeated = curves[curves["curve"].isin(["tries", "vote"])]
     repeated = repeated[repeated["purifier"] == repeated["purifier"].iloc[0]]
-    for colour, attack, part in coloured(repeated, "attack"):
-        label = attack.removeprefix("judge-")
-        _line(ax, part[part["curve"] == "vote"], colour, f"{label}: a vote of k")
-        _line(ax, part[part["curve"] == "tries"], colour, f"{label}: right k times of k", "--")
+    for attack, part in repeated.groupby("attack", sort=False):
+        name = str(attack).removeprefix("judge-")
+        look = look_of(name)
+        _line(ax, part[part["curve"] == "vote"], look._replace(line="-"), f"{name}: a vote of k")
+        _line(ax, part[part["curve"] == "tries"], look._replace(line="--"), f"{name}: right k times of k")
     ax.set(xlabel="judgings k", ylabel="accuracy, fresh ξ", ylim=(0, 1.02), xscale="log")
     ax.set_xticks(sorted(set(repeated["x"])))
     ax.xaxis.set_major_formatter("{x:g}")
     ax.minorticks_off()
-    figure.legend(*ax.get_legend_handles_labels(), loc="outside lower center", ncols=1)
+    legend_below(figure, ax)
     return figure
 
 
-def _line(ax, part: pd.DataFrame, colour, label: str, style: str = "-") -> None:
-    ax.plot(part["x"], part["mean"], style, color=colour, lw=1.2, marker="o", ms=2.5, label=label)
-    ax.fill_between(part["x"], part["low"], part["high"], color=colour, alpha=0.15, lw=0)
+def _line(ax: Axes, part: pd.DataFrame, look: Look, label: str) -> None:
+    ax.plot(part["x"], part["mean"], ls=look.line, color=look.colour, lw=1.2, marker=look.marker, ms=2.5, label=label)
+    ax.fill_between(part["x"], part["low"], part["high"], color=look.colour, alpha=0.15, lw=0)
 
 
 # Against each other.

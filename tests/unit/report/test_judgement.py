@@ -53,7 +53,7 @@ def given(measured=MEASURED, **said) -> page.Page:
 
 def masked():
     shares = REAL | {"judge-pgd": (0.9, 0.87), "judge-bpda": (0.05, 0.06), "judge-longer": (0.05, 0.06)}
-    return [*records("undefended", ALONE), *records("mine", shares, still=("judge-standard",))]
+    return [*records("undefended", ALONE), *records("mine", shares, zero=("judge-standard",))]
 
 
 @cache

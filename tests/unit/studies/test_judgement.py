@@ -44,16 +44,19 @@ def first(share: float) -> np.ndarray:
     return np.arange(N) < round(share * N)
 
 
-def records(purifier: str, shares: dict, still: tuple = (), seeds=(0,)) -> list[Record]:
+def records(purifier: str, shares: dict, zero: tuple = (), seeds=(0,)) -> list[Record]:
+    """zero: attacks whose gradients are."""
     made = []
     for (attack, (fixed, fresh)), seed in product(shares.items(), seeds):
         part, knowledge = PROTOCOL.get(attack, (None, "none"))
         keys = {"purifier": purifier, "attack": attack, "knowledge": knowledge, "seed": seed}
         scale = float(attack.partition("-x")[2] or 1)
         keys |= {} if part is None else {"part": part, "scale": scale}
-        moved = 0.0 if attack in ("clean", *still) else 0.15
         arrays = {"correct_fixed": first(fixed), "correct_varying": np.tile(first(fresh), (DRAWS, 1))}
-        arrays |= {"linf_before": np.full(N, moved), "alpha": np.full(N, 0.5)}
+        arrays |= {"alpha": np.full(N, 0.5)}
+        if part not in (None, "noise"):
+            zeros = {"zero_gradients": np.full(N, float(attack in zero)), "non_finite_gradients": np.zeros(N)}
+            arrays |= zeros | {"gradients": np.full(N, 10)}
         made.append(Record(keys, arrays))
     return made
 
@@ -118,28 +121,28 @@ def test_every_attack_has_its_row_judged_as_its_knowledge_means_it_and_as_a_tran
     assert only(made, purifier="mine", attack="judge-standard", seed="all", judged="fresh")["mean"] == 0.7
     assert set(made[made["attack"] == "judge-pgd-eot"]["judged"]) == {"fresh"}
     assert only(made, purifier="mine", attack="judge-x8", seed="all", judged="fixed")["scale"] == 8
-    assert set(made["moved"]) == {0.0, 1.0}
+    assert made["zero_gradients"].notna().sum() == (~made["attack"].isin(["clean", "judge-noise"])).sum()
 
 
 # Checks.
 
 
-def checks(shares: dict, still: tuple = ()) -> dict[str, str]:
-    table = study.judgement_checks([*records("undefended", ALONE), *records("mine", shares, still)])
+def checks(shares: dict, zero: tuple = ()) -> dict[str, str]:
+    table = study.judgement_checks([*records("undefended", ALONE), *records("mine", shares, zero)])
     assert set(table["purifier"]) == {"mine"}  # not of the classifier alone
     return dict(zip(table["quantity"], table["verdict"], strict=True))
 
 
 def test_a_defence_whose_attacks_agree_passes_every_check():
     assert checks(REAL | {"judge-bpda": (0.42, 0.7)}) == dict.fromkeys(
-        ("still", "bpda", "steps", "steps-unknown", "knowing", "budget"), "passed"
+        ("unseen", "bpda", "steps", "steps-unknown", "knowing", "budget"), "passed"
     )
 
 
 @pytest.mark.parametrize(
-    ("shares", "still", "failed"),
+    ("shares", "zero", "failed"),
     [
-        ({}, ("judge-standard",), {"still"}),
+        ({}, ("judge-standard",), {"unseen"}),
         ({"judge-bpda": (0.1, 0.7)}, (), {"bpda"}),
         ({"judge-longer": (0.1, 0.7)}, (), {"steps"}),
         ({"judge-longer-eot": (0.4, 0.4)}, (), {"steps-unknown"}),
@@ -147,8 +150,8 @@ def test_a_defence_whose_attacks_agree_passes_every_check():
         ({"judge-x8": (0.3, 0.3)}, (), {"budget"}),
     ],
 )
-def test_each_way_to_fall_short_fails_its_own_check(shares, still, failed):
-    said = checks(REAL | shares, still)
+def test_each_way_to_fall_short_fails_its_own_check(shares, zero, failed):
+    said = checks(REAL | shares, zero)
     assert {name for name, verdict in said.items() if verdict == "failed"} == failed
 
 
@@ -165,7 +168,7 @@ def test_what_is_undecided_says_how_many_images_would_decide():
 def test_without_a_gradient_there_is_nothing_to_compare_bpda_with():
     shares = {name: share for name, share in REAL.items() if "bpda" in name or name in ("clean", "judge-noise")}
     shares |= {"judge-longer": (0.5, 0.7)}
-    assert not {"still", "bpda"} & checks(shares).keys()
+    assert not {"unseen", "bpda"} & checks(shares).keys()
 
 
 def test_seeds_are_averaged_image_by_image():
