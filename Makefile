@@ -1,6 +1,7 @@
 # make         install the locked environment and run the embedded experiment on all cores: the main findings
 # make all     the same with every table and figure of the papers, and the comparison with them
 # make report  all of it in one page to read, report.zip
+# make status  what runs, and how long that will take, from any terminal
 # make provenance OF=results/digits/figures/robustness.png    what made it, back to the data
 # make test    the tests of every module, and the workflow on a tiny experiment: minutes
 # make test-slow    the embedded experiment, real architectures, SLURM, killed jobs
@@ -16,7 +17,7 @@ RUN := $(UV) run --frozen --no-sync
 # Snakemake looks for work once per timespan and finished job: with the default of 1 s a long run pays for it by minutes
 FLAGS := --cores $(CORES) --quiet rules reason --max-jobs-per-timespan 300/3s $(ARGS)
 
-.PHONY: results all report provenance install test test-slow coverage check clean
+.PHONY: results all report status provenance install test test-slow coverage check clean
 
 results: install
 	@$(RUN) snakemake foundation $(FLAGS)
@@ -29,6 +30,9 @@ all: install
 report: all
 	@$(RUN) snakemake --report report.zip --quiet all
 	@echo "Unpack report.zip and open report/report.html."
+
+status: install
+	@$(RUN) python -m purity.run.status
 
 provenance: install
 	@$(RUN) python -m purity.run.lineage $(OF)

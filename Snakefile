@@ -68,9 +68,12 @@ rule foundation:
         foundation(),
 
 
-# What cannot be fetched should be said now, not between two jobs of hours; and how long it will take.
+# What cannot be fetched should be said now, not between two jobs of hours; and how long it will take. Meanwhile a line
+# now and then says what runs (purity.run.status).
 onstart:
-    refusals = [unreachable(published, cache()) for published in missing(published_models(), cache())]
+    todo = [job for job in workflow.dag.needrun_jobs() if job.output and job.log]
+    receipts = [str(job.output[0]) for job in todo if job.rule.name == "fetch"]
+    refusals = [unreachable(published, cache()) for published in missing(published_files(receipts), cache())]
     if any(refusals):
         sys.exit("\n".join(filter(None, refusals)))
     for name in JUDGED:
@@ -81,14 +84,25 @@ onstart:
     # of the embedded experiment on this machine; a cluster's jobs have no cores here
     embedded = config == yaml.safe_load((ROOT / "config/config.yaml").read_text())
     cores = workflow.resource_settings.cores
+    recorded = None
     if embedded and cores and (ROOT / forecast.RECORDED).exists():
+        recorded = forecast.read(ROOT / forecast.RECORDED)
         first = [str(next(iter(job.output), job)) for job in workflow.dag.needrun_jobs()]
-        if estimate := forecast.said(first, forecast.read(ROOT / forecast.RECORDED), cores):
+        if estimate := forecast.said(first, recorded, cores):
             print(estimate)
+    status.begins(((job.rule.name, str(job.output[0]), str(job.log[0])) for job in todo), recorded)
+    status.watch()
 
 
 onsuccess:
+    status.ends()
     for name in JUDGED:
         print(f"The verdict is in results/{name}/judgement.html; it opens in any browser.")
+    outputs = [str(path) for job in workflow.dag.jobs for path in job.output]
     for name in config["run"]:
-        print(f"Figures are in results/{name}/figures/, tables in results/{name}/tables/.")
+        if any(path.startswith(f"results/{name}/figures/") for path in outputs):
+            print(f"Figures are in results/{name}/figures/, tables in results/{name}/tables/.")
+
+
+onerror:
+    status.ends()

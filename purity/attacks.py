@@ -2,8 +2,9 @@
 
 An attack is a function `(defence, x, y, noise, progress, **options) → adversarial images`, x (B, C, H, W) in [0, 1],
 y (B,) labels; the same shape and range comes back, every row within its ball and depending on its own row only.
-`noise` holds the attack's own randomness, `progress` wraps a range to report on it. Name an importable function of
-this kind in the config to bring your own. A blind attack (one that looks at no defence) gets None for the defence.
+`noise` holds the attack's own randomness, `progress` wraps a range to report on it; the loops here are folds of it, so
+that an attack that is stopped goes on at the gradient it was at (purity.resuming). Name an importable function of this
+kind in the config to bring your own. A blind attack (one that looks at no defence) gets None for the defence.
 """
 
 import math
@@ -18,6 +19,7 @@ from purity.defence import Defence
 from purity.geometry import BALLS
 from purity.losses import LOSSES, TARGETED, Loss, cross_entropy, margin
 from purity.noise import Noise
+from purity.resuming import Resumable, resumable
 
 
 class Attack(NamedTuple):
@@ -73,15 +75,18 @@ def pgd(
     averaged a step (EOT, eq. 9). loss: cross-entropy, margin or dlr. Ends with the final iterate.
     A random start may lie 2ε from where the attack should end: constant steps that together are shorter fall short.
     """
-    ball, raised = BALLS[norm], LOSSES[loss]
-    x0 = x
-    if random_start:
-        x = (x0 + ball.point(noise.start(x0), epsilon)).clamp(0, 1)
+    ball, raised, kept, x0 = BALLS[norm], LOSSES[loss], resumable(progress), x
     lengths = [relative_step * epsilon * SCHEDULES[schedule](k, steps) for k in range(steps)]
-    for k in progress(range(steps)):
-        g = expected_gradient(defence, x, y, k, draws, raised)
+
+    def start() -> tuple[Tensor]:
+        return ((x0 + ball.point(noise.start(x0), epsilon)).clamp(0, 1) if random_start else x0,)
+
+    def step(k: int, x: Tensor) -> tuple[Tensor]:
+        g = expected_gradient(defence, x, y, k, draws, raised, kept)
         x = x + lengths[k] * ball.steepest(g)
-        x = (x0 + ball.project(x - x0, epsilon)).clamp(0, 1)
+        return ((x0 + ball.project(x - x0, epsilon)).clamp(0, 1),)
+
+    (x,) = kept.fold(range(steps), step, start)
     return x
 
 
@@ -112,7 +117,7 @@ def apgd(
     start = x
     if random_start:
         start = (x + BALLS[norm].point(noise.start(x), epsilon)).clamp(0, 1)
-    return _auto_pgd(defence, x, y, start, progress, epsilon, steps, norm, draws, LOSSES[loss])
+    return _auto_pgd(defence, x, y, start, resumable(progress), epsilon, steps, norm, draws, LOSSES[loss])
 
 
 def apgd_targeted(
@@ -134,6 +139,7 @@ def apgd_targeted(
     An image that is fooled is left as it is, and costs no more: at most targets · (steps + 1) gradients each. targets:
     as many of the other classes. loss: cross-entropy, margin or dlr, each towards the target.
     """
+    kept = resumable(progress)
     with torch.no_grad():
         logits = _later(defence, PART - 1)(x)
     ranked = logits.scatter(1, y[:, None], -torch.inf).argsort(dim=1, descending=True)
@@ -141,11 +147,12 @@ def apgd_targeted(
     def toward(rank: int) -> Part:
         def run(attacked: Defence, x0: Tensor, label: Tensor, rows: Tensor) -> Tensor:
             raised = TARGETED[loss](ranked[rows, rank])
-            return _auto_pgd(attacked, x0, label, x0, progress, epsilon, steps, norm, draws, raised)
+            return _auto_pgd(attacked, x0, label, x0, kept, epsilon, steps, norm, draws, raised)
 
         return run
 
-    return _worst(defence, x, y, [toward(rank) for rank in range(min(targets, logits.shape[1] - 1))], draws, TARGET)
+    parts = [toward(rank) for rank in range(min(targets, logits.shape[1] - 1))]
+    return _worst(defence, x, y, parts, draws, TARGET, kept)
 
 
 def worst_of(
@@ -166,20 +173,21 @@ def worst_of(
     that one of them has fooled is left to it; so no attack that is added makes an image more robust. judgings: by so
     many draws of what he does not know of ξ the attacker tells; all have to be wrong to end it.
     """
+    kept = resumable(progress)
 
     def part(options: dict) -> Part:
         attack = PARTS[options["run"]]
         own = {name: value for name, value in options.items() if name != "run"}
 
         def run(attacked: Defence, x0: Tensor, label: Tensor, rows: Tensor) -> Tensor:
-            return attack(attacked, x0, label, noise.rows(rows), progress, epsilon=epsilon, norm=norm, **own)
+            return attack(attacked, x0, label, noise.rows(rows), kept, epsilon=epsilon, norm=norm, **own)
 
         return run
 
     for options in attacks:
         if options.get("run") not in PARTS:
             raise ValueError(f"worst_of: there is no attack '{options.get('run')}'; there are {', '.join(PARTS)}")
-    return _worst(defence, x, y, [part(options) for options in attacks], judgings, PART)
+    return _worst(defence, x, y, [part(options) for options in attacks], judgings, PART, kept)
 
 
 PARTS: dict[str, Callable] = {"pgd": pgd, "bpda": bpda, "apgd": apgd, "apgd_targeted": apgd_targeted}
@@ -190,21 +198,28 @@ Part = Callable[[Defence, Tensor, Tensor, Tensor], Tensor]  # defence, x and y o
 PART, TARGET = 2**24, 2**16
 
 
-def _worst(defence: Defence, x: Tensor, y: Tensor, parts: list[Part], judgings: int, apart: int) -> Tensor:
+def _worst(
+    defence: Defence, x: Tensor, y: Tensor, parts: list[Part], judgings: int, apart: int, kept: Resumable
+) -> Tensor:
     """Per image the result whose answers are wrong most often, then by the larger margin; parts see what resists."""
-    worst, most, largest = x.clone(), x.new_full((len(x),), -1), x.new_full((len(x),), -torch.inf)
-    left = torch.arange(len(x))
-    for j, run in enumerate(parts):
+
+    def start() -> tuple[Tensor, ...]:
+        return x.clone(), x.new_full((len(x),), -1), x.new_full((len(x),), -torch.inf)
+
+    def step(j: int, worst: Tensor, most: Tensor, largest: Tensor) -> tuple[Tensor, ...]:
+        left = (most < 1).nonzero().flatten().cpu()
+        if len(left) == 0:
+            return worst, most, largest
         attacked = _later(defence, 2 * j * apart).rows(left)
-        found = run(attacked, x[left], y[left], left)
+        found = parts[j](attacked, x[left], y[left], left)
         wrong, by = judged(_later(attacked, apart), found, y[left], judgings)
         worse = (wrong > most[left]) | ((wrong == most[left]) & (by > largest[left]))
         rows = left[worse.cpu()]
+        worst, most, largest = worst.clone(), most.clone(), largest.clone()
         worst[rows], most[rows], largest[rows] = found[worse], wrong[worse], by[worse]
-        left = left[(most[left] < 1).cpu()]
-        if len(left) == 0:
-            break
-    return worst
+        return worst, most, largest
+
+    return kept.fold(range(len(parts)), step, start)[0]
 
 
 def _later(defence: Defence, draws: int) -> Defence:
@@ -218,12 +233,33 @@ def judged(defence: Defence, x: Tensor, y: Tensor, judgings: int) -> tuple[Tenso
     return (margins > 0).to(x.dtype).mean(dim=0), margins.mean(dim=0)
 
 
+class _Climb(NamedTuple):
+    """Where Auto-PGD is. x and the iterate before it, their loss f and gradient g; the same where the loss was largest;
+    the iterate of the largest margin; each image's step; since the last look at it, how often f rose in so many steps;
+    whether it was halved then, and the largest loss by then."""
+
+    x: Tensor
+    before: Tensor
+    f: Tensor
+    g: Tensor
+    top: Tensor
+    x_top: Tensor
+    g_top: Tensor
+    worst: Tensor
+    x_worst: Tensor
+    step: Tensor
+    rises: Tensor
+    since: int
+    halved: Tensor
+    top_at_check: Tensor
+
+
 def _auto_pgd(
     defence: Defence,
     x0: Tensor,
     y: Tensor,
-    start: Tensor,
-    progress: Callable,
+    begin: Tensor,
+    kept: Resumable,
     epsilon: float,
     steps: int,
     norm: str,
@@ -231,39 +267,63 @@ def _auto_pgd(
     loss: Loss,
 ) -> Tensor:
     """Algorithm 1 with η = 2ε, α = .75, ρ = .75, all its decisions made row by row."""
-    ball = BALLS[norm]
+    ball, checks = BALLS[norm], set(_checkpoints(steps))
 
     def projected(z: Tensor) -> Tensor:
         return (x0 + ball.project(z - x0, epsilon)).clamp(0, 1)
 
-    def where(rows: Tensor, a: Tensor, b: Tensor) -> Tensor:
-        return torch.where(rows.view(-1, *[1] * (x0.ndim - 1)), a, b)
+    def start() -> _Climb:
+        f, reached, g = expected(defence, begin, y, 0, draws, loss, kept)
+        eta = torch.full_like(f, 2 * epsilon).view(-1, *[1] * (x0.ndim - 1))
+        rises, halved = torch.zeros_like(f), torch.ones_like(f, dtype=torch.bool)
+        return _Climb(begin, begin, f, g, f, begin, g, reached, begin, eta, rises, 0, halved, f)
 
-    x, before = start, start
-    f, reached, g = expected(defence, x, y, 0, draws, loss)
-    top, x_top, g_top = f, x, g  # where the loss was largest
-    worst, x_worst = reached, x  # where the margin was
-    step = torch.full_like(f, 2 * epsilon).view(-1, *[1] * (x0.ndim - 1))
-    rises, halved, top_at_check = torch.zeros_like(f), torch.ones_like(f, dtype=torch.bool), top
-    checks = set(_checkpoints(steps))
-    since = 0
-    for k in progress(range(1, steps + 1)):
+    def step(k: int, *state) -> _Climb:
+        at = _Climb(*state)
         momentum = 0.25 if k > 1 else 0.0
-        z = projected(x + step * ball.steepest(g))
-        x, before = projected(x + (1 - momentum) * (z - x) + momentum * (x - before)), x
-        f_before = f
-        f, reached, g = expected(defence, x, y, k, draws, loss)
-        rises, since = rises + (f > f_before), since + 1
-        higher = f > top
-        top, x_top, g_top = torch.maximum(f, top), where(higher, x, x_top), where(higher, g, g_top)
-        worse = reached > worst
-        worst, x_worst = torch.maximum(reached, worst), where(worse, x, x_worst)
-        if k in checks:
-            halved = (rises <= 0.75 * since) | (~halved & (top <= top_at_check))
-            step = where(halved, step / 2, step)
-            x, g = where(halved, x_top, x), where(halved, g_top, g)
-            rises, since, top_at_check = torch.zeros_like(f), 0, top
-    return x_worst
+        z = projected(at.x + at.step * ball.steepest(at.g))
+        x = projected(at.x + (1 - momentum) * (z - at.x) + momentum * (at.x - at.before))
+        f, reached, g = expected(defence, x, y, k, draws, loss, kept)
+        at = _moved(at, x, f, reached, g)
+        return _halved(at) if k in checks else at
+
+    return kept.fold(range(1, steps + 1), step, start, end=lambda *state: (_Climb(*state).x_worst,))[0]
+
+
+def _where(rows: Tensor, a: Tensor, b: Tensor) -> Tensor:
+    return torch.where(rows.view(-1, *[1] * (a.ndim - 1)), a, b)
+
+
+def _moved(at: _Climb, x: Tensor, f: Tensor, reached: Tensor, g: Tensor) -> _Climb:
+    """At the next iterate x with loss f, margin and gradient g."""
+    higher, worse = f > at.top, reached > at.worst
+    return at._replace(
+        x=x,
+        before=at.x,
+        f=f,
+        g=g,
+        top=torch.maximum(f, at.top),
+        x_top=_where(higher, x, at.x_top),
+        g_top=_where(higher, g, at.g_top),
+        worst=torch.maximum(reached, at.worst),
+        x_worst=_where(worse, x, at.x_worst),
+        rises=at.rises + (f > at.f),
+        since=at.since + 1,
+    )
+
+
+def _halved(at: _Climb) -> _Climb:
+    """Half the step, from the best iterate on, where f rose too seldom, or no higher since a look that left it so."""
+    halved = (at.rises <= 0.75 * at.since) | (~at.halved & (at.top <= at.top_at_check))
+    return at._replace(
+        x=_where(halved, at.x_top, at.x),
+        g=_where(halved, at.g_top, at.g),
+        step=_where(halved, at.step / 2, at.step),
+        rises=torch.zeros_like(at.rises),
+        since=0,
+        halved=halved,
+        top_at_check=at.top,
+    )
 
 
 def _checkpoints(steps: int) -> Iterator[int]:
@@ -284,26 +344,41 @@ class Slope(NamedTuple):
     gradient: Tensor
 
 
-def expected(defence: Defence, x: Tensor, y: Tensor, k: int, draws: int, loss: Loss = cross_entropy) -> Slope:
+def expected(
+    defence: Defence,
+    x: Tensor,
+    y: Tensor,
+    k: int,
+    draws: int,
+    loss: Loss = cross_entropy,
+    kept: Resumable | None = None,
+) -> Slope:
     """E_ξ of the loss, the margin and ∇ₓ L (eq. 9): the mean of `draws` gradients, not the gradient of mean logits.
 
-    Draws k · draws and those after it. As many at a time as the defence has room for.
+    Draws k · draws and those after it. As many at a time as the defence has room for; kept: what keeps their sum.
     """
     end, together = (k + 1) * draws, max(1, defence.max_batch // len(x))
-    of_draws = (
-        of_draw
-        for first in range(k * draws, end, together)
-        for of_draw in _slopes(defence, x, y, range(first, min(first + together, end)), loss)
-    )
-    total = next(of_draws)
-    for of_draw in of_draws:
-        total = Slope(*(a + b for a, b in zip(total, of_draw, strict=True)))
+
+    def added(first: int, *total: Tensor) -> tuple[Tensor, ...]:
+        for of_draw in _slopes(defence, x, y, range(first, min(first + together, end)), loss):
+            total = tuple(a + b for a, b in zip(total, of_draw, strict=True)) if total else tuple(of_draw)
+        return total
+
+    total = (kept or Resumable()).fold(range(k * draws, end, together), added, start=tuple, told=False)
     return Slope(*(value / draws for value in total))
 
 
-def expected_gradient(defence: Defence, x: Tensor, y: Tensor, k: int, draws: int, loss: Loss = cross_entropy) -> Tensor:
+def expected_gradient(
+    defence: Defence,
+    x: Tensor,
+    y: Tensor,
+    k: int,
+    draws: int,
+    loss: Loss = cross_entropy,
+    kept: Resumable | None = None,
+) -> Tensor:
     """The gradient of `expected` alone."""
-    return expected(defence, x, y, k, draws, loss).gradient
+    return expected(defence, x, y, k, draws, loss, kept).gradient
 
 
 def _slopes(defence: Defence, x: Tensor, y: Tensor, draws: range, loss: Loss) -> Iterator[Slope]:

@@ -1,12 +1,14 @@
 """Work on many images, a batch at a time. What is done is not done again, what does not fit the device is halved."""
 
 import logging
+import time
 from collections.abc import Callable, Iterator, Mapping
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from purity.run import checkpoints
 from purity.run.devices import no_memory
 from purity.run.job import Job
 
@@ -83,6 +85,27 @@ def in_batches(n: int, compute: Callable[[Tensor], Part], job: Job, limit: Batch
             if job.done:
                 job.done.add(rows.numpy(), part)
     return out
+
+
+def within(rows: Tensor, job: Job) -> dict:
+    """What purity.resuming.Resumable is given to keep how far a computation on a batch, the images rows (B,), is.
+
+    Kept every `job.keep_every` seconds; saved: where an earlier job was stopped within this batch.
+    """
+    if job.done is None:
+        return {}
+    path, kept = job.done.within_batch(rows.numpy()), time.monotonic()
+    write, saved = checkpoints.snapshots(path.parent, path.name, job.device)
+
+    def due() -> bool:
+        return time.monotonic() - kept >= job.keep_every
+
+    def save(reached: dict) -> None:
+        nonlocal kept
+        write(reached | {"rows": rows.tolist()})
+        kept = time.monotonic()
+
+    return {"save": save, "due": due, "saved": saved if saved and saved["rows"] == rows.tolist() else None}
 
 
 def on_axes(arrays: Arrays, axes: Mapping[str, int | None]) -> Arrays:

@@ -1,5 +1,7 @@
 """Networks from checkpoints, frozen and on their device. Checkpoints are read and written only here."""
 
+import hashlib
+import io
 import json
 import logging
 import re
@@ -37,27 +39,37 @@ def save(network: nn.Module, path: str, options: dict | None = None) -> None:
         Path(temporary).write_bytes(to_bytes(state, metadata))
 
 
-def snapshots(folder: Path) -> tuple[Callable[[dict], None], dict | None]:
-    """How to save in this folder all that a training goes on from, and what a stopped one left there."""
-    path = folder / "training.pt"
-    return partial(_save_state, path), _saved_state(path)
+Save = Callable[[dict], None]
+
+
+def snapshots(folder: Path, name: str = "training.pt", device: str = "cpu") -> tuple[Save, dict | None]:
+    """How to save in this folder all that a training, or an attack, goes on from; and what a stopped one left there."""
+    path = folder / name
+    return partial(_save_state, path), _saved_state(path, device)
+
+
+_DIGEST = hashlib.sha256().digest_size  # bytes that a state begins with, of the others
 
 
 def _save_state(path: Path, state: dict) -> None:
-    """Tensors, numbers, lists and dicts of them, in one move."""
+    """Tensors, numbers, lists, tuples and dicts of them, in one move."""
+    written = io.BytesIO()
+    torch.save(state, written)
+    content = written.getvalue()
     with replacing(path) as temporary:
-        torch.save(state, temporary)
+        Path(temporary).write_bytes(hashlib.sha256(content).digest() + content)
 
 
-def _saved_state(path: Path) -> dict | None:
-    """The same read back, on the CPU. None if there is no file, or if it is damaged."""
+def _saved_state(path: Path, device: str) -> dict | None:
+    """The same read back. None if there is no file, or if it is damaged."""
     if not path.is_file():
         return None
-    try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # torch raises many kinds for a damaged file
-        logging.info("%s cannot be read (%s); training begins anew", path, type(error).__name__)
+    written = path.read_bytes()
+    digest, content = written[:_DIGEST], written[_DIGEST:]
+    if hashlib.sha256(content).digest() != digest:  # torch itself does not notice flipped bytes
+        logging.info("%s is damaged; what it kept is done again", path)
         return None
+    state = torch.load(io.BytesIO(content), map_location=device, weights_only=True)
     logging.info("goes on from %s", path)
     return state
 

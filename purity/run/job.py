@@ -2,6 +2,7 @@
 
 import ctypes
 import logging
+import os
 import platform
 import resource
 import sys
@@ -11,10 +12,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from purity.run import lineage, store
+from purity.run import lineage, status, store
 from purity.run.devices import claimed, no_memory
-from purity.run.progress import Done
+from purity.run.progress import Done, Progress, duration
 
+_DONE = "done in"  # the last line of a log says so
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # of glibc's malloc.h
 
 
@@ -23,11 +25,12 @@ class Job:
     """What a script's call is given of its job.
 
     batch: how many images at once, at most; None: the best one, which has to be found first (purity.batching). device:
-    'cpu' or 'cuda'. progress: wraps a sized iterable, reports on it in the log now and then. done: what an earlier job
-    of the same kind has done, to which this one adds; None: nothing is remembered. output: the file that it makes;
-    parts: what each part of it depends on (purity.run.parts). record: where it is written what made it. inputs: digests
-    of its input files. evaluations: images that networks saw, by what they were watched as. chosen: what the config
-    leaves to the program, the batch.
+    'cpu' or 'cuda'. progress: wraps a sized iterable, also one inside another, and says in the log now and then how
+    long the whole job will take. done: what an earlier job of the same kind has done, to which this one adds; None:
+    nothing is remembered. output: the file that it makes; parts: what each part of it depends on (purity.run.parts).
+    record: where it is written what made it. inputs: digests of its input files. evaluations: images that networks saw,
+    by what they were watched as. chosen: what the config leaves to the program, the batch. keep_every: seconds after
+    which it is kept how far an attack is.
     """
 
     batch: int | None
@@ -40,6 +43,7 @@ class Job:
     inputs: dict[str, str | None] = field(default_factory=dict)
     evaluations: dict[str, int] = field(default_factory=dict)
     chosen: dict[str, int] = field(default_factory=dict)
+    keep_every: float = 180.0
 
     def with_batch(self, batch: int) -> "Job":
         """This job with the best batch, once that is found."""
@@ -70,8 +74,16 @@ def running(given) -> Iterator[Job]:
     """
     what, log = name(given), Path(given.log[0])
     log.parent.mkdir(parents=True, exist_ok=True)
-    handlers = [logging.FileHandler(log, mode="w", encoding="utf-8")]
+    handlers = [logging.FileHandler(log, mode="w" if _finished(log) else "a", encoding="utf-8")]
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", handlers=handlers, force=True)
+    logging.info("%s: begins", what)
+    running_file = status.Running(log, what)
+    running_file.says()
+
+    def say(at: str, share: float, left: float) -> None:
+        logging.info("%s: %s, about %s left", what, at, duration(left))
+        running_file.says(at, share, left)
+
     try:
         with claimed(getattr(given.resources, "gpu", 0)) as device:
             prepare_torch(given.threads)
@@ -82,9 +94,7 @@ def running(given) -> Iterator[Job]:
             batch = getattr(given.resources, "batch", 1)
             done, record = Done(output, depends), log.with_suffix(".json")
             told = {"record": record, "inputs": depends["inputs"]}
-            job = Job(
-                None if batch == "auto" else batch, device, lambda items: reporting(items, what), done, output, **told
-            )
+            job = Job(None if batch == "auto" else batch, device, Progress(say), done, output, **told)
             yield job
             usage = _usage(device, time.monotonic() - started, time.process_time() - cpu_started)
             usage |= {"evaluations": job.evaluations}
@@ -97,7 +107,7 @@ def running(given) -> Iterator[Job]:
                 if str(path).endswith(".zarr.zip"):
                     store.remember(path)
         done.clear()
-        logging.info("%s: done in %.1f s", what, usage["seconds"])
+        logging.info("%s: %s %.1f s", what, _DONE, usage["seconds"])
     except (ValueError, OSError, MemoryError, RuntimeError) as error:
         if isinstance(error, RuntimeError) and not no_memory(error):
             raise
@@ -106,6 +116,8 @@ def running(given) -> Iterator[Job]:
         logging.exception("%s: %s%s", what, first, hint)
         print(f"ERROR {what}: {first}{hint}", file=sys.stderr, flush=True)
         sys.exit(1)
+    finally:
+        running_file.ends()
 
 
 def name(given) -> str:
@@ -114,17 +126,14 @@ def name(given) -> str:
     return " ".join([given.rule.replace("_", " "), *([", ".join(about)] if about else [])])
 
 
-def reporting(items: Collection, what: str, every: float = 10.0) -> Iterator:
-    """Passes the items on; now and then logs how many are done and how long is left."""
-    total = len(items)
-    started = last = time.monotonic()
-    for done, item in enumerate(items, start=1):
-        yield item
-        now = time.monotonic()
-        if now - last >= every or done in (1, total):
-            last = now
-            left = (now - started) / done * (total - done)
-            logging.info("%s: %d/%d, about %.0f s left", what, done, total, left)
+def _finished(log: Path) -> bool:
+    """Whether the job that wrote this log, if there is one, came to its end: one that was stopped is gone on with."""
+    try:
+        with open(log, "rb") as file:
+            file.seek(max(0, file.seek(0, os.SEEK_END) - 1000))
+            return f": {_DONE} " in file.read().decode("utf-8", "replace").splitlines()[-1]
+    except (OSError, IndexError):
+        return True
 
 
 def prepare_torch(threads: int) -> None:

@@ -44,19 +44,16 @@ def made(function: Callable, spec: dict, code: str, inputs, job: Job, arguments:
     ready = [name for name, (_, _, depends) in todo.items() if name in there and there[name][0] == depends]
     if ready:
         logging.info("%d of %d parts are there already: %s", len(ready), len(todo), ", ".join(ready))
-    parts = {}
-    for name, (own, read, depends) in todo.items():
-        job.parts[name] = depends
-        if name in ready:
-            stored = there[name][1]
-            parts[name] = store.Part(stored.spec, dict(stored))
-        else:
-            if len(todo) > 1:
-                logging.info("%s", name)
-            part = replace(job, done=Done(job.output, {"depends": depends})) if job.output else job
-            whole = common | own | {"reads": _reads(spec, own)}
-            parts[name] = store.Part(whole, _called(function, whole, read, part, arguments))
-    return parts
+    parts = {name: store.Part(there[name][1].spec, dict(there[name][1])) for name in ready}
+    for name in job.progress([name for name in todo if name not in ready]):
+        own, read, depends = todo[name]
+        if len(todo) > 1:
+            logging.info("%s", name)
+        part = replace(job, done=Done(job.output, {"depends": depends})) if job.output else job
+        whole = common | own | {"reads": _reads(spec, own)}
+        parts[name] = store.Part(whole, _called(function, whole, read, part, arguments))
+    job.parts |= {name: depends for name, (_, _, depends) in todo.items()}
+    return {name: parts[name] for name in todo}
 
 
 def axes(function: Callable, wildcards) -> store.Axes | None:

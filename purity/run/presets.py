@@ -141,6 +141,11 @@ class Presets:
             return [f"results/models/{kind}/{name}.json"]
         return [str(Path(chosen["weights"]).expanduser())] if "weights" in chosen else []
 
+    def untuned(self, diffusion: str) -> str:
+        """The model that a fine-tuned one began as."""
+        chosen = self.config["diffusions"][diffusion].get("fine_tuning")
+        return self.untuned(chosen["of"]) if chosen else diffusion
+
     def origins(self, diffusion: str) -> Iterator[tuple[str, str]]:
         """(kind, name) of a diffusion model, of those it was fine-tuned from, and of the classifiers that guided."""
         yield "diffusions", diffusion

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from purity.run.experiment import GROUPS, Cell, Experiment
 
-Job = dict  # stage, purifier, done, and what it does: see purity.run.cost.table
+Job = dict  # rule, path, purifier, done, and what it does: see purity.run.cost.table
 
 
 def jobs(e: Experiment) -> dict[str, Job]:
@@ -13,14 +13,14 @@ def jobs(e: Experiment) -> dict[str, Job]:
     return {path: job for stage in _STAGES for path, job in stage(e)}
 
 
-def _jobs(e: Experiment, kind: str, stage: str, purifier: str | None, named: dict, **does) -> Iterator[tuple[str, Job]]:
+def _jobs(e: Experiment, kind: str, rule: str, purifier: str | None, named: dict, **does) -> Iterator[tuple[str, Job]]:
     """A job for each path of a store. does: of the whole store, or of an image if it lies in blocks of images."""
     for path, images in zip(e.stores(kind, **named), e.held(kind), strict=True):
-        yield path, _job(path, stage, purifier, **{w: images * n if isinstance(n, int) else n for w, n in does.items()})
+        yield path, _job(path, rule, purifier, **{w: images * n if isinstance(n, int) else n for w, n in does.items()})
 
 
-def _job(path: str, stage: str, purifier: str | None, **does) -> Job:
-    return {"stage": stage, "purifier": purifier, "done": Path(path).exists()} | does
+def _job(path: str, rule: str, purifier: str | None, **does) -> Job:
+    return {"rule": rule, "path": path, "purifier": purifier, "done": Path(path).exists()} | does
 
 
 def _attacks(e: Experiment) -> Iterable[tuple[str, Job]]:
@@ -29,7 +29,7 @@ def _attacks(e: Experiment) -> Iterable[tuple[str, Job]]:
         if cell.attack in e.presets.sighted:
             n = len(e.attack_seeds(cell))
             does = {"images": n, "attack": cell.attack}
-            yield from _jobs(e, "adversarial", "adversarial", cell.purifier, cell._asdict(), **does)
+            yield from _jobs(e, "adversarial", "attack", cell.purifier, cell._asdict(), **does)
 
 
 def _purified(e: Experiment) -> Iterable[tuple[str, Job]]:
@@ -38,7 +38,7 @@ def _purified(e: Experiment) -> Iterable[tuple[str, Job]]:
             seeds = sum(len(seeds) for seeds in e.judged(purifier, group).values())
             if seeds:
                 named, n = {"purifier": purifier, "group": group}, seeds * (1 + e.said["fresh_draws"])
-                yield from _jobs(e, "purified", "purified", purifier, named, purifications=n)
+                yield from _jobs(e, "purified", "purify", purifier, named, purifications=n)
     shown = e.said["gallery"]
     cell = Cell(shown["purifier"], shown["attack"], shown["knowledge"])
     yield from _jobs(e, "states", "states", cell.purifier, cell._asdict(), purifications=shown["images"])
@@ -53,7 +53,8 @@ def _on_clean(e: Experiment) -> Iterable[tuple[str, Job]]:
             each = (
                 {"jacobians": n} if kind == "jacobian" else {"purifications": n * part["points"] * part.get("draws", 1)}
             )
-            yield from _jobs(e, kind, kind, purifier, {"purifier": purifier}, **each)
+            rule = "sample_ball" if kind == "ball" else kind
+            yield from _jobs(e, kind, rule, purifier, {"purifier": purifier}, **each)
 
 
 def _samples(e: Experiment) -> Iterable[tuple[str, Job]]:
@@ -70,7 +71,7 @@ def _sweep(e: Experiment) -> Iterable[tuple[str, Job]]:
     known = e.law_purifiers() if e.part("sweep") else []
     for purifier in dict.fromkeys([*known, *e.strengths("attacked", "clean")]):
         n = len(e.seeds) * (4 if purifier in known else 3)
-        yield from _jobs(e, "probes", "probes", purifier, {"purifier": purifier}, purifications=n)
+        yield from _jobs(e, "probes", "probe", purifier, {"purifier": purifier}, purifications=n)
 
 
 def _budget(e: Experiment) -> Iterable[tuple[str, Job]]:
@@ -92,7 +93,7 @@ def _fine_tuning(e: Experiment) -> Iterable[tuple[str, Job]]:
             part, (path,) = e.config["diffusions"][tuned]["fine_tuning"], e.presets.weights("diffusions", tuned)
             user = next((f for f, preset in e.config["purifiers"].items() if preset.get("diffusion") == tuned), None)
             does = {"updates": part["steps"] * part["batch"], "looks": part["options"]["iterations"]}
-            yield path, _job(path, "fine-tuning", user, **does)
+            yield path, _job(path, "fine_tune", user, **does)
 
 
 def _paths(e: Experiment) -> Iterable[tuple[str, Job]]:
@@ -115,8 +116,16 @@ def purifiers(e: Experiment) -> list[str]:
 
 
 def diffusions(e: Experiment) -> list[str]:
-    """Their diffusion models."""
-    return list(dict.fromkeys(filter(None, map(e.presets.diffusion, purifiers(e)))))
+    """The diffusion models that are measured: those of the purifiers, for a fine-tuned one the same network before."""
+    return list(dict.fromkeys(e.presets.untuned(name) for name in map(e.presets.diffusion, purifiers(e)) if name))
+
+
+def weights(e: Experiment) -> dict[str, list[str]]:
+    """Checkpoints that a calibration reads, by argument. Seconds do not hang on weights: what would have to be trained
+    for it is measured as it is initialised."""
+    named = {f"diffusion{k}": ("diffusions", name) for k, name in enumerate(diffusions(e))}
+    named["classifier"] = ("classifiers", e.said["classifier"])
+    return {k: [] if e.presets.made_here(*model) else e.presets.weights(*model) for k, model in named.items()}
 
 
 def calibration(e: Experiment) -> dict:
@@ -124,7 +133,7 @@ def calibration(e: Experiment) -> dict:
     named, made = diffusions(e), {}
     for name in purifiers(e):
         preset, diffusion = e.presets.purifier(name), e.presets.diffusion(name)
-        place = named.index(diffusion) if diffusion else None
+        place = named.index(e.presets.untuned(diffusion)) if diffusion else None
         made[name] = {"make": preset["make"], "options": preset["options"], "diffusion": place}
     attacks = dict.fromkeys(job["attack"] for job in jobs(e).values() if "attack" in job)
     return {

@@ -1,7 +1,6 @@
 """Adversarial images."""
 
 import logging
-from dataclasses import replace
 
 import numpy as np
 import torch
@@ -12,7 +11,8 @@ from purity.defence import Classifier, Defence
 from purity.gradients import GradientCount
 from purity.noise import Noise
 from purity.purifiers import Purifier
-from purity.run.batches import Arrays, BatchLimit, Part, in_batches
+from purity.resuming import Resumable
+from purity.run.batches import Arrays, BatchLimit, Part, in_batches, within
 from purity.run.job import Job
 
 GRADIENTS = True
@@ -43,8 +43,8 @@ def attack(
             return {"x": attack(None, x0s, ys, noise, job.progress)}
         counted = GradientCount.of(x0s)
         defence = Defence(classify, purify, noise, knowledge, max_batch=limit.batch, counted=counted)
-        made = attack(defence, x0s, ys, noise, job.progress)
-        return {"x": made} | counted.shares(x0s[0].numel())
+        counters = (counted.asked, counted.zero, counted.non_finite)
+        progress = Resumable(job.progress, **within(rows, job), counters=counters)
+        return {"x": attack(defence, x0s, ys, noise, progress)} | counted.shares(x0s[0].numel())
 
-    # progress is told of the attack's steps, not of batches
-    return in_batches(len(x0), crafted, replace(job, progress=iter), limit)
+    return in_batches(len(x0), crafted, job, limit)

@@ -86,7 +86,8 @@ def attack_paths(
     """
     attackers = {"white_box": (attack, "none", repeats), "eot": (eot, "none", repeats), "dw_box": (attack, "all", 1)}
     made = {}
-    for kind, (attacker, knowledge, times) in attackers.items():
+    for kind in job.progress(list(attackers)):
+        attacker, knowledge, times = attackers[kind]
         defence = Defence(classify, purify, xi, knowledge)
         found = repeated_paths(x0, y, attacker, defence, times, job.part(kind))
         made |= {kind: found["places"], f"{kind}_loss": found["loss"]}

@@ -146,4 +146,4 @@ def test_imagenet_with_a_pretrained_classifier(tmp_path, cache):
     assert store.load(purified, "fixed", part="bpda/all/seed-0")[0].shape == (20, 3, 224, 224)
 
     said = workspace.run("cost", *given)
-    assert "adversarial" in said and "hours left" in said
+    assert "attack" in said and "hours left" in said

@@ -303,4 +303,4 @@ def test_a_damaged_snapshot_is_none(given, undisturbed, tmp_path):
     (state,) = Path(f"{job.output}.progress").glob("*/training.pt")
     state.write_bytes(state.read_bytes()[:-1000])
     assert job.finished() == undisturbed["fine_tune"]
-    assert "training begins anew" in job.log.read_text()
+    assert "what it kept is done again" in job.log.read_text()

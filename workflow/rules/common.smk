@@ -12,7 +12,7 @@ if str(ROOT) not in sys.path:
 
 import yaml
 
-from purity.run import forecast, judge, studies, workload, yaml_slips
+from purity.run import forecast, judge, status, studies, workload, yaml_slips
 from purity.run.codehash import Project
 from purity.report.claims import check_claims
 from purity.run.config import agrees, check, check_studies, same, small
@@ -87,11 +87,8 @@ def attacked(w):
 
 
 def calibrated(w):
-    """Checkpoints of the diffusion models that are measured, by the names that the script asks for."""
-    return {
-        f"diffusion{k}": PRESETS.weights("diffusions", name)
-        for k, name in enumerate(workload.diffusions(experiment(w)))
-    }
+    """Checkpoints of the networks that are measured, by the names that the script asks for."""
+    return workload.weights(experiment(w))
 
 
 def calibration_code(w):

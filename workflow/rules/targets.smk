@@ -41,11 +41,10 @@ def everything():
     return list(dict.fromkeys(wanted))
 
 
-def published_models():
-    """Published files that the experiments to run need, unless their receipts are there."""
-    models = dict.fromkeys(model for name in config["run"] for model in EXPERIMENTS[name].models())
-    chosen = {f"results/models/{kind}/{name}.json": config[kind][name].get("weights") for kind, name in models}
-    return [published for path, published in chosen.items() if isinstance(published, dict) and not Path(path).exists()]
+def published_files(receipts):
+    """The published files that these receipts are of."""
+    models = ((path.parent.name, path.stem) for path in map(Path, receipts))
+    return [config[kind][name]["weights"] for kind, name in models]
 
 
 localrules:

@@ -6,7 +6,9 @@ from pathlib import Path
 from purity.run import cost
 from purity.run.job import running
 
+p = snakemake.params
 with running(snakemake):
-    for path, (name, jobs) in zip(snakemake.input, snakemake.params.spec.items(), strict=True):
+    for path, (name, jobs) in zip(snakemake.input, p.spec.items(), strict=True):
         calibration = json.loads(Path(path).read_text(encoding="utf-8"))
-        print(cost.said(cost.table(jobs, calibration), name, calibration["device"]), flush=True)
+        rows = cost.rows([*jobs, *cost.others(p.others[name])], calibration)
+        print(cost.said(rows, name, calibration), flush=True)

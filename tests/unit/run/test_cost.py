@@ -95,6 +95,7 @@ def test_batches_grow_to_the_most_or_until_one_takes_long(gradient, most):
 CALIBRATION = {
     "device": "a device",
     "pixels": 64,
+    "start": 5.0,
     "classify": {"forward": 1.0, "gradient": 3.0},
     "purifiers": {"ddpm": {"evaluations": 10, "forward": 100.0, "gradient": 300.0}},
     "attacks": {"pgd": {"purify": 0, "purify_gradient": 40, "classify": 0, "classify_gradient": 40}},
@@ -102,50 +103,59 @@ CALIBRATION = {
 
 
 def rows(*jobs):
-    return cost.table([{"purifier": "ddpm", "done": False, **job} for job in jobs], CALIBRATION).set_index("stage")
-
-
-def test_hours_are_counts_times_seconds():
-    found = rows(
-        {"stage": "adversarial", "attack": "pgd", "images": 2},
-        {"stage": "adversarial", "attack": "pgd", "images": 2, "done": True},
-        {"stage": "purified", "purifications": 9},
-        {"stage": "jacobian", "jacobians": 3},
-        {"stage": "budget", "attack": "pgd", "images": 5, "purifier": None},
-        {"stage": "fine-tuning", "updates": 7, "looks": 5},
+    return cost.rows(
+        [{"path": f"job {k}", "purifier": "ddpm", "done": False, **job} for k, job in enumerate(jobs)], CALIBRATION
     )
-    hours = {
-        "adversarial": 2 * 2 * 40 * 303.0,
-        "purified": 9 * 101.0,
-        "jacobian": 3 * 64 * 300.0,
-        "budget": 5 * 40 * 3.0,
-        "fine-tuning": 7 * (6 * 30.0 + 5 * 3.0),
-    }
-    assert found["hours"].drop("all").to_dict() == pytest.approx({k: v / 3600 for k, v in hours.items()})
-    assert found.loc["all", "hours"] == pytest.approx(sum(hours.values()) / 3600)
-    assert found.loc["adversarial", "hours left"] == pytest.approx(hours["adversarial"] / 7200)
-    assert found["jobs"].to_dict() == {
-        "adversarial": 2,
-        "purified": 1,
-        "jacobian": 1,
-        "budget": 1,
-        "fine-tuning": 1,
-        "all": 6,
-    }
-    assert found["evaluations"].to_dict() == {
-        "adversarial": 1600,
-        "purified": 90,
-        "jacobian": 1920,
-        "budget": 0,
-        "fine-tuning": 42,
-        "all": 3652,
-    }
 
 
-def test_what_is_said_names_the_experiment_the_device_and_every_stage():
-    made = cost.table([{"stage": "purified", "purifier": "ddpm", "done": False, "purifications": 3600}], CALIBRATION)
-    said = cost.said(made, "cifar10", "a device")
-    assert "cifar10: hours on one a device" in said and "purified" in said and "36,000" in said and "101" in said
+JOBS = (
+    {"rule": "attack", "attack": "pgd", "images": 2},
+    {"rule": "attack", "attack": "pgd", "images": 3, "done": True},
+    {"rule": "purify", "purifications": 9},
+    {"rule": "jacobian", "jacobians": 3},
+    {"rule": "budget", "attack": "pgd", "images": 5, "purifier": None},
+    {"rule": "fine_tune", "updates": 7, "looks": 5},
+    {"rule": "others", "purifier": None},
+)
+
+
+def test_hours_are_counts_times_seconds_and_a_start_for_each_job():
+    found = cost.table(rows(*JOBS)).set_index("rule")
+    seconds = {
+        "attack": 5 * 40 * 303.0 + 2 * 5.0,
+        "purify": 9 * 101.0 + 5.0,
+        "jacobian": 3 * 64 * 300.0 + 5.0,
+        "budget": 5 * 40 * 3.0 + 5.0,
+        "fine_tune": 7 * (6 * 30.0 + 5 * 3.0) + 5.0,
+        "others": 5.0,
+    }
+    assert found["hours"].drop("all").to_dict() == pytest.approx({k: v / 3600 for k, v in seconds.items()})
+    assert found.loc["all", "hours"] == pytest.approx(sum(seconds.values()) / 3600)
+    assert found.loc["attack", "hours left"] == pytest.approx((2 * 40 * 303.0 + 5.0) / 3600)
+    assert found["jobs"].to_dict() == dict.fromkeys(seconds, 1) | {"attack": 2, "all": 7}
+    evaluations = {"attack": 2000, "purify": 90, "jacobian": 1920, "budget": 0, "fine_tune": 42, "others": 0}
+    assert found["evaluations"].to_dict() == evaluations | {"all": sum(evaluations.values())}
+
+
+def test_the_longest_job_of_each_rule_is_named():
+    found = cost.table(rows(*JOBS)).set_index("rule")
+    assert found.loc["attack", "longest"] == "job 1"
+    assert found.loc["attack", "minutes"] == pytest.approx((3 * 40 * 303.0 + 5.0) / 60)
+    assert found.loc["purify", "longest"] == "job 2"
+
+
+def test_what_is_said_names_the_experiment_the_device_and_every_rule_and_that_nothing_was_made():
+    said = cost.said(rows({"rule": "purify", "purifications": 3600}), "cifar10", CALIBRATION)
+    assert "cifar10: hours on one a device" in said and "36,000" in said and "101" in said
+    assert "start of a job, 5.0 s" in said and "no figures were made" in said
+    assert "purify  6,060.1  job 0" in said  # minutes: (3600 · 101 + 5) / 60
+
+
+def test_jobs_whose_work_takes_minutes_count_their_start(tmp_path):
+    (tmp_path / "there").touch()
+    jobs = list(cost.others([str(tmp_path / "there"), str(tmp_path / "not")]))
+    found = cost.table(cost.rows(jobs, CALIBRATION)).set_index("rule").loc["others"]
+    assert (found["jobs"], found["done"], found["hours"]) == (2, 1, pytest.approx(10 / 3600))
 
 
 @pytest.mark.parametrize(("room", "repeated"), [(2**40, 0), (0, 1 / 2)])

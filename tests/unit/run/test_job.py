@@ -11,7 +11,7 @@ from types import SimpleNamespace
 import pytest
 
 from purity.run import store
-from purity.run.job import name, reporting
+from purity.run.job import name
 
 ROOT = Path(__file__).parents[3]
 
@@ -88,10 +88,19 @@ def test_success_is_noted_with_its_time_and_says_nothing(tmp_path):
     assert "the job: done in" in log and "Traceback" not in log
 
 
-def test_a_log_is_of_the_last_run_only(tmp_path):
+def test_a_log_goes_on_after_a_run_that_was_stopped_and_begins_anew_after_one_that_ended(tmp_path):
     job(tmp_path, "raise ValueError('of the first run')")
+    _, _, log = job(tmp_path, "import logging; logging.info('of the second run')")
+    assert log.index("of the first run") < log.index("of the second run") and log.count("the job: begins") == 2
     _, _, log = job(tmp_path, "pass")
-    assert "of the first run" not in log
+    assert "of the second run" not in log and log.count("the job: begins") == 1
+
+
+def test_a_job_says_that_it_runs_while_it_does(tmp_path):
+    file = tmp_path / "logs/deep/job.running"
+    body = f"assert 'the job' in open({str(file)!r}).read(); list(job.progress(range(2))); "
+    assert job(tmp_path, body + f"assert '2/2' in open({str(file)!r}).read()")[0] == 0 and not file.exists()
+    assert job(tmp_path, "raise ValueError('no')")[0] == 1 and not file.exists()
 
 
 def test_no_device_is_a_foreseeable_failure(tmp_path):
@@ -103,19 +112,6 @@ def test_progress_passes_everything_on_in_order_and_notes_first_and_last(tmp_pat
     status, stderr, log = job(tmp_path, "assert list(job.progress(range(7))) == [0, 1, 2, 3, 4, 5, 6]")
     assert (status, stderr) == (0, "")
     assert "1/7" in log and "7/7" in log and "3/7" not in log
-
-
-def test_progress_of_nothing_is_nothing():
-    assert list(reporting([], "the job")) == []
-
-
-def test_progress_is_noted_no_more_often_than_asked_for(caplog):
-    with caplog.at_level("INFO"):
-        assert list(reporting(range(5), "the job", every=0)) == list(range(5))
-        assert len(caplog.records) == 5
-        caplog.clear()
-        list(reporting(range(1000), "the job", every=1000))
-        assert len(caplog.records) == 2
 
 
 # What a job leaves.

@@ -64,7 +64,7 @@ def test_draws_that_an_attack_averages_are_shown_together_where_there_is_room(ba
     assert max(seen) == {1: 1, 16: 16, 24: 24, 3: 2}[room]
 
 
-def test_progress_is_told_of_the_steps_of_each_batch_not_of_the_batches(x0, cnn64):
+def test_progress_is_told_of_the_batches_and_of_the_steps_of_each(x0, cnn64):
     told = []
 
     def progress(items):
@@ -73,7 +73,7 @@ def test_progress_is_told_of_the_steps_of_each_batch_not_of_the_batches(x0, cnn6
 
     given = {"classify": cnn64, "purify": purifiers.gaussian(0.3)}
     attack(x0, Y, XI, job=job(4, progress=progress), attack=PGD, **given)
-    assert told == [2, 2]
+    assert told == [2, 2, 2]
 
 
 @pytest.mark.parametrize(
