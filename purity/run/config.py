@@ -389,6 +389,20 @@ _SMALL_PARTS = {
 }
 
 
+def left_out(config: dict) -> dict:
+    """The config without what its experiments say null for: a config that adds to another one leaves things out so."""
+
+    def without(value: object) -> object:
+        if isinstance(value, dict):
+            return {key: without(one) for key, one in value.items() if one is not None}
+        return value
+
+    experiments = config.get("experiments")
+    if not isinstance(experiments, dict):
+        return config
+    return config | {"experiments": {name: without(experiment) for name, experiment in experiments.items()}}
+
+
 def small(config: dict) -> dict:
     """The same experiments, named `<name>-small`, with a few images, steps, draws and one seed: does everything run?
 

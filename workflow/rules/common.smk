@@ -15,7 +15,7 @@ import yaml
 from purity.run import forecast, judge, status, studies, workload, yaml_slips
 from purity.run.codehash import Project
 from purity.report.claims import check_claims
-from purity.run.config import agrees, check, check_studies, same, small
+from purity.run.config import agrees, check, check_studies, left_out, same, small
 from purity.run.experiment import GROUPS, Cell, Experiment, log, store
 from purity.run.presets import Presets, functions, ordered
 from purity.run.weights import cache, missing, unreachable
@@ -27,7 +27,7 @@ REFERENCE = Path(os.path.relpath(ROOT / "config/reference"))
 try:
     # as written, and as loaded; the config that Snakemake holds is put right in its place
     yaml_slips.refuse_slips(workflow.configfiles)
-    config.update(yaml_slips.as_numbers(config))
+    config.update(left_out(yaml_slips.as_numbers(config)))
     check(config, ROOT / "config/schema.yaml", PROJECT)
     if judge.asked(config):
         config.update(judge.expanded(config))
