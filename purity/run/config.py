@@ -173,6 +173,16 @@ def _sweep(config: dict, key: str, experiment: dict, part: dict) -> None:
         _refuse(f"{key}.attacked", "a law through purifiers and t needs at least three of them")
 
 
+def _sensitivity(config: dict, key: str, experiment: dict, part: dict) -> None:
+    if not experiment.get("sweep"):
+        _refuse(key, "it is under the attack and the noise of the sweep; give a sweep too")
+    for variant, purifier in part["purifiers"].items():
+        for name in (variant, purifier):
+            _named(name, config["purifiers"], f"{key}.purifiers.{variant}", "purifier")
+        if variant == purifier:
+            _refuse(f"{key}.purifiers.{variant}", "it would be compared with itself")
+
+
 def _budget(config: dict, key: str, experiment: dict, part: dict) -> None:
     for name in part["attacks"]:
         _attack(config, f"{key}.attacks", name, blind=False)
@@ -238,20 +248,28 @@ def _paths(config: dict, key: str, experiment: dict, part: dict) -> None:
 
 
 def _addt(config: dict, key: str, experiment: dict, part: dict) -> None:
-    _with_eot(config, f"{key}.attack", part["attack"])
-    for group in ("purifiers", "ablations"):
-        for tuned, vanilla in part.get(group, {}).items():
+    for name in part["attacks"]:
+        _with_eot(config, f"{key}.attacks", name)
+    groups = {"purifiers": part["purifiers"], "ablations": part.get("ablations", {})}
+    for name, pairs in part.get("again", {}).items():
+        _named(name, part["purifiers"], f"{key}.again.{name}", f"purifier of {key}.purifiers")
+        groups[f"again.{name}"] = pairs
+    seen: dict[str, str] = {}
+    for group, pairs in groups.items():
+        for tuned, vanilla in pairs.items():
             _named(tuned, config["purifiers"], f"{key}.{group}.{tuned}", "purifier")
             _named(vanilla, config["purifiers"], f"{key}.{group}.{tuned}", "purifier")
             if tuned == vanilla:
                 _refuse(f"{key}.{group}.{tuned}", "it would be compared with itself")
-    for tuned in part["purifiers"].keys() & part.get("ablations", {}).keys():
-        _refuse(f"{key}.ablations.{tuned}", "it is under `purifiers` too")
+            if tuned in seen:
+                _refuse(f"{key}.{group}.{tuned}", f"it is under `{seen[tuned]}` too")
+            seen[tuned] = group
 
 
 PARTS = {
     "ball": _ball,
     "sweep": _sweep,
+    "sensitivity": _sensitivity,
     "budget": _budget,
     "jacobian": _jacobian,
     "pca": _pca,
@@ -424,9 +442,9 @@ def small(config: dict) -> dict:
         experiment.pop("reference", None)
         for part, counts in _SMALL_PARTS.items():
             _shrink(experiment.get(part) or {}, counts)
-        for part in ("dw-box", "addt"):
-            if "seeds" in (experiment.get(part) or {}):
-                experiment[part]["seeds"] = experiment[part]["seeds"][:1]
+        for part in ("dw-box", "addt", "sensitivity"):
+            for key in {"seeds", "protocol_seeds"} & (experiment.get(part) or {}).keys():
+                experiment[part][key] = experiment[part][key][:1]
         if experiment.get("sweep"):
             experiment["sweep"]["attacked"] = experiment["sweep"]["attacked"][:3]
             experiment["sweep"]["clean"] = experiment["sweep"]["clean"][:1]

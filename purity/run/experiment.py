@@ -129,23 +129,37 @@ class Experiment:
                 yield Cell(purifier, self.presets.eot(attack) if knowledge in fresh else attack, knowledge)
 
     def _addt(self) -> Iterator[Cell]:
-        """White-box EOT and DW-box, on vanilla and on fine-tuned purifiers."""
-        tuned = self.fine_tuned()
+        """White-box EOT and DW-box, on vanilla and on fine-tuned purifiers.
+
+        Ablations and other trainings, and what only they are compared with, meet the first attack alone.
+        """
+        tuned, part = self.fine_tuned(), self.part("addt")
+        pairs = part.get("purifiers", {})
         for purifier in dict.fromkeys([*(said["vanilla"] for said in tuned.values()), *tuned]):
-            attack = self.part("addt")["attack"]
             yield Cell(purifier, *CLEAN)
-            yield Cell(purifier, self.presets.eot(attack), "none")
-            yield Cell(purifier, attack, "all")
+            whole = purifier in {*pairs, *pairs.values()}
+            for attack in part["attacks"] if whole else part["attacks"][:1]:
+                yield Cell(purifier, self.presets.eot(attack), "none")
+                yield Cell(purifier, attack, "all")
 
     def fine_tuned(self) -> dict[str, dict]:
-        """Fine-tuned purifier: the vanilla one it is compared with, and whether a part of ADDT is left out."""
+        """Fine-tuned purifier: `vanilla`, what it is compared with; `ablation`, whether a part of ADDT is left out; and
+        `again_of`, the purifier of which it is another training."""
         part = self.part("addt")
-        kinds = {False: part.get("purifiers", {}), True: part.get("ablations", {})}
-        return {k: {"vanilla": v, "ablation": ablation} for ablation, pairs in kinds.items() for k, v in pairs.items()}
+        found = {tuned: (vanilla, False, None) for tuned, vanilla in part.get("purifiers", {}).items()}
+        found |= {tuned: (vanilla, True, None) for tuned, vanilla in part.get("ablations", {}).items()}
+        for again_of, pairs in part.get("again", {}).items():
+            found |= {tuned: (vanilla, False, again_of) for tuned, vanilla in pairs.items()}
+        return {
+            tuned: {"vanilla": vanilla, "ablation": ablation, "again_of": again_of}
+            for tuned, (vanilla, ablation, again_of) in found.items()
+        }
 
-    def seeds_of(self, group: str) -> list[int]:
-        """A part may have seeds of its own."""
-        return self.part(group).get("seeds", self.seeds) if group != "attacked" else self.seeds
+    def seeds_of(self, group: str, attack: str | None = None) -> list[int]:
+        """A part may have seeds of its own, and others for a paper's attacks, which cost the most."""
+        part = self.part(group) if group != "attacked" else {}
+        seeds = part.get("seeds", self.seeds)
+        return part.get("protocol_seeds", seeds) if attack in self.presets.protocol else seeds
 
     def judged(self, purifier: str, group: str) -> dict[Cell, list[int]]:
         """The cells of a purifier that a group keeps, with the seeds that any group asks for. What several groups ask
@@ -154,7 +168,8 @@ class Experiment:
         for other in GROUPS:
             for cell in self.cells(other):
                 if cell.purifier == purifier and self.keeper(cell) == group:
-                    seeds[cell] = list(dict.fromkeys([*seeds.get(cell, []), *self.seeds_of(other)]))
+                    of_cell = self.seeds_of(other, cell.attack)
+                    seeds[cell] = list(dict.fromkeys([*seeds.get(cell, []), *of_cell]))
         return seeds
 
     def keeper(self, cell: Cell) -> str:
@@ -174,14 +189,30 @@ class Experiment:
         seeds = []
         for group in GROUPS:
             if any(c == cell or (blind and c.attack == cell.attack) for c in self.cells(group)):
-                seeds += self.seeds_of(group)
+                seeds += self.seeds_of(group, cell.attack)
         if cell in self.swept_attacks() or (blind and cell.attack == self.part("sweep").get("noise")):
             seeds += self.seeds
+        if cell in self.varied_attacks():
+            seeds += self.seeds_of("sensitivity")
         return list(dict.fromkeys(seeds))
 
     def swept_attacks(self) -> list[Cell]:
         """Attacks at each strength of the sweep by one who knows ξ."""
         return [Cell(purifier, self.part("sweep")["attack"], "all") for purifier in self.strengths("attacked")]
+
+    def varied(self) -> list[str]:
+        """Purifiers that have variants, and these."""
+        pairs = self.part("sensitivity").get("purifiers", {})
+        return list(dict.fromkeys([*pairs.values(), *pairs]))
+
+    def varied_attacks(self) -> list[Cell]:
+        """The sweep's attack on each of them by one who knows ξ."""
+        return [Cell(purifier, self.part("sweep")["attack"], "all") for purifier in self.varied()]
+
+    def variants(self) -> dict[str, dict]:
+        """Variant of a purifier: `variant_of`, which one, and `differs`, in what."""
+        pairs = self.part("sensitivity").get("purifiers", {})
+        return {k: {"variant_of": v, "differs": self.presets.difference(k, v)} for k, v in pairs.items()}
 
     def strengths(self, *lists: str) -> list[str]:
         """The swept purifiers at each t of these lists of the sweep (`attacked`, `clean`)."""
@@ -246,8 +277,9 @@ class Experiment:
         for group in GROUPS:
             cells = self.cells(group)
             paths += self.adversarial(cells) + self.of_cells("purified", cells) + self.of_cells("measures", cells)
-        paths += self.adversarial(self.swept_attacks() if self.part("sweep") else [])
-        probed = [*(self.law_purifiers() if self.part("sweep") else []), *self.strengths("attacked", "clean")]
+        paths += self.adversarial([*(self.swept_attacks() if self.part("sweep") else []), *self.varied_attacks()])
+        law = self.law_purifiers() if self.part("sweep") else []
+        probed = [*law, *self.strengths("attacked", "clean"), *self.varied()]
         paths += [path for purifier in dict.fromkeys(probed) for path in self.stores("probes", purifier=purifier)]
         for kind in ("jacobian", "pca", "samples"):
             paths += [path for p in self.part(kind).get("purifiers", []) for path in self.stores(kind, purifier=p)]
@@ -289,7 +321,8 @@ class Experiment:
         """(kind, name) of the networks that these groups, and the paths if all are asked for, need."""
         groups = tuple(groups)
         purifiers = [cell.purifier for group in groups for cell in self.cells(group)]
-        purifiers += self.part("paths").get("purifiers", []) if groups == GROUPS else []
+        if groups == GROUPS:
+            purifiers += [*self.part("paths").get("purifiers", []), *self.varied()]
         found = [("classifiers", self.said["classifier"])]
         for diffusion in filter(None, map(self.presets.diffusion, purifiers)):
             found += self.presets.origins(diffusion)
@@ -411,8 +444,8 @@ class Experiment:
     def probe(self, purifier: str, block: str) -> dict:
         sweep = self.part("sweep")
         reads = _reads("x0 y ids") | {"noisy": ["noisy", "x", {"attack": sweep["noise"], "knowledge": "none"}]}
-        in_law = purifier in self.law_purifiers()
-        if in_law:
+        _, attacked = self.probed(purifier)
+        if attacked:
             reads["x"] = ["adversarial", "x", {"attack": sweep["attack"], "knowledge": "all"}]
         keys = {
             "purifier": self.presets.base(purifier),
@@ -423,15 +456,21 @@ class Experiment:
             "classifier": self.classifier(),
             "purifier": self.presets.purifier(purifier),
             "features": self.features(),
-            **({} if in_law else {"x": None}),
+            **({} if attacked else {"x": None}),
             "reads": reads,
-            "parts": self._seeded(keys, self.seeds, block),
+            "parts": self._seeded(keys, self.probe_seeds(purifier), block),
         }
 
+    def probe_seeds(self, purifier: str) -> list[int]:
+        swept = purifier in self.law_purifiers() or purifier in self.strengths("attacked", "clean")
+        seeds = self.seeds if swept else []
+        return list(dict.fromkeys([*seeds, *(self.seeds_of("sensitivity") if purifier in self.varied() else [])]))
+
     def probed(self, purifier: str) -> tuple[list[Cell], list[Cell]]:
-        """What a probe reads: noisy images, and attacked ones if the purifier makes a point of the law."""
+        """What a probe reads: noisy images, and attacked ones if the purifier makes a point of the law or is varied."""
         sweep = self.part("sweep")
-        attacked = [Cell(purifier, sweep["attack"], "all")] if purifier in self.law_purifiers() else []
+        with_attack = purifier in self.law_purifiers() or purifier in self.varied()
+        attacked = [Cell(purifier, sweep["attack"], "all")] if with_attack else []
         return [Cell(purifier, sweep["noise"], "none")], attacked
 
     def budget(self, attack: str, block: str) -> dict:

@@ -46,6 +46,7 @@ class Presets:
     def __init__(self, config: dict):
         self.config = config
         self.blind = [name for name, preset in config["attacks"].items() if preset.get("blind")]
+        self.protocol = {name for name, preset in config["attacks"].items() if preset.get("protocol")}
         self.sighted = [name for name in config["attacks"] if name not in self.blind]
         self.fine_tuned = [name for name, preset in config["diffusions"].items() if "fine_tuning" in preset]
 
@@ -94,6 +95,16 @@ class Presets:
             if "steps" in options:
                 options["steps"] = int(t) if whole else min(options["steps"], int(t))
         return {**chosen, "options": options}
+
+    def difference(self, variant: str, purifier: str) -> str:
+        """In what a purifier's preset differs from another one: the options, the diffusion model, or what makes it."""
+        one, other = self.purifier_preset(variant), self.purifier_preset(purifier)
+        if one["make"] != other["make"]:
+            return one["make"].partition(":")[2].replace("_", "-")
+        changed = {key: value for key, value in one["options"].items() if other["options"].get(key) != value}
+        if one.get("diffusion") != other.get("diffusion"):
+            changed["diffusion"] = one.get("diffusion")
+        return ", ".join(f"{key} {value}".lower() for key, value in changed.items()) or "nothing"
 
     @staticmethod
     def base(purifier: str) -> str:
@@ -169,7 +180,7 @@ class Presets:
                     "blind": name in self.blind,
                     "eot_of": said[name].get("eot_of"),
                     "twin_of": said[name].get("twin_of"),
-                    "protocol": said[name].get("protocol", False),
+                    "protocol": name in self.protocol,
                     **said[name].get("judging", {}),
                 }
                 for name in attacks

@@ -262,7 +262,18 @@ def _opened(path):
 
 
 # Columns of names: a purifier may be called `none`, `007` or `NA`.
-_NAMES = ("purifier", "attack", "family", "vanilla", "knowledge", "other", "other_knowledge", "seed", "case")
+_NAMES = (
+    "purifier",
+    "attack",
+    "family",
+    "vanilla",
+    "again_of",
+    "knowledge",
+    "other",
+    "other_knowledge",
+    "seed",
+    "case",
+)
 
 
 def save_table(path: str | Path, table: "pd.DataFrame") -> None:

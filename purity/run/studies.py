@@ -139,6 +139,11 @@ def _stores(e: Experiment, kind: str, purifiers: list[str]) -> Records:
     return Records(paths, list(dict.fromkeys(map(e.presets.base, purifiers))), seeds=e.seeds)
 
 
+def _variants(e: Experiment) -> Records:
+    """Probes of purifiers and of their variants."""
+    return _stores(e, "probes", e.varied())._replace(seeds=e.seeds_of("sensitivity"))
+
+
 def _of_known(kind: str, part: str) -> Callable[[Experiment], Records]:
     """About the attack that knows ξ, on the purifiers of a part."""
 
@@ -194,6 +199,7 @@ RECORDS = {
     "samples": Kind("samples", _of_purifiers("samples", "samples")),
     "strengths": Kind("sweep", lambda e: _stores(e, "probes", e.strengths("attacked", "clean"))),
     "law-purifiers": Kind("sweep", lambda e: _stores(e, "probes", e.law_purifiers())),
+    "variants": Kind("sensitivity", _variants),
     "budget": Kind("budget", _budget),
     "fuzzy": Kind("fuzzy", _fuzzy),
     "cap": Kind("cap", _cap),
@@ -218,6 +224,7 @@ def spec(study: Study, experiment: Experiment, project: Project) -> dict:
     of_cells = (cell.attack for records in read.values() for cell in records.cells or [])
     attacks = [attack for attack in dict.fromkeys(of_cells) if attack != "clean"]
     tuned = {name: said for name, said in experiment.fine_tuned().items() if name in purifiers}
+    variants = {name: said for name, said in experiment.variants().items() if "variants" in study.reads.values()}
     features = experiment.said.get("features")
     return {
         "tables": study.tables,
@@ -227,7 +234,8 @@ def spec(study: Study, experiment: Experiment, project: Project) -> dict:
             argument: {"cells": None if r.cells is None else [list(cell) for cell in r.cells], "seeds": r.seeds}
             for argument, r in read.items()
         },
-        "roles": experiment.presets.roles(purifiers, attacks) | {"fine_tuned": tuned, "features": features},
+        "roles": experiment.presets.roles(purifiers, attacks)
+        | {"fine_tuned": tuned, "variants": variants, "features": features},
     }
 
 

@@ -24,7 +24,9 @@ def _job(path: str, rule: str, purifier: str | None, **does) -> Job:
 
 
 def _attacks(e: Experiment) -> Iterable[tuple[str, Job]]:
-    cells = dict.fromkeys([*(cell for group in GROUPS for cell in e.cells(group)), *e.swept_attacks()])
+    cells = dict.fromkeys(
+        [*(cell for group in GROUPS for cell in e.cells(group)), *e.swept_attacks(), *e.varied_attacks()]
+    )
     for cell in cells:
         if cell.attack in e.presets.sighted:
             n = len(e.attack_seeds(cell))
@@ -69,8 +71,8 @@ def _samples(e: Experiment) -> Iterable[tuple[str, Job]]:
 def _sweep(e: Experiment) -> Iterable[tuple[str, Job]]:
     """Clean images under two ξ and noisy ones; attacked ones too where there are any."""
     known = e.law_purifiers() if e.part("sweep") else []
-    for purifier in dict.fromkeys([*known, *e.strengths("attacked", "clean")]):
-        n = len(e.seeds) * (4 if purifier in known else 3)
+    for purifier in dict.fromkeys([*known, *e.strengths("attacked", "clean"), *e.varied()]):
+        n = len(e.probe_seeds(purifier)) * (4 if purifier in known or purifier in e.varied() else 3)
         yield from _jobs(e, "probes", "probe", purifier, {"purifier": purifier}, purifications=n)
 
 

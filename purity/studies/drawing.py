@@ -160,7 +160,8 @@ def parts_of(table: pd.DataFrame, column: str) -> list[tuple[Look, str, pd.DataF
 
 
 def label_of(row: pd.Series) -> str:
-    return row["attack"] if row["knowledge"] == "none" else f"{row['attack']}, knows {row['knowledge']}"
+    named = row["attack"] if row["knowledge"] == "none" else f"{row['attack']}, knows {row['knowledge']}"
+    return f"{named} (protocol)" if row.get("protocol") else named
 
 
 # What an attacker knows of ξ: the filling of a marker, the style of a line.

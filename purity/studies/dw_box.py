@@ -7,7 +7,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from purity.studies.drawing import COLUMN, all_seeds, bars_of, legend_below
-from purity.studies.records import Evidence, Record, attacks, beside_eot, of_mean, per_image
+from purity.studies.records import Evidence, Record, attacks, beside_eot, family, of_mean, per_image
 from purity.studies.robustness import robustness
 
 
@@ -18,8 +18,8 @@ def dw_box(measured: list[Record]) -> pd.DataFrame:
     compared with.
     """
     table = robustness(measured)
-    family = {r.keys["attack"]: r.keys.get("eot_of") or r.keys["attack"] for r in measured}
-    table.insert(table.columns.get_loc("attack") + 1, "family", table["attack"].map(family))
+    families = {r.keys["attack"]: family([r]) for r in measured}
+    table.insert(table.columns.get_loc("attack") + 1, "family", table["attack"].map(families))
     return table
 
 
@@ -34,10 +34,10 @@ KNOWS = {
 def draw_dw_box(table: pd.DataFrame) -> Figure:
     """Accuracy with 95 % intervals by what the attacker knows of ξ; a panel for each family of attacks."""
     table = all_seeds(table)
-    families = [family for family in dict.fromkeys(table["family"]) if family != "clean"]
+    families = [name for name in dict.fromkeys(table["family"]) if name != "clean"]
     figure, axes = plt.subplots(len(families), 1, figsize=(COLUMN, 1.6 * len(families) + 0.7), squeeze=False)
-    for ax, family in zip(axes[:, 0], families, strict=True):
-        part = table[table["family"] == family]
+    for ax, name in zip(axes[:, 0], families, strict=True):
+        part = table[table["family"] == name]
         part = part.assign(knows=pd.Categorical(part["knowledge"].map(KNOWS), list(KNOWS.values())))
         place = {purifier: k for k, purifier in enumerate(dict.fromkeys(part["purifier"]))}
         part = part.assign(place=part["purifier"].map(place)).sort_values(["place", "knows"])
@@ -46,7 +46,7 @@ def draw_dw_box(table: pd.DataFrame) -> Figure:
         for purifier, k in place.items():
             if purifier in clean:
                 ax.hlines(clean[purifier], k - 0.45, k + 0.45, color="0.4", lw=0.8, ls="--")
-        ax.set_title(family)
+        ax.set_title(f"{name} (protocol)" if part["protocol"].any() else name)
         ax.set(ylim=(0, 1), ylabel="accuracy (dashed: clean)")
     legend_below(figure, axes[0, 0], title="the attacker knows")
     return figure

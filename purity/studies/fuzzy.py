@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from purity import stats
 from purity.stats import majority_vote, worst_of
 from purity.studies.drawing import COLUMN, legend_below, look_of
-from purity.studies.records import ATTACKED, Evidence, Record, grouped, of_mean, with_diffusion
+from purity.studies.records import ATTACKED, Evidence, Record, grouped, is_protocol, of_mean, with_diffusion
 
 Array = NDArray[np.float64]
 Labels = NDArray[np.integer]
@@ -53,7 +53,7 @@ def fuzzy(judgings: list[Record]) -> pd.DataFrame:
         pairs = list(zip(predictions, labels, strict=True))
         graded = [grades(p, y) for p, y in pairs]
         r = min(len(p) for p in predictions)
-        keys |= {"seed": "all", "seeds": len(members), "judgings": r}
+        keys |= is_protocol(members) | {"seed": "all", "seeds": len(members), "judgings": r}
         each = np.concatenate([(p == y).mean(axis=1) for p, y in pairs])
         std = float(each.std(ddof=1)) if len(each) > 1 else float("nan")
         rows.append(keys | {"measure": "standard", "k": 1} | _share_row([1 - m for m in graded]) | {"std": std})

@@ -13,8 +13,8 @@ def records(paths: Iterable[str], roles: dict, cells: list[list[str]] | None, se
     """Records of the parts of stores: in the order of `cells` (purifier, attack, knowledge) and of `seeds`, if given,
     and only those.
 
-    roles: purifiers and attacks by name, each with what its preset says it is; fine_tuned purifiers; features, the name
-    of an experiment's feature network.
+    roles: purifiers and attacks by name, each with what its preset says it is; fine_tuned purifiers; variants of
+    purifiers; features, the name of an experiment's feature network.
     """
     found = [Record(_keys(stored.keyed, roles), stored) for stored in store.gathered(paths)]
     if seeds is not None:
@@ -34,7 +34,8 @@ def _cell(record: Record) -> tuple:
 
 def _keys(keyed: dict, roles: dict) -> dict:
     keys = keyed | roles["purifiers"].get(keyed.get("purifier"), {}) | roles["attacks"].get(keyed.get("attack"), {})
-    keys |= roles["fine_tuned"].get(keyed.get("purifier"), {})
+    for kind in ("fine_tuned", "variants"):
+        keys |= roles.get(kind, {}).get(keyed.get("purifier"), {})
     return keys | ({"features": roles["features"]} if roles["features"] else {})
 
 

@@ -22,8 +22,9 @@ class Record(NamedTuple):
     the records. diffusion: the purifier has a diffusion model. process: what the purifier is (ddpm, reverse, ddim,
     one-step or None). blind: the perturbation looked at no defence. eot_of: the attack whose EOT variant this one is.
     twin_of: the attack with full gradients whose BPDA twin this one is. protocol: the attack is as a paper has it,
-    there to compare with, whether it has converged or not. vanilla, ablation: of fine-tuned purifiers.
-    features: what the Fréchet distance is called.
+    there to compare with, whether it has converged or not. vanilla, ablation, again_of: of fine-tuned purifiers.
+    variant_of, differs: of a purifier that is like another one but for something. features: what the Fréchet distance
+    is called.
     """
 
     keys: dict
@@ -113,6 +114,18 @@ def per_image(members: list[Record], name: str) -> np.ndarray:
 
 
 ATTACKED = ("purifier", "attack", "knowledge")
+
+
+def is_protocol(members: list[Record]) -> dict[str, bool]:
+    """The key `protocol` of a row about these records."""
+    return {"protocol": bool(members[0].keys.get("protocol"))}
+
+
+def family(members: list[Record]) -> str:
+    """The attack, or the one that it is the EOT variant of."""
+    return members[0].keys.get("eot_of") or members[0].keys["attack"]
+
+
 SWEPT = ("purifier", "t")
 
 # What an attacker knows → under which ξ his attack is judged, and the array that says whether it failed: a fresh ξ, the

@@ -11,11 +11,13 @@ from purity.studies.drawing import COLUMN, FILLED, all_seeds, dots_of, height_of
 from purity.studies.records import (
     ATTACKED,
     JUDGED,
+    Attacks,
     Evidence,
     Record,
     attacks,
     beside_eot,
     grouped,
+    is_protocol,
     judged_rows,
     of_mean,
     per_image,
@@ -28,13 +30,14 @@ def robustness(measured: list[Record]) -> pd.DataFrame:
     """Accuracy by purifier, attack and what the attacker knows (Liu & Wei Tables 2, 3).
 
     Attacks are judged as their knowledge means it (JUDGED), clean images under a fresh ξ and under the fixed one. Of
-    attacks that ask for gradients the table says whether these were worth anything (judged_rows).
+    attacks that ask for gradients the table says whether these were worth anything (judged_rows). protocol: the attack
+    is as the papers have it, to be compared with their numbers.
     """
     rows = []
     for keys, members in grouped(measured, ATTACKED):
         for knowledge in ("none", "all") if keys["attack"] == "clean" else (keys["knowledge"],):
             judged, name = JUDGED[knowledge]
-            rows += judged_rows(keys | {"judged": judged}, members, name)
+            rows += judged_rows(keys | {"judged": judged} | is_protocol(members), members, name)
     return pd.DataFrame(rows)
 
 
@@ -57,14 +60,15 @@ QUANTITIES = ("knowing-gap", "clean-gap", "eot-gap", "knowing-minus-eot", "bpda-
 def evidence(measured: list[Record]) -> Iterator[Evidence]:
     """Differences of accuracies, image by image.
 
-    knowing-gap: who knows nothing − who knows ξ. clean-gap: clean images, fresh ξ − fixed ξ. eot-gap: an attack that
-    knows nothing − its EOT variant; knowing-minus-eot: the attack that knows ξ − that variant. bpda-gap: BPDA − the
-    same attack with full gradients. unseen-share: images that count as robust though the attack's gradients vanished,
-    in the case of each purifier (of any kind) where they are the most.
+    knowing-gap: who knows nothing − who knows ξ, by the same attack or, where that needs to know ξ, by its EOT variant.
+    clean-gap: clean images, fresh ξ − fixed ξ. eot-gap: an attack that knows nothing − its EOT variant;
+    knowing-minus-eot: the attack that knows ξ − that variant. bpda-gap: BPDA − the same attack with full gradients.
+    unseen-share: images that count as robust though the attack's gradients vanished, in the case of each purifier (of
+    any kind) where they are the most.
     """
     made = attacks(measured)
     for (purifier, attack, knowledge), known in made.items():
-        unknown = made.get((purifier, attack, "none"))
+        unknown = made.get((purifier, attack, "none")) or _eot(made, purifier, attack)
         if knowledge == "all" and unknown:
             gap = per_image(unknown, "correct_varying") - per_image(known, "correct_fixed")
             yield of_mean("knowing-gap", f"{purifier}, {attack}", gap)
@@ -96,3 +100,11 @@ def _least_seen(measured: list[Record]) -> Iterator[tuple[str, str, np.ndarray]]
             cases[case] = unseen_though_right(members, JUDGED[keys["knowledge"]][1])
         least = max(cases, key=lambda case: cases[case].mean())
         yield of_purifier["purifier"], least, cases[least]
+
+
+def _eot(made: Attacks, purifier: str, attack: str) -> list[Record] | None:
+    """Records of the attack's EOT variant, which knows nothing of ξ."""
+    variants = (
+        m for (p, _, k), m in made.items() if (p, k) == (purifier, "none") and m[0].keys.get("eot_of") == attack
+    )
+    return next(variants, None)

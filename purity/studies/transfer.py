@@ -18,6 +18,7 @@ from purity.studies.records import (
     accuracy_rows,
     attacks,
     beside_eot,
+    family,
     grouped,
     of_mean,
     per_image,
@@ -39,13 +40,15 @@ def _correlations(first: list[Record], second: list[Record], x0: np.ndarray) -> 
 def transfer(measured: list[Record], crafted: list[Record], subset: list[Record]) -> pd.DataFrame:
     """Attacks crafted under one ξ and judged under another (Liu & Wei Table 4), and how alike they are (Table 5).
 
-    measure accuracy: knowledge all judged `fixed` and `fresh` (the transfer), knowledge none judged fresh.
+    measure accuracy: knowledge all judged `fixed` and `fresh` (the transfer), knowledge none judged fresh. family: the
+    attack, or the one that it is the EOT variant of.
     measure correlation: of the perturbations of two attacks on the same image, over all pairs of different base seeds
     (`other`: the second attack and its knowledge).
     crafted: the attacks' images x. subset: the clean ones.
     """
     rows, x0 = [], subset[0].arrays["x"]
     for keys, members in grouped((r for r in measured if r.keys["attack"] != "clean"), ATTACKED):
+        keys |= {"family": family(members)}
         if keys["knowledge"] == "all":
             rows += accuracy_rows({"measure": "accuracy"} | keys | {"judged": "fixed"}, members, "correct_fixed")
         if keys["knowledge"] in ("all", "none"):
@@ -72,8 +75,12 @@ def draw_transfer(table: pd.DataFrame) -> Figure:
     accuracy["how"] = accuracy["knowledge"].map({"all": "knows ξ", "none": "knows nothing"}) + accuracy["judged"].map(
         {"fixed": ", judged under it", "fresh": ", judged under another"}
     ).where(accuracy["knowledge"] == "all", "")
-    both = accuracy.groupby(["purifier", "attack"])["knowledge"].transform("nunique") == 2
-    accuracy["case"] = accuracy["purifier"] + "\n" + accuracy["attack"]
+    # who knows nothing attacks in the same way if that was made, else by the EOT variant
+    same = accuracy["attack"] == accuracy["family"]
+    of_case = [accuracy["purifier"], accuracy["family"]]
+    accuracy = accuracy[same | ~(same & (accuracy["knowledge"] == "none")).groupby(of_case).transform("any")]
+    both = accuracy.groupby(["purifier", "family"])["knowledge"].transform("nunique") == 2
+    accuracy["case"] = accuracy["purifier"] + "\n" + accuracy["family"]
     pairs = table[table["measure"] == "correlation"]
     pairs = pairs[pairs["other"] == pairs["other"].mode()[0]] if len(pairs) else pairs
     sizes = [2.0, max(0.5, 0.13 * len(pairs) + 0.35)]
