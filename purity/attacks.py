@@ -190,6 +190,49 @@ def worst_of(
     return _worst(defence, x, y, [part(options) for options in attacks], judgings, PART, kept)
 
 
+class Restart(NamedTuple):
+    """What `pgd` asks of its noise, for a k-th random start."""
+
+    noise: Noise
+    k: int
+
+    def start(self, like: Tensor) -> Callable[[int], Tensor]:
+        return self.noise.ball(self.k, like)
+
+
+def restarted(
+    defence: Defence,
+    x: Tensor,
+    y: Tensor,
+    noise: Noise,
+    progress=iter,
+    *,
+    epsilon: float,
+    steps: int,
+    relative_step: float,
+    restarts: int,
+    schedule: str = "constant",
+    norm: str = "linf",
+    draws: int = 1,
+    loss: str = "cross-entropy",
+    judgings: int = 1,
+) -> Tensor:
+    """PGD from several random points of the ball, for each image the worst as far as the attacker can tell.
+
+    Options as of `pgd` and `worst_of`. One restart is `pgd` itself; another one never makes an image more robust.
+    """
+    options = {"steps": steps, "relative_step": relative_step, "schedule": schedule, "draws": draws, "loss": loss}
+
+    def part(k: int) -> Part:
+        def run(attacked: Defence, x0: Tensor, label: Tensor, rows: Tensor) -> Tensor:
+            start = Restart(noise.rows(rows), k)
+            return pgd(attacked, x0, label, start, progress, epsilon=epsilon, norm=norm, **options)
+
+        return run
+
+    return _worst(defence, x, y, [part(k) for k in range(restarts)], judgings, PART)
+
+
 PARTS: dict[str, Callable] = {"pgd": pgd, "bpda": bpda, "apgd": apgd, "apgd_targeted": apgd_targeted}
 
 Part = Callable[[Defence, Tensor, Tensor, Tensor], Tensor]  # defence, x and y of some rows, and which → adversarial

@@ -56,6 +56,8 @@ def check(config: dict, schema: str | Path, project: Project) -> None:
         _named(name, config["experiments"], "run", "experiment")
     for name, experiment in config["experiments"].items():
         _experiment(config, f"experiments.{name}", experiment)
+        for i, grid in enumerate((experiment.get("strength") or {}).get("grids", [])):
+            _variants(config, project, f"experiments.{name}.strength.grids.{i}", grid)
 
 
 def _purifier_preset(config: dict, project: Project, key: str, preset: dict) -> None:
@@ -247,6 +249,35 @@ def _paths(config: dict, key: str, experiment: dict, part: dict) -> None:
         _refuse(f"{key}.images", f"more than the {experiment['images']} images of the experiment")
 
 
+def _strength(config: dict, key: str, experiment: dict, part: dict) -> None:
+    for name, knowledges in part["purifiers"].items():
+        _named(name, experiment["attacked"], f"{key}.purifiers", "purifier under `attacked`")
+        for knowledge in knowledges:
+            if knowledge not in part["beyond"]:
+                _refuse(
+                    f"{key}.beyond", f"it names no attack for knowledge {knowledge}, which {name} is to be judged for"
+                )
+    for knowledge, name in part["beyond"].items():
+        _attack(config, f"{key}.beyond.{knowledge}", name, blind=False)
+    for i, grid in enumerate(part.get("grids", [])):
+        _named(grid["purifier"], experiment["attacked"], f"{key}.grids.{i}.purifier", "purifier under `attacked`")
+        _attack(config, f"{key}.grids.{i}.attack", grid["attack"], blind=False)
+        if len({len(values) for values in grid["vary"].values()}) > 1:
+            _refuse(f"{key}.grids.{i}.vary", "options that vary together need as many values each")
+
+
+def _variants(config: dict, project: Project, key: str, grid: dict) -> None:
+    """Each variant of an attack is one that a preset could be."""
+    preset, vary = config["attacks"][grid["attack"]], grid["vary"]
+    for values in zip(*vary.values(), strict=True):
+        said = grid.get("set", {}) | dict(zip(vary, values, strict=True))
+        variant = {**preset, "options": {**preset.get("options", {}), **said}}
+        _function(project, _with_options(preset["run"]), variant, key, "vary", 5)
+        for name, value in said.items():
+            if name == "epsilon":
+                check_epsilon(value, variant["options"].get("norm", "linf"), f"{key}.vary.epsilon")
+
+
 def _addt(config: dict, key: str, experiment: dict, part: dict) -> None:
     for name in part["attacks"]:
         _with_eot(config, f"{key}.attacks", name)
@@ -280,6 +311,7 @@ PARTS = {
     "dw-box": _dw_box,
     "paths": _paths,
     "addt": _addt,
+    "strength": _strength,
 }
 
 
@@ -393,7 +425,7 @@ def _handed(project: Project, function: str, key: str, handed: list[str]) -> Non
 
 
 # Counts that decide how long a purifier or an attack takes, and what is left of them in a small run.
-_SMALL_OPTIONS = {"steps": 2, "draws": 2, "queries": 20, "targets": 1, "judgings": 2}
+_SMALL_OPTIONS = {"steps": 2, "draws": 2, "queries": 20, "targets": 1, "judgings": 2, "restarts": 2}
 _SMALL_TRAINING = {"training": {"steps": 2, "epochs": 1}, "fine_tuning": {"steps": 2, "batch": 4}}
 _SMALL_PARTS = {
     "ball": {"images": 2, "points": 3, "draws": 3},
@@ -442,9 +474,12 @@ def small(config: dict) -> dict:
         experiment.pop("reference", None)
         for part, counts in _SMALL_PARTS.items():
             _shrink(experiment.get(part) or {}, counts)
-        for part in ("dw-box", "addt", "sensitivity"):
+        for part in ("dw-box", "addt", "sensitivity", "strength"):
             for key in {"seeds", "protocol_seeds"} & (experiment.get(part) or {}).keys():
                 experiment[part][key] = experiment[part][key][:1]
+        for grid in (experiment.get("strength") or {}).get("grids", []):
+            for option, values in grid["vary"].items():
+                grid["vary"][option] = [_at_most(option, value) for value in values[:2]]
         if experiment.get("sweep"):
             experiment["sweep"]["attacked"] = experiment["sweep"]["attacked"][:3]
             experiment["sweep"]["clean"] = experiment["sweep"]["clean"][:1]
@@ -473,6 +508,10 @@ def _shrink_training(config: dict) -> None:
             preset["diffusion"] = _small_name(preset["diffusion"], made["diffusions"])
     for experiment in config["experiments"].values():
         experiment["classifier"] = _small_name(experiment["classifier"], made["classifiers"])
+
+
+def _at_most(option: str, value: object) -> object:
+    return min(value, _SMALL_OPTIONS[option]) if isinstance(value, int) and option in _SMALL_OPTIONS else value
 
 
 def _small_name(name: str, among: set[str]) -> str:

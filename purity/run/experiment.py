@@ -32,7 +32,7 @@ STORES = {
     "landscape": "landscape/{purifier}/{attack}",
 }
 # Parts of an experiment that have attacked images purified and judged. Each has `attacked`.
-GROUPS = ("attacked", "dw-box", "addt")
+GROUPS = ("attacked", "dw-box", "addt", "strength")
 CLEAN = ("clean", "none")  # attack and knowledge of images that nobody attacked
 
 
@@ -65,7 +65,7 @@ class Experiment:
         self.config, self.name, self.said = config, name, config["experiments"][name]
         self.presets = Presets(config)
         self.seeds: list[int] = self.said["seeds"]
-        cells = {"attacked": self._attacked, "dw-box": self._dw_box, "addt": self._addt}
+        cells = {"attacked": self._attacked, "dw-box": self._dw_box, "addt": self._addt, "strength": self._strength}
         self._cells = {group: list(dict.fromkeys(cells[group]())) for group in GROUPS}
         # what several groups judge is kept by the first of them
         self._keepers = {cell: group for group in reversed(GROUPS) for cell in self._cells[group]}
@@ -141,6 +141,40 @@ class Experiment:
             for attack in part["attacks"] if whole else part["attacks"][:1]:
                 yield Cell(purifier, self.presets.eot(attack), "none")
                 yield Cell(purifier, attack, "all")
+
+    def _strength(self) -> Iterator[Cell]:
+        """Variants of attacks, and attacks of ten times the budget of those that the main findings rest on."""
+        for cell in self.strength_roles():
+            yield Cell(cell.purifier, *CLEAN)
+            yield cell
+
+    def strength_roles(self) -> dict[Cell, dict]:
+        """What each cell of `strength` is there for: grids, as (what is varied, of which attack, value) of each that it
+        is a point of; beyond, whether others are measured by it."""
+        part = self.part("strength")
+        roles: dict[Cell, dict] = {}
+        for grid in part.get("grids", []):
+            vary = grid["vary"]
+            for place, values in enumerate(zip(*vary.values(), strict=True)):
+                options = grid.get("set", {}) | dict(zip(vary, values, strict=True))
+                cell = Cell(grid["purifier"], self.presets.variant(grid["attack"], options), grid["knowledge"])
+                point = {"of": grid["attack"], "set": grid.get("set", {}), "place": place}
+                point |= {"varied": list(vary), "values": list(values)}
+                roles.setdefault(cell, {"grids": [], "beyond": False})["grids"].append(point)
+        for purifier, knowledges in part.get("purifiers", {}).items():
+            for knowledge in knowledges:
+                cell = Cell(purifier, part["beyond"][knowledge], knowledge)
+                roles.setdefault(cell, {"grids": [], "beyond": False})["beyond"] = True
+        return roles
+
+    def headline(self) -> list[Cell]:
+        """What the main findings rest on, of the purifiers and knowledge that `strength` judges attacks for."""
+        judged = self.part("strength").get("purifiers", {})
+        return [
+            cell
+            for cell in self.cells("attacked")
+            if cell.attack in self.presets.sighted and cell.knowledge in judged.get(cell.purifier, [])
+        ]
 
     def fine_tuned(self) -> dict[str, dict]:
         """Fine-tuned purifier: `vanilla`, what it is compared with; `ablation`, whether a part of ADDT is left out; and
@@ -347,7 +381,7 @@ class Experiment:
 
     def attack(self, purifier: str, attack: str, knowledge: str, block: str) -> dict:
         cell = Cell(purifier, attack, knowledge)
-        batchwise = self.config["attacks"][attack].get("batchwise")
+        batchwise = self.presets.attack_preset(attack).get("batchwise")
         spec = {
             "stage": "purity.stages.attack:attack",
             "attack": self.presets.attack(attack),

@@ -3,6 +3,7 @@
 Presets are sorted, so that the order of keys changes nothing.
 """
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -38,6 +39,17 @@ PROCESSES = {
     "purity.purifiers:ddim": "ddim",
     "purity.purifiers:one_step": "one-step",
 }
+
+
+def _written(value: str | float | bool) -> str:
+    return value if isinstance(value, str) else json.dumps(value)
+
+
+def _read(value: str) -> str | float | bool:
+    try:
+        return json.loads(value)
+    except ValueError:
+        return value
 
 
 class Presets:
@@ -107,9 +119,9 @@ class Presets:
         return ", ".join(f"{key} {value}".lower() for key, value in changed.items()) or "nothing"
 
     @staticmethod
-    def base(purifier: str) -> str:
-        """The preset behind a purifier's name, whatever its strength."""
-        return purifier.partition("@t=")[0]
+    def base(name: str) -> str:
+        """The preset behind the name of a purifier at some strength, or of a variant of an attack."""
+        return name.partition("@")[0]
 
     def at(self, purifier: str, t: int) -> str:
         """The name of a purifier at strength t; its own if it has that strength."""
@@ -120,8 +132,28 @@ class Presets:
         return self.purifier_preset(purifier).get("diffusion")
 
     def attack(self, name: str) -> dict:
-        chosen = self.config["attacks"][name]
-        return {"run": chosen["run"], "options": ordered(chosen.get("options", {}))}
+        """name: of a preset, or a variant of it."""
+        chosen = self.attack_preset(name)
+        return {"run": chosen["run"], "options": ordered(chosen["options"])}
+
+    def attack_preset(self, name: str) -> dict:
+        """An attack's preset; `<attack>@<option>=<value>,…` is the same with these options."""
+        base, _, varied = name.partition("@")
+        chosen, own = self.config["attacks"][base], {}
+        for said in filter(None, varied.split(",")):
+            option, _, value = said.partition("=")
+            own[option] = _read(value)
+        return {**chosen, "options": {**chosen.get("options", {}), **own}}
+
+    def variant(self, attack: str, options: dict) -> str:
+        """The name of an attack with other options; its own if its preset says the same."""
+        own = self.config["attacks"][attack].get("options", {})
+        varied = {name: options[name] for name in sorted(options) if name not in own or own[name] != options[name]}
+        return attack + ("@" if varied else "") + ",".join(f"{name}={_written(v)}" for name, v in varied.items())
+
+    def looks(self, attack: str) -> bool:
+        """Whether an attack, or a variant of one, looks at the defence."""
+        return self.base(attack) in self.sighted
 
     def eot(self, attack: str) -> str:
         """The EOT variant of an attack: the first preset that says `eot_of` it."""
@@ -166,7 +198,7 @@ class Presets:
 
     def roles(self, purifiers: list[str], attacks: list[str]) -> dict:
         """What presets say they are, as tables ask for it: by purifier, by attack."""
-        said = self.config["attacks"]
+        said = {name: self.attack_preset(name) for name in attacks}
         return {
             "purifiers": {
                 name: {
@@ -177,7 +209,7 @@ class Presets:
             },
             "attacks": {
                 name: {
-                    "blind": name in self.blind,
+                    "blind": not self.looks(name),
                     "eot_of": said[name].get("eot_of"),
                     "twin_of": said[name].get("twin_of"),
                     "protocol": name in self.protocol,

@@ -155,6 +155,19 @@ def _of_known(kind: str, part: str) -> Callable[[Experiment], Records]:
     return find
 
 
+def _headline(e: Experiment) -> Records:
+    """What the main findings rest on, of the seeds that attacks are tried harder for."""
+    cells = e.headline()
+    return Records(e.of_cells("measures", cells), _purifiers(cells), cells, e.seeds_of("strength"))
+
+
+def _tried(e: Experiment) -> Records:
+    """Images of all these attacks."""
+    cells = [cell for cell in (*e.headline(), *e.strength_roles()) if cell.attack != "clean"]
+    cells = list(dict.fromkeys(cells))
+    return Records(e.adversarial(cells), _purifiers(cells), cells, e.seeds_of("strength"))
+
+
 def _fuzzy(e: Experiment) -> Records:
     return Records(_each(e, "fuzzy", e.rejudged()), _purifiers(e.rejudged()), e.rejudged(), e.seeds)
 
@@ -206,6 +219,9 @@ RECORDS = {
     "margins": Kind("margins", _of_known("margins", "margins")),
     "dw-box": Kind("dw-box", _judged("measures", "dw-box")),
     "addt": Kind("addt", _judged("measures", "addt")),
+    "strength": Kind("strength", _judged("measures", "strength")),
+    "headline": Kind("strength", _headline),
+    "tried": Kind("strength", _tried),
     "paths": Kind("paths", _paths("paths")),
     "landscape": Kind("paths", _paths("landscape")),
     "judged": Kind("judgement", _judged("measures", "attacked")),
@@ -226,6 +242,8 @@ def spec(study: Study, experiment: Experiment, project: Project) -> dict:
     tuned = {name: said for name, said in experiment.fine_tuned().items() if name in purifiers}
     variants = {name: said for name, said in experiment.variants().items() if "variants" in study.reads.values()}
     features = experiment.said.get("features")
+    of_cells = {"/".join(cell): said for cell, said in experiment.strength_roles().items()}
+    told = {"cells": of_cells} if "strength" in study.reads.values() else {}
     return {
         "tables": study.tables,
         "evidence": study.evidence,
@@ -235,7 +253,8 @@ def spec(study: Study, experiment: Experiment, project: Project) -> dict:
             for argument, r in read.items()
         },
         "roles": experiment.presets.roles(purifiers, attacks)
-        | {"fine_tuned": tuned, "variants": variants, "features": features},
+        | {"fine_tuned": tuned, "variants": variants, "features": features}
+        | told,
     }
 
 

@@ -28,7 +28,7 @@ def _attacks(e: Experiment) -> Iterable[tuple[str, Job]]:
         [*(cell for group in GROUPS for cell in e.cells(group)), *e.swept_attacks(), *e.varied_attacks()]
     )
     for cell in cells:
-        if cell.attack in e.presets.sighted:
+        if e.presets.looks(cell.attack):
             n = len(e.attack_seeds(cell))
             does = {"images": n, "attack": cell.attack}
             yield from _jobs(e, "adversarial", "attack", cell.purifier, cell._asdict(), **does)

@@ -152,6 +152,7 @@ class Evidence(NamedTuple):
     low: float
     high: float
     n: int  # images, points or seeds
+    cells: str = ""  # attacks that it rests on: <purifier>/<attack>/<knowledge>, a space between
 
 
 # What the evidence of several studies shares. Only purifiers with a diffusion model are asked.

@@ -32,7 +32,7 @@ rule attack:
     log:
         log("adversarial"),
     wildcard_constraints:
-        attack=one_of(PRESETS.sighted),
+        attack=f"(?:{one_of(PRESETS.sighted)})(?:@[^/]+)?",
     # long jobs first: nothing should wait alone for the last one
     priority: lambda w: PRESETS.attack(w.attack)["options"].get("draws", 1)
     conda:

@@ -135,8 +135,8 @@ def accuracies(w):
 wildcard_constraints:
     experiment=one_of(config["experiments"]),
     purifier=f"(?:{one_of(config['purifiers'])})(?:@t=[1-9][0-9]*)?",
-    attack=one_of(["clean", *config["attacks"]]),
+    attack=f"(?:{one_of(['clean', *config['attacks']])})(?:@[^/]+)?",
     knowledge="none|all|forward|reverse",
-    group="attacked|dw-box|addt",
+    group="attacked|dw-box|addt|strength",
     block=r"\d+-\d+",
     name=r"[^/]+",

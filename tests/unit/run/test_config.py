@@ -471,6 +471,7 @@ def test_options_of_a_function_of_ones_own_are_checked_by_its_signature(tmp_path
 # The parts of an experiment.
 
 PART_NAMES = ("sweep", "budget", "jacobian", "pca", "samples", "fuzzy", "cap", "margins", "dw-box", "addt", "paths")
+PART_NAMES += ("strength",)
 BLURRED = ("attacks/blur", "{run: 'scipy.ndimage:gaussian_filter', options: {sigma: 1}}")  # an attack without epsilon
 
 
@@ -509,6 +510,8 @@ def test_an_experiment_needs_no_parts():
         [(f"{E}/dw-box/purifiers", "{one-step: [none]}"), (f"{E}/dw-box/attacks", "[pgd, bpda]")],
         [(f"{E}/dw-box/seeds", "[7, 3]")],
         [(f"{E}/addt", "{attack: bpda, purifiers: {ddpm: ddim, ddpm-addt: ddpm}}")],
+        [(f"{E}/strength/grids", LEFT_OUT), (f"{E}/strength/purifiers", "{identity: [all]}")],
+        [(f"{E}/strength/grids", "[{purifier: ddim, attack: bpda, knowledge: all, vary: {norm: [linf, l2]}}]")],
         [(f"{E}/paths/purifiers", "[identity]"), (f"{E}/paths/attack", "bpda"), (f"{E}/paths/images", "100")],
     ],
     ids=str,
@@ -516,6 +519,8 @@ def test_an_experiment_needs_no_parts():
 def test_other_parts_that_are_possible_are_accepted(edits):
     assert verdict(changed(*edits)) == ""
 
+
+GRID = "[{{purifier: ddpm, attack: pgd, knowledge: all, vary: {{{}}}}}]"
 
 # (key, what is written there): what the line must say. Keys are those of the experiment.
 MISTAKES_OF_PARTS = {
@@ -537,6 +542,17 @@ MISTAKES_OF_PARTS = {
     ("addt/vanilla", "ddpm"): "digits.addt.vanilla",
     ("addt/seeds", "[]"): "digits.addt.seeds",
     ("dw-box/seeds", "[-1]"): "digits.dw-box.seeds",
+    ("strength/purifiers", "{ddpn: [all]}"): "digits.strength.purifiers.*no purifier.*'ddpn'",
+    ("strength/purifiers", "{ddpm: [forward]}"): "digits.strength.purifiers.ddpm",
+    ("strength/beyond", "{all: standard-x10}"): "digits.strength.beyond.*no attack for knowledge none.*ddpm",
+    ("strength/beyond/all", "uniform"): "digits.strength.beyond.all.*is blind",
+    ("strength/grids", GRID.format("steps: [1, 2], draws: [1]")): "grids.0.vary.*as many values each",
+    ("strength/grids", GRID.format("stepz: [1, 2]")): "grids.0.*stepz.*no such option",
+    ("strength/grids", GRID.format("steps: [0, 2]")): "grids.0.vary.steps",
+    ("strength/grids", GRID.format("loss: [entropy]")): "grids.0.vary.loss",
+    ("strength/grids", GRID.format("epsilon: [8]")): "grids.0.vary.epsilon",
+    ("strength/grids", GRID.format("steps: [1, 2]").replace("ddpm", "ddpn")): "grids.0.purifier.*no purifier",
+    ("strength/grids", GRID.format("steps: [1, 2]").replace("pgd", "uniform")): "grids.0.attack.*is blind",
     ("paths/attack", "nothing"): "digits.paths.attack.*no attack 'nothing'",
     ("paths/attack", "uniform"): "digits.paths.attack.*is blind",
     ("paths/purifiers", "[ddpn]"): "digits.paths.purifiers.*no purifier 'ddpn'",

@@ -251,7 +251,7 @@ def test_the_batch_counts_for_an_attack_that_works_on_whole_batches(config):
     config["attacks"]["pgd"]["batchwise"] = True
     one, other = (plan(config | {"batch": batch}) for batch in (6, 4))
     made = planned.new(one, other)
-    assert rules(made) == {"attack"} and all("/pgd/" in output for output in outputs(made, "attack"))
+    assert rules(made) == {"attack"} and all("/pgd" in output for output in outputs(made, "attack"))
 
 
 STAGES_OF_PURIFIERS = {
@@ -372,7 +372,7 @@ def test_another_option_of_one_attack_touches_that_attack_only(config, before):
     config["attacks"]["pgd"]["options"]["steps"] = 3
     made = planned.new(before, plan(config))
     assert rules(made) == {"attack", "budget"}
-    assert all("/pgd/" in output for output in outputs(made, "attack"))
+    assert all("/pgd" in output for output in outputs(made, "attack"))
 
 
 def test_values_that_change_places_are_noticed(config, before):
@@ -380,6 +380,31 @@ def test_values_that_change_places_are_noticed(config, before):
     options = config["attacks"]["pgd"]["options"]
     options["epsilon"], options["relative_step"] = options["relative_step"], options["epsilon"]
     assert "attack" in rules(planned.new(before, plan(config)))
+
+
+def test_a_variant_of_an_attack_is_the_attack_with_another_option_and_the_attack_itself_with_its_own(config):
+    grid = {"purifier": "ddpm", "attack": "pgd", "knowledge": "all", "set": {"loss": "dlr"}, "vary": {"steps": [1, 2]}}
+    config["experiments"]["tiny"]["strength"]["grids"] = [grid, grid | {"set": {}}]
+    e = experiment(config)
+    assert [cell.attack for cell in e.strength_roles()] == [
+        "pgd@loss=dlr,steps=1",
+        "pgd@loss=dlr",
+        "pgd@steps=1",
+        "pgd",
+        "box",
+    ]
+    own = config["attacks"]["pgd"]["options"]
+    assert e.presets.attack("pgd@loss=dlr,steps=1")["options"] == own | {"loss": "dlr", "steps": 1}
+    assert e.presets.attack("pgd@steps=1") | {"options": own} == e.presets.attack("pgd")
+    variant = Cell("ddpm", "pgd@steps=1", "all")
+    assert e.attack_seeds(variant) == [0] and e.keeper(variant) == "strength"
+    assert e.stores("adversarial", **variant._asdict())[0] in e.all_stores()
+
+
+@pytest.mark.parametrize("value", [3, 0.25, 1e-05, True, "dlr"])
+def test_the_name_of_a_variant_says_its_options(config, value):
+    presets = experiment(config).presets
+    assert presets.attack(presets.variant("pgd", {"loss": value}))["options"]["loss"] == value
 
 
 @pytest.mark.parametrize("of", ["options", "guide"])

@@ -70,23 +70,13 @@ def test_every_study_of_ours_reads_stores_that_the_tiny_experiment_makes(study):
         assert paths and set(paths) <= made, argument
 
 
+PARTS = ("ball", "sweep", "budget", "jacobian", "pca", "fuzzy", "cap", "margins", "dw-box", "addt", "paths", "strength")
+
+
 @pytest.mark.parametrize("study", DECLARED, ids=lambda study: study.name)
 def test_a_study_is_not_made_where_the_part_that_it_reads_is_left_out(study):
     config = copy.deepcopy(TINY)
-    for part in (
-        "ball",
-        "sweep",
-        "budget",
-        "jacobian",
-        "pca",
-        "samples",
-        "fuzzy",
-        "cap",
-        "margins",
-        "dw-box",
-        "addt",
-        "paths",
-    ):
+    for part in PARTS:
         config["experiments"]["tiny"].pop(part)
     e = Experiment(config, "tiny")
     parts = {studies.RECORDS[kind].part for kind in study.reads.values()}
