@@ -28,8 +28,8 @@ def strength(varied: list[Record], tried: list[Record]) -> pd.DataFrame:
     """Accuracy under variants of attacks: a row for each point of each grid of the config.
 
     attack, knowledge: which attack, of whom; set: what all variants of a grid have in common. varied: the options that
-    vary; value: theirs, place its place in the grid. variant: the name of the attack's store. gradients: that it asked for
-    an image, and of those the share that is zero and that is not finite; `tried` are the attacks' images.
+    vary; value: theirs, place its place in the grid. variant: the name of the attack's store. gradients: how many it
+    asked for an image, and the shares of those that are zero and that are not finite; `tried` are the attacks' images.
     """
     rows = []
     asked = _gradients(tried)
@@ -76,9 +76,9 @@ def _value(value: object) -> str:
 def strength_verdicts(headline: list[Record], varied: list[Record], tried: list[Record]) -> pd.DataFrame:
     """Whether what the main findings rest on has converged: a row for each purifier, attack and knowledge.
 
-    accuracy: what the attack leaves. loss, low, high: what one of ten times the budget (`beyond`) takes from that, image
-    by image, and its 95 % interval; an attack has not converged if that lies above 0. union: what is left of who knows ξ
-    by all attacks tried here within the same ball, for each image the worst. gradients, …: as of `strength`.
+    accuracy: what the attack leaves. loss, low, high: what one of ten times the budget (`beyond`) takes from that,
+    image by image, and its 95 % interval; an attack has not converged if that lies above 0. union: what all attacks of
+    who knows ξ that are tried here leave within the ball, for each image the worst. gradients, …: as of `strength`.
     """
     asked = _gradients(tried)
     harder = {(r.keys["purifier"], r.keys["knowledge"]): r.keys["attack"] for r in varied if r.keys.get("beyond")}
