@@ -169,13 +169,13 @@ def test_it_is_no_weaker_than_any_of_its_parts(cnn64, purify, x, y):
 
 
 def test_the_first_start_is_the_attacks_own_and_others_leave_the_fooled_fooled(cnn64, purify, x, y):
-    defence, options = defended(cnn64, purify=purify), {"epsilon": 0.05, "steps": 2, "relative_step": 0.3}
+    defence, options = defended(cnn64, purify=purify), {"epsilon": 0.01, "steps": 2, "relative_step": 0.3}
     found = [restarted(defence, x, y, XI, restarts=n, **options) for n in (1, 2, 6)]
     robust = [right(cnn64, purify, images, y) for images in found]
     own = pgd(defence, x, y, XI, **options)
     assert torch.equal(found[0], own) and not torch.equal(found[-1], own)
     assert not any((more & ~fewer).any() for fewer, more in pairwise(robust))
-    assert ((found[-1] - x).abs() <= 0.05 + 1e-12).all()
+    assert ((found[-1] - x).abs() <= 0.01 + 1e-12).all()
 
 
 @pytest.mark.parametrize("attack", [apgd, partial(pgd, relative_step=0.25, schedule="cosine", random_start=False)])
