@@ -10,7 +10,7 @@ kind in the config to bring your own. A blind attack (one that looks at no defen
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from typing import NamedTuple
+from typing import Any, NamedTuple, cast
 
 import torch
 from torch import Tensor
@@ -221,11 +221,12 @@ def restarted(
 
     Options as of `pgd` and `worst_of`. One restart is `pgd` itself; another one never makes an image more robust.
     """
-    options = {"steps": steps, "relative_step": relative_step, "schedule": schedule, "draws": draws, "loss": loss}
+    options: dict[str, Any] = {"steps": steps, "relative_step": relative_step, "schedule": schedule}
+    options |= {"draws": draws, "loss": loss}
 
     def part(k: int) -> Part:
         def run(attacked: Defence, x0: Tensor, label: Tensor, rows: Tensor) -> Tensor:
-            start = Restart(noise.rows(rows), k)
+            start = cast(Noise, Restart(noise.rows(rows), k)) if k else noise.rows(rows)
             return pgd(attacked, x0, label, start, progress, epsilon=epsilon, norm=norm, **options)
 
         return run
