@@ -70,7 +70,8 @@ def test_every_study_of_ours_reads_stores_that_the_tiny_experiment_makes(study):
         assert paths and set(paths) <= made, argument
 
 
-PARTS = ("ball", "sweep", "budget", "jacobian", "pca", "fuzzy", "cap", "margins", "dw-box", "addt", "paths", "strength")
+PARTS = ("ball", "sweep", "budget", "jacobian", "pca", "samples", "fuzzy", "cap", "margins", "dw-box", "addt", "paths")
+PARTS += ("strength", "sensitivity")
 
 
 @pytest.mark.parametrize("study", DECLARED, ids=lambda study: study.name)
