@@ -91,8 +91,16 @@ def _with_options(attack: str) -> str:
     return "purity.attacks:pgd" if attack == "purity.attacks:bpda" else attack
 
 
+UNTIL_FOOLED = "purity.stopping:until_fooled"
+
+
 def _parts_of_attack(project: Project, preset: dict, key: str) -> None:
-    """What worst_of runs: each with options of its own, ε and norm with those of all."""
+    """What until_fooled runs, with all options but its name. What worst_of runs: each with options of its own, ε and
+    norm with those of all."""
+    if preset["run"] == UNTIL_FOOLED and "attack" in preset["options"]:
+        own = {name: value for name, value in preset["options"].items() if name != "attack"}
+        function = _with_options(f"purity.attacks:{preset['options']['attack']}")
+        _function(project, function, {"options": own}, key.removesuffix(".options"), "options.attack", 5)
     if preset["run"] != "purity.attacks:worst_of":
         return
     options = preset["options"]
@@ -143,6 +151,8 @@ def _experiment(config: dict, key: str, experiment: dict) -> None:
             _named(attack, config["attacks"], f"{key}.attacked.{purifier}.{attack}", "attack")
             if config["attacks"][attack].get("blind") and knowledge != ["none"]:
                 _refuse(f"{key}.attacked.{purifier}.{attack}", "a blind attack knows nothing: write [none]")
+            if config["attacks"][attack]["run"] == UNTIL_FOOLED and knowledge != ["all"]:
+                _refuse(f"{key}.attacked.{purifier}.{attack}", "until_fooled has to know all of ξ: write [all]")
     gallery = experiment["gallery"]
     if config["attacks"].get(gallery["attack"], {}).get("blind"):
         _refuse(f"{key}.gallery.attack", f"'{gallery['attack']}' is blind; show an attack on a purifier")

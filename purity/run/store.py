@@ -11,6 +11,7 @@ reads several gets their arrays as one, put together along the axis that the ima
 
 import hashlib
 import io
+import math
 import os
 import tempfile
 import zipfile
@@ -95,7 +96,8 @@ def save_parts(path: str | Path, parts: Mapping[str, Part], axes: Axes | None = 
             if axes is not None:
                 axis = axes.get(name, 0)
                 named = ["image" if k == axis else None for k in range(array.ndim)]
-            group.create_array(name, data=array, chunks=_chunks(array), dimension_names=named)
+            compressors = _compressors(array)
+            group.create_array(name, data=array, chunks=_chunks(array), dimension_names=named, compressors=compressors)
     with replacing(path) as temporary, zipfile.ZipFile(temporary, "w", zipfile.ZIP_STORED) as archive:
         for key in sorted(memory._store_dict):
             archive.writestr(zipfile.ZipInfo(key, _EPOCH), memory._store_dict[key].to_bytes())
@@ -117,12 +119,29 @@ def _seal(archive: zipfile.ZipFile) -> bytes:
     return hashlib.sha256(listed.encode()).hexdigest().encode()
 
 
+_CHUNK = 32 * 2**20  # bytes
+
+
 def _chunks(array: np.ndarray) -> tuple[int, ...]:
-    """Whole rows, about 32 MiB a chunk."""
-    if array.ndim == 0:
-        return ()
-    rows = max(1, min(len(array), (32 * 2**20) // max(1, array[:1].nbytes)))
-    return (rows, *(max(1, side) for side in array.shape[1:]))
+    """As many whole rows as make up _CHUNK, all of what a block of images has in most stores; of rows that are larger,
+    parts (blosc takes no more than 2 GiB)."""
+    sides = []
+    for axis, side in enumerate(array.shape):
+        inner = array.itemsize * math.prod(array.shape[axis + 1 :])
+        sides.append(max(1, min(side, _CHUNK // max(1, inner))))
+    return tuple(sides)
+
+
+def _compressors(array: np.ndarray):
+    """What pays for floating-point images (benchmarks/storing.py): zstd of their bits in order of weight. For others
+    zarr's own."""
+    if array.dtype.kind != "f":
+        return "auto"
+    import numcodecs.blosc
+    from zarr.codecs import BloscCodec
+
+    numcodecs.blosc.use_threads = False  # several write their parts in the order in which they are ready
+    return BloscCodec(cname="zstd", clevel=3, shuffle="bitshuffle", typesize=array.itemsize)
 
 
 Paths = str | Path | Iterable[str | Path]  # a store, or its blocks in order

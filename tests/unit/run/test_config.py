@@ -967,3 +967,14 @@ def test_an_engine_is_one_of_those_there_are():
         assert verdict(changed((at, right))) == ""
     for wrong in ("{precision: fp8}", "{}", "{compile: fast}", "{speed: 2}"):
         assert at.replace("/", ".") in verdict(changed((at, wrong)))
+
+
+def test_an_attack_that_stops_is_one_of_those_that_can_and_knows_all_of_the_noise():
+    options = "{attack: pgd, epsilon: 0.15, steps: 4, relative_step: 0.25}"
+    preset = ("attacks/stop", "{run: 'purity.stopping:until_fooled', options: " + options + "}")
+    assert verdict(changed(preset, (f"{E}/attacked/ddpm/stop", "[all]"))) == ""
+    said = verdict(changed(preset, (f"{E}/attacked/ddpm/stop", "[none, all]")))
+    assert said == "config: experiments.digits.attacked.ddpm.stop: until_fooled has to know all of ξ: write [all]"
+    assert "config: attacks.stop.options.draw:" in verdict(changed(preset, ("attacks/stop/options/draw", "2")))
+    assert "attacks.stop.options" in verdict(changed(preset, ("attacks/stop/options/relative_step", LEFT_OUT)))
+    assert "attacks.stop" in verdict(changed(preset, ("attacks/stop/options/attack", "pdg")))

@@ -84,6 +84,22 @@ def test_chunks_are_whole_rows_of_bounded_size(rows):
     assert np.prod(chunk) * 4 <= 32 * 2**20
 
 
+def test_rows_that_are_larger_are_cut_along_the_next_axis():
+    """Ten terabytes that nobody holds: strides of 0."""
+    array = np.broadcast_to(np.float32(0), (3, 1000, 3, 1000, 1000))
+    assert store._chunks(array) == (1, 2, 3, 1000, 1000)
+    assert store._chunks(np.zeros((0, 4), "f4")) == (1, 4) and store._chunks(np.float64(1)) == ()
+
+
+@pytest.mark.parametrize("dtype", ["f4", "f8", "f2"])
+def test_images_of_few_levels_take_less_room_and_come_back_to_the_bit(dtype, path):
+    images = (np.random.default_rng(0).integers(0, 256, (64, 3, 16, 16)) / 255).astype(dtype)
+    images[0, 0, 0, :3] = np.nan, -0.0, np.inf
+    store.save(path, {}, x=images)
+    assert store.load(path, "x")[0].tobytes() == images.tobytes()
+    assert path.stat().st_size < 0.9 * images.nbytes
+
+
 def test_arrays_are_loaded_in_the_order_they_are_asked_for(path):
     store.save(path, SPEC, b=np.array([2]), a=np.array([1]), c=np.array([3]))
     assert [int(array[0]) for array in store.load(path, "c", "a", "b")] == [3, 1, 2]
