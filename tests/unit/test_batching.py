@@ -142,7 +142,7 @@ def tried(monkeypatch, f, **options):
     """(the limit of the search, what one try asks of f: (images, with a graph))."""
     limits, asked = [], []
 
-    def search(evaluate, limit):
+    def search(evaluate, limit, clock):
         limits.append(limit)
         evaluate(2)
         return 2
