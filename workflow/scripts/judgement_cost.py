@@ -9,6 +9,6 @@ from purity.run.job import running
 p = snakemake.params.spec
 with running(snakemake):
     calibration = json.loads(Path(snakemake.input[0]).read_text(encoding="utf-8"))
-    said = cost.said(cost.table(p["jobs"], calibration), p["title"], calibration["device"])
+    said = cost.said(cost.rows(p["jobs"], calibration), p["title"], calibration)
     print(said, flush=True)
     store.save_text(snakemake.output[0], said + "\n")
