@@ -92,7 +92,7 @@ onstart:
         first = [str(next(iter(job.output), job)) for job in workflow.dag.needrun_jobs()]
         if estimate := forecast.said(first, recorded, cores):
             print(estimate)
-    status.begins(((job.rule.name, str(job.output[0]), str(job.log[0])) for job in todo), recorded)
+    status.begins(((job.rule.name, str(job.output[0]), str(job.log[0])) for job in todo), recorded, cores)
     status.watch()
 
 

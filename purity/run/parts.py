@@ -72,7 +72,11 @@ def _called(function: Callable, spec: dict, read: dict, job: Job, arguments: Arg
             again = store.Stored(found.paths, found.part)
             arrays[argument] = again if array is None else again[array][first]
     if job.batch is None:
-        job = job.with_batch(arguments.batch(spec, arrays))
+        # a job that was stopped is gone on with in the batches that it had
+        batch = (job.done and job.done.batch()) or arguments.batch(spec, arrays)
+        job = job.with_batch(batch)
+        if job.done:
+            job.done.chose(batch)
     known = spec | {"job": job} | arrays
     given = {}
     for name, needed in parameters(function).items():

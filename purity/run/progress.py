@@ -59,6 +59,16 @@ class Done:
         """Delete what is done of this part of the work: the whole that it was needed for is kept elsewhere."""
         shutil.rmtree(self.place, ignore_errors=True)
 
+    def batch(self) -> int | None:
+        """How many images at once an earlier job has chosen, if there was one."""
+        try:
+            return int((self.place / "batch").read_text())
+        except (OSError, ValueError):
+            return None
+
+    def chose(self, batch: int) -> None:
+        store.save_text(self.place / "batch", f"{batch}\n")
+
     def clear(self) -> None:
         """Delete all of it, what other keys left too: the output is there."""
         shutil.rmtree(self.folder, ignore_errors=True)

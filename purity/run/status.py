@@ -68,14 +68,16 @@ def _read(path: Path) -> dict | None:
     return said if isinstance(said, dict) else None
 
 
-def begins(jobs: Iterable[tuple[str, str, str]], recorded: Recorded | None = None, path: str = RUN) -> None:
+def begins(
+    jobs: Iterable[tuple[str, str, str]], recorded: Recorded | None = None, cores: int | None = None, path: str = RUN
+) -> None:
     """Write down the jobs of a run: rule, first output and log of each. recorded: what they took elsewhere."""
     took = recorded.jobs if recorded else {}
     listed = [
         {"rule": rule, "output": output, "log": log, "took": took.get(output) and took[output] + recorded.start}
         for rule, output, log in jobs
     ]
-    store.save_text(path, json.dumps(_process() | {"jobs": listed}) + "\n")
+    store.save_text(path, json.dumps(_process() | {"cores": cores or 1, "jobs": listed}) + "\n")
 
 
 def ends(path: str = RUN) -> None:
@@ -88,12 +90,14 @@ def running(results: Path = Path("results")) -> list[dict]:
     return sorted((said for said in found if said and _lives(said)), key=lambda said: said["began"])
 
 
-def left(jobs: list[dict], began: float, at_work: list[dict]) -> tuple[int, float | None]:
+def left(run: dict, at_work: list[dict]) -> tuple[int, float | None]:
     """How many of a run's jobs are done, and seconds until all are; None while nothing tells.
 
     A job that runs says what it needs itself. Another one takes what it took elsewhere, times how much longer such jobs
-    took here; else what it took when it was last made; else what its rule's jobs take, or all jobs.
+    took here; else what it took when it was last made; else what its rule's jobs take, or all jobs. As many go on at
+    once as now.
     """
+    jobs, began = run["jobs"], run["began"]
     done = [job for job in jobs if _made(job["output"], began)]
     waiting = {job["output"]: job for job in jobs}
     for job in done:
@@ -120,7 +124,7 @@ def left(jobs: list[dict], began: float, at_work: list[dict]) -> tuple[int, floa
         needed.append(said["left"] if said and said["left"] is not None else takes(job))
     if any(seconds is None for seconds in needed):
         return len(done), None
-    return len(done), max(sum(needed) / max(1, len(at_work)), max(needed, default=0.0))
+    return len(done), max(sum(needed) / (len(at_work) or run["cores"]), max(needed, default=0.0))
 
 
 def _made(output: str, began: float) -> bool:
@@ -147,7 +151,7 @@ def lines(results: Path = Path("results"), path: str = RUN) -> Iterator[str]:
         if not at_work:
             yield "Nothing runs."
         return
-    done, seconds = left(run["jobs"], run["began"], at_work)
+    done, seconds = left(run, at_work)
     said = f"{done} of {len(run['jobs'])} jobs done"
     if not _lives(run):
         yield f"{said}. The run was stopped; the same command goes on with it."
@@ -162,7 +166,11 @@ def _line(said: dict) -> str:
     return f"{said['what']}: {where or 'no word yet'}, at work for {duration(time.time() - said['began'])}{heard}"
 
 
-def watch(say: Callable[[str], object] = print, every: float = 60.0) -> Callable[[], None]:
+def _print(line: str) -> None:
+    print(line, flush=True)
+
+
+def watch(say: Callable[[str], object] = _print, every: float = 60.0) -> Callable[[], None]:
     """Say in a line what the run does, every so many seconds, until this process ends or what is returned is called."""
     stopped = threading.Event()
 

@@ -24,10 +24,20 @@ def workspace(workspace):
 
 
 def test_the_example_runs_and_only_what_is_new_runs(workspace):
+    """First after `make`, by the README's command; then after `make all`."""
+    (command,) = re.findall(
+        r"^uv run snakemake (.*--configfile mine\.yaml)\n```\n\nAfter `make`,", README, re.MULTILINE
+    )
+    target, *options = command.replace(" --cores all", "").split()
+    assert target == "foundation"
+
+    def run(*arguments: str) -> set[str]:
+        printed = workspace.run(*arguments)
+        return {rule for rule in workspace.done(printed) if not rule.endswith(("_tables", "_figure"))}
+
     before = workspace.parts()
-    printed = workspace.run("--configfile", "mine.yaml")
-    stages = {"attack", "purify", "measure", "probe", "gallery", "usage", "findings", "comparison_page", "all"}
-    assert {rule for rule in workspace.done(printed) if not rule.endswith(("_tables", "_figure"))} == stages
+    assert run(target, *options) == {"attack", "purify", "measure", "gallery", "foundation"}
+    assert run(*options) == {"probe", "usage", "findings", "comparison_page", "all"}
     after = workspace.parts()
     assert {part: after[part] for part in before} == before
     assert all("/blur/" in path for path, _ in after.keys() - before.keys())
@@ -45,6 +55,28 @@ def test_the_example_classifier_classifies(workspace):
     workspace.run(target, "--configfile", "mine.yaml")
     (correct,) = load(workspace.path / target, "correct_fixed", part="clean/none/seed-0")
     assert correct.mean() > 0.5  # of six images; chance is a tenth
+
+
+def test_the_image_is_purified_as_the_workflow_does(finished, monkeypatch):
+    """To rounding: here alone, there in a batch."""
+    monkeypatch.chdir(finished.path)
+    shown: dict = {}
+    exec(block(README, "python", "import torch, yaml").replace("digits-unet", "small"), shown)
+    path = f"{R}/purified/ddpm/attacked/{BLOCK}"
+    (stored,) = load(path, "fixed", part="clean/none/seed-0")
+    assert shown["purified"].numpy() == pytest.approx(stored[:1], abs=1e-5)
+
+
+def test_the_targets_that_are_named_are_asked_for_before_the_config(workspace):
+    """And one figure needs no other."""
+    commands = re.findall(r"^uv run snakemake .*--configfile.*$", README, re.MULTILINE)
+    assert commands
+    for command in commands:
+        assert re.fullmatch(r"[^-].*(--configfile \S+)( --?[a-z].*)?", command), command
+    (figure,) = re.findall(r"^uv run snakemake --cores all results/digits/(figures/\S+)$", README, re.MULTILINE)
+    assert workspace.pending(f"{R}/{figure}") == []
+    (workspace.path / f"{R}/{figure}").unlink()
+    assert [rule for rule, _ in workspace.pending(f"{R}/{figure}")] == ["pca_figure"]
 
 
 def test_every_file_and_figure_the_readme_names_exists(finished):

@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from purity.run.codehash import Project
-from purity.run.config import agrees, check, check_studies, same, small
+from purity.run.config import agrees, check, check_studies, left_out, same, small
 from purity.run.studies import RECORDS, Study, declared, own
 
 ROOT = Path(__file__).parents[3]
@@ -47,6 +47,22 @@ def verdict(config) -> str:
 
 def test_the_shipped_configuration_is_accepted():
     assert verdict(SHIPPED) == ""
+
+
+def test_what_an_experiment_says_null_for_is_left_out():
+    config = changed(
+        (f"{E}/attacked/gaussian", "null"), (f"{E}/attacked/ddpm/bpda-eot", "null"), (f"{E}/sweep", "null")
+    )
+    left = left_out(config)
+    wanted = changed(
+        (f"{E}/attacked/gaussian", LEFT_OUT), (f"{E}/attacked/ddpm/bpda-eot", LEFT_OUT), (f"{E}/sweep", LEFT_OUT)
+    )
+    assert left == wanted and left_out(SHIPPED) == SHIPPED
+    assert left_out({"experiments": None}) == {"experiments": None}  # which `check` refuses
+
+
+def test_what_cannot_be_left_out_is_named():
+    assert "images" in verdict(left_out(changed((f"{E}/images", "null"))))
 
 
 PAPERS = ("cifar10", "imagenet")

@@ -2,7 +2,7 @@
 
 import pytest
 
-from purity.run.progress import Progress, duration
+from purity.run.progress import Done, Progress, duration
 
 
 class Clock:
@@ -84,3 +84,14 @@ def test_everything_is_passed_on_and_nothing_is_nothing(clock):
 )
 def test_a_duration_is_said_in_a_unit_of_its_size(seconds, said):
     assert duration(seconds) == said
+
+
+def test_the_batch_that_was_chosen_is_chosen_again_by_a_job_of_the_same_kind_only(tmp_path):
+    def done(code):
+        return Done(tmp_path / "out.zarr.zip", {"code": code})
+
+    assert done("a").batch() is None
+    done("a").chose(96)
+    assert done("a").batch() == 96 and done("b").batch() is None
+    (done("a").place / "batch").write_text("9x")
+    assert done("a").batch() is None

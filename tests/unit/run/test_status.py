@@ -42,7 +42,7 @@ def recorded(name: str, seconds: float) -> None:
 def left(*jobs, **given) -> tuple[int, float | None]:
     status.begins(jobs, **given)
     run = json.loads(Path(status.RUN).read_text())
-    return status.left(run["jobs"], run["began"], status.running())
+    return status.left(run, status.running())
 
 
 def test_nothing_runs():
@@ -94,7 +94,7 @@ def test_jobs_take_what_others_of_their_rule_took():
     makes("a", seconds=10.0)
     run = json.loads(Path(status.RUN).read_text())
     # b as the two of its rule that are known, `old` as before, t as all there are
-    assert status.left(run["jobs"], run["began"], []) == (1, 20 + 30 + 20)
+    assert status.left(run, []) == (1, 20 + 30 + 20)
 
 
 def test_what_was_there_before_the_run_is_not_done():
@@ -112,12 +112,18 @@ def test_a_job_at_work_needs_what_it_says_and_jobs_share_the_places_there_are():
     assert left(*map(job, "abcd")) == (0, (100 + 100 + 60 + 60) / 2)
 
 
+def test_between_two_jobs_there_are_as_many_places_as_cores():
+    for name in "abcd":
+        recorded(name, 60.0)
+    assert left(*map(job, "abcd"), cores=2) == (0, 120.0)
+
+
 def test_what_jobs_took_elsewhere_counts_as_much_longer_as_they_take_here():
     elsewhere = Recorded("m", "d", "c", 0.1, 1.0, {"results/e/a": 9.0, "results/e/b": 19.0})
     status.begins([job("a"), job("b")], elsewhere)
     makes("a", seconds=30.0)
     run = json.loads(Path(status.RUN).read_text())
-    assert status.left(run["jobs"], run["began"], []) == (1, pytest.approx(3 * 20))
+    assert status.left(run, []) == (1, pytest.approx(3 * 20))
 
 
 def test_a_run_that_was_killed_is_said_to_be():
