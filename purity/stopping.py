@@ -24,7 +24,8 @@ def until_fooled(
 ) -> Tensor:
     """`attack` (of STOPPING) with its options; an image leaves the batch at the first gradient that finds it fooled.
 
-    The others' noise and results are what they are among all. ValueError: unless all of ξ is known; for several draws.
+    The others' noise and results are what they are among all. A job that was stopped itself and goes on asks about all
+    of its images once more. ValueError: unless all of ξ is known; for several draws.
     """
     if attack not in STOPPING:
         raise ValueError(f"until_fooled: there is no attack '{attack}' that can stop; there are {', '.join(STOPPING)}")

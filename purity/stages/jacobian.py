@@ -77,11 +77,8 @@ def jacobian(x0: np.ndarray, xi: Noise, *, job: Job, purify: Purifier, mode: str
         x, f = images[row].to(job.device), _at(purify, xi, int(row))
         if largest is not None:
             return _largest(f, x, mode, min(largest, x.numel()), limit)
-        return {
-            "singular_values": singular_values(_matrix(MODES[mode](f, x), x, limit, job.part(f"image-{int(row)}")))[
-                None
-            ]
-        }
+        matrix = _matrix(MODES[mode](f, x), x, limit, job.part(f"image-{int(row)}"))
+        return {"singular_values": singular_values(matrix)[None]}
 
     return in_batches(len(x0), values, job, BatchLimit(1))
 
