@@ -94,7 +94,7 @@ def test_the_papers_configurations_are_the_papers_settings(name):
 COUNTS = ("steps", "draws", "targets")
 
 
-@pytest.mark.parametrize("config", [SHIPPED, *map(papers, PAPERS)], ids=["digits", *PAPERS])
+@pytest.mark.parametrize("config", [SHIPPED, *map(papers, [*PAPERS, "fashion"])], ids=["digits", *PAPERS, "fashion"])
 def test_a_small_run_is_possible_and_shares_no_result_with_a_whole_one(config):
     whole, shrunk = copy.deepcopy(config), small(config)
     assert config == whole and verdict(shrunk) == ""

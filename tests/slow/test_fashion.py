@@ -1,0 +1,34 @@
+"""The benchmark of 28 × 28: all of it is planned, and a small run reaches its end on the real images."""
+
+from pathlib import Path
+
+import pytest
+from workspace import Workspace
+
+from purity.idx import fashion_mnist
+
+CONFIG = ("--configfile", "config/fashion.yaml")
+
+
+@pytest.fixture
+def workspace(tmp_path):
+    try:
+        fashion_mnist("test", 1, download=False)
+    except ValueError as missing:
+        pytest.skip(str(missing))
+    return Workspace.fresh(tmp_path / "fashion")
+
+
+def test_a_small_run_reaches_its_end(workspace):
+    workspace.run(*CONFIG, "--config", "small=True")
+    made = workspace.path / "results/fashion-mnist-small"
+    assert (made / "comparison.html").exists() and (made / "figures/samples.png").exists()
+    assert not (workspace.path / "results/fashion-mnist").exists()
+    printed = workspace.run("keep", *CONFIG, "--config", "small=True", fails=True)
+    assert "no git" in printed or "commit" in printed  # a copy without a history: nothing says which code it was
+    assert not (workspace.path / "docs").exists()
+
+
+def test_nothing_is_kept_before_it_is_there(workspace):
+    printed = workspace.run("keep", *CONFIG, fails=True)
+    assert "keep: results are missing" in printed and not Path(workspace.path / "results/fashion-mnist/data").exists()
