@@ -91,7 +91,7 @@ def test_the_papers_configurations_are_the_papers_settings(name):
     assert experiment["images"] == {"cifar10": 1000, "imagenet": 200}[name] and experiment["seeds"] == [0, 1, 2]
 
 
-COUNTS = ("steps", "draws", "targets")
+COUNTS = ("steps", "draws", "targets", "judgings", "restarts")
 
 
 @pytest.mark.parametrize("config", [SHIPPED, *map(papers, [*PAPERS, "fashion"])], ids=["digits", *PAPERS, "fashion"])
