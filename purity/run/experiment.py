@@ -58,6 +58,11 @@ def log(kind: str) -> str:
     return f"results/{{experiment}}/logs/{STORES[kind]}.log"
 
 
+def timing(kind: str) -> str:
+    """What Snakemake measures of it: time, memory, load, input and output."""
+    return f"results/{{experiment}}/logs/{STORES[kind]}.tsv"
+
+
 class Experiment:
     """One experiment of a checked config."""
 

@@ -14,6 +14,7 @@ rule perturb:
     conda:
         CONDA_GPU
     resources:
+        **TENSORS,
         batch=config["batch"],
     params:
         **staged("perturb", script="perturb"),
@@ -31,6 +32,8 @@ rule attack:
         store("adversarial"),
     log:
         log("adversarial"),
+    benchmark:
+        timing("adversarial")
     wildcard_constraints:
         attack=f"(?:{one_of(PRESETS.sighted)})(?:@[^/]+)?",
     # long jobs first: nothing should wait alone for the last one
@@ -38,6 +41,7 @@ rule attack:
     conda:
         CONDA_GPU
     resources:
+        **TENSORS,
         gpu=GPU,
         batch=config["batch"],
     params:

@@ -10,9 +10,12 @@ rule sample_ball:
         store("ball"),
     log:
         log("ball"),
+    benchmark:
+        timing("ball")
     conda:
         CONDA_GPU
     resources:
+        **TENSORS,
         gpu=GPU,
         batch=config["batch"],
     params:
@@ -30,8 +33,12 @@ rule measure_ball:
         store("ball-measures"),
     log:
         log("ball-measures"),
+    group:
+        "measures"
     conda:
         CONDA_TABLES
+    resources:
+        **TABLES,
     params:
         **staged("measure_ball", script="measure"),
     script:

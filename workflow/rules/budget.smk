@@ -10,11 +10,14 @@ rule budget:
         store("budget"),
     log:
         log("budget"),
+    benchmark:
+        timing("budget")
     wildcard_constraints:
         attack=one_of(PRESETS.sighted),
     conda:
         CONDA_GPU
     resources:
+        **TENSORS,
         gpu=GPU,
         batch=config["batch"],
     params:

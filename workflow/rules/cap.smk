@@ -11,9 +11,12 @@ rule cap:
         store("cap"),
     log:
         log("cap"),
+    benchmark:
+        timing("cap")
     conda:
         CONDA_GPU
     resources:
+        **TENSORS,
         gpu=GPU,
         batch=config["batch"],
     params:

@@ -1,12 +1,49 @@
 # What the rules share: the checked config, its experiments, and the digests of code that go into params.
 
+import io
 import os
 import re
 import sys
+import tarfile
+import tempfile
 from itertools import product
 from pathlib import Path
 
-ROOT = Path(str(workflow.current_basedir)).parents[1]
+from snakemake.sourcecache import LocalGitFile, LocalSourceFile
+
+
+def root():
+    """The folder that all of this project lies in.
+
+    As a module from a git address, Snakemake brings the files that it meets, but not what they import and read. So the
+    whole commit is unpacked, once, below .snakemake of the working directory, and all other rules are taken from there.
+    """
+    here = workflow.current_basedir
+    if isinstance(here, LocalSourceFile):
+        return Path(here.path).parents[1]
+    import git  # Snakemake's own way to git; needed here only
+
+    repository = git.Repo(here.repo_path) if isinstance(here, LocalGitFile) else here.hosted_repo.repo
+    commit = repository.commit(here.ref).hexsha
+    unpacked = Path(".snakemake/purity").absolute() / commit
+    if not unpacked.exists():
+        unpacked.parent.mkdir(parents=True, exist_ok=True)
+        archive = io.BytesIO()
+        repository.archive(archive, commit)
+        archive.seek(0)
+        temporary = tempfile.mkdtemp(dir=unpacked.parent)
+        with tarfile.open(fileobj=archive) as files:
+            files.extractall(temporary, filter="data")
+        try:
+            os.rename(temporary, unpacked)
+        except OSError:
+            if not unpacked.exists():  # else another job was first
+                raise
+    return unpacked
+
+
+ROOT = root()
+RULES = ROOT / "workflow/rules"
 if str(ROOT) not in sys.path:
     sys.path.insert(0, str(ROOT))
 
@@ -16,7 +53,7 @@ from purity.run import forecast, judge, status, studies, workload, yaml_slips
 from purity.run.codehash import Project
 from purity.report.claims import check_claims
 from purity.run.config import agrees, check, check_studies, left_out, same, small
-from purity.run.experiment import GROUPS, Cell, Experiment, log, store
+from purity.run.experiment import GROUPS, Cell, Experiment, log, store, timing
 from purity.run.presets import Presets, functions, ordered
 from purity.run.weights import cache, missing, unreachable
 
@@ -42,6 +79,17 @@ PRESETS = Presets(config)
 EXPERIMENTS = {name: Experiment(config, name) for name in config["experiments"]}
 GPU = int(config["device"] == "cuda")
 CONDA_GPU, CONDA_TABLES = str(ROOT / "envs/gpu.yaml"), str(ROOT / "envs/tables.yaml")
+
+
+def needs(mib, minutes):
+    """What a job asks a cluster for, more at each attempt. On one machine nothing is limited by it."""
+    return {"mem_mb": lambda w, attempt: mib * attempt, "runtime": lambda w, attempt: minutes * attempt}
+
+
+# On the digits a job on tensors takes up to 1.4 GiB and minutes, one on tables .2 GiB and seconds (usage.csv says what a
+# run took). CUDA's libraries add some 3 GiB of the host's memory, real networks and images one or two. A job that runs out
+# of time goes on where it was, so hours are enough for days; training is on its way for longer.
+TABLES, TENSORS, LONG = needs(2000, 30), needs(8000, 240), needs(8000, 1440)
 
 
 def experiment(w):

@@ -30,6 +30,7 @@ rule calibrate:
     conda:
         CONDA_GPU
     resources:
+        **TENSORS,
         gpu=GPU,
         batch=config["batch"],
     params:
@@ -47,6 +48,8 @@ rule cost:
         "results/logs/cost.log",
     conda:
         CONDA_TABLES
+    resources:
+        **TABLES,
     params:
         spec=lambda w: {name: list(workload.jobs(EXPERIMENTS[name]).values()) for name in config["run"]},
         others=lambda w: {name: other_jobs(name) for name in config["run"]},
@@ -64,6 +67,8 @@ rule usage:
         "results/{experiment}/logs/usage.log",
     conda:
         CONDA_TABLES
+    resources:
+        **TABLES,
     params:
         spec={},
         code=code("usage"),

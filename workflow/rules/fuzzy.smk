@@ -12,9 +12,12 @@ rule fuzzy:
         store("fuzzy"),
     log:
         log("fuzzy"),
+    benchmark:
+        timing("fuzzy")
     conda:
         CONDA_GPU
     resources:
+        **TENSORS,
         gpu=GPU,
         batch=config["batch"],
     params:

@@ -17,6 +17,7 @@ rule states:
     conda:
         CONDA_GPU
     resources:
+        **TENSORS,
         gpu=GPU,
     params:
         **staged("states"),
@@ -44,6 +45,8 @@ rule gallery:
         "results/{experiment}/logs/figures/gallery.log",
     conda:
         CONDA_TABLES
+    resources:
+        **TABLES,
     params:
         spec=lambda w: experiment(w).gallery(),
         code=code("gallery"),

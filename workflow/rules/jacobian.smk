@@ -10,9 +10,12 @@ rule jacobian:
         store("jacobian"),
     log:
         log("jacobian"),
+    benchmark:
+        timing("jacobian")
     conda:
         CONDA_GPU
     resources:
+        **TENSORS,
         gpu=GPU,
         batch=config["batch"],
     params:

@@ -13,11 +13,14 @@ rule margins:
         store("margins"),
     log:
         log("margins"),
+    benchmark:
+        timing("margins")
     wildcard_constraints:
         knowledge="all",
     conda:
         CONDA_GPU
     resources:
+        **TENSORS,
         gpu=GPU,
         batch=config["batch"],
     params:

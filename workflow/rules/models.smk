@@ -18,6 +18,8 @@ rule fetch:
     priority: 1000
     conda:
         CONDA_TABLES
+    resources:
+        **TABLES,
     params:
         spec=lambda w: ordered(config[w.kind][w.name]["weights"]),
         code=code("fetch"),
@@ -33,6 +35,8 @@ rule subset:
         log("data"),
     conda:
         CONDA_GPU
+    resources:
+        **TABLES,
     params:
         spec=lambda w: experiment(w).subset(w.block),
         code=lambda w: code("subset", experiment(w).subset(w.block)),
@@ -47,9 +51,12 @@ rule train_classifier:
         loss="results/models/classifiers/{name}-loss.csv",
     log:
         "results/models/logs/classifiers/{name}.log",
+    benchmark:
+        "results/models/logs/classifiers/{name}.tsv"
     conda:
         CONDA_GPU
     resources:
+        **LONG,
         gpu=GPU,
     params:
         spec=lambda w: PRESETS.training("classifiers", w.name),
@@ -65,11 +72,14 @@ rule train_diffusion:
         loss="results/models/diffusions/{name}-loss.csv",
     log:
         "results/models/logs/diffusions/{name}.log",
+    benchmark:
+        "results/models/logs/diffusions/{name}.tsv"
     wildcard_constraints:
         name=one_of(name for name in config["diffusions"] if name not in PRESETS.fine_tuned),
     conda:
         CONDA_GPU
     resources:
+        **LONG,
         gpu=GPU,
     params:
         spec=lambda w: PRESETS.training("diffusions", w.name),
@@ -88,11 +98,14 @@ rule fine_tune:
         loss="results/models/diffusions/{name}-loss.csv",
     log:
         "results/models/logs/diffusions/{name}.log",
+    benchmark:
+        "results/models/logs/diffusions/{name}.tsv"
     wildcard_constraints:
         name=one_of(PRESETS.fine_tuned),
     conda:
         CONDA_GPU
     resources:
+        **LONG,
         gpu=GPU,
         batch=config["batch"],
     params:
@@ -120,6 +133,8 @@ rule loss_curve:
         kind="classifiers|diffusions",
     conda:
         CONDA_TABLES
+    resources:
+        **TABLES,
     params:
         spec={"draw": "purity.studies.training:draw_loss"},
         code=code("figure", {"draw": "purity.studies.training:draw_loss"}),

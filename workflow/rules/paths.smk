@@ -11,11 +11,14 @@ rule paths:
         store("paths"),
     log:
         log("paths"),
+    benchmark:
+        timing("paths")
     wildcard_constraints:
         attack=one_of(PRESETS.sighted),
     conda:
         CONDA_GPU
     resources:
+        **TENSORS,
         gpu=GPU,
         batch=config["batch"],
     params:
@@ -35,9 +38,12 @@ rule landscape:
         store("landscape"),
     log:
         log("landscape"),
+    benchmark:
+        timing("landscape")
     conda:
         CONDA_GPU
     resources:
+        **TENSORS,
         gpu=GPU,
         batch=config["batch"],
     params:

@@ -10,9 +10,12 @@ rule pca:
         store("pca"),
     log:
         log("pca"),
+    benchmark:
+        timing("pca")
     conda:
         CONDA_GPU
     resources:
+        **TENSORS,
         gpu=GPU,
         batch=config["batch"],
     params:

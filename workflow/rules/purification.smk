@@ -13,9 +13,12 @@ rule purify:
         store("purified"),
     log:
         log("purified"),
+    benchmark:
+        timing("purified")
     conda:
         CONDA_GPU
     resources:
+        **TENSORS,
         gpu=GPU,
         batch=config["batch"],
     params:
@@ -35,8 +38,12 @@ rule measure:
         store("measures"),
     log:
         log("measures"),
+    group:
+        "measures"
     conda:
         CONDA_TABLES
+    resources:
+        **TABLES,
     params:
         **staged("measure", script="measure"),
     script:

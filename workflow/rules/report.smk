@@ -29,6 +29,8 @@ rule findings:
         "results/{experiment}/logs/tables/findings.log",
     conda:
         CONDA_TABLES
+    resources:
+        **TABLES,
     params:
         code=code("findings"),
     script:
@@ -46,6 +48,8 @@ rule compare:
         "results/{experiment}/logs/tables/comparison-{table}.log",
     conda:
         CONDA_TABLES
+    resources:
+        **TABLES,
     params:
         spec=lambda w: {"setting": experiment(w).said["reference"], **same_setting(w)},
         code=code("compare"),
@@ -70,6 +74,8 @@ rule comparison_page:
         "results/{experiment}/logs/comparison.log",
     conda:
         CONDA_TABLES
+    resources:
+        **TABLES,
     params:
         spec=lambda w: {"title": w.experiment, "compared": compared(w), "accuracies": accuracies(w)},
         code=code("comparison_page"),

@@ -29,6 +29,8 @@ for study_ in STUDIES.values():
             localrule: True
             conda:
                 CONDA_TABLES
+            resources:
+                **TABLES,
             params:
                 spec=lambda w, study=study_: studies.spec(study, experiment(w), PROJECT),
                 code=PROJECT.digest(ROOT / "workflow/scripts/tables.py", *study_.functions()),
@@ -55,6 +57,8 @@ for study_ in STUDIES.values():
             localrule: True
             conda:
                 CONDA_TABLES
+            resources:
+                **TABLES,
             params:
                 spec={"draw": said.draw, "figure": figure},
                 code=code("figure", {"draw": said.draw}),

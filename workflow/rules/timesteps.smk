@@ -14,9 +14,12 @@ rule probe:
         store("probes"),
     log:
         log("probes"),
+    benchmark:
+        timing("probes")
     conda:
         CONDA_GPU
     resources:
+        **TENSORS,
         gpu=GPU,
         batch=config["batch"],
     params:

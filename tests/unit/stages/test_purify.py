@@ -57,16 +57,16 @@ def test_given_features_go_before_those_of_the_classifier_and_without_both_there
     assert not [name for name in plain if "features" in name]
 
 
-def test_the_path_is_the_distance_of_every_state_from_the_clean_image(judged, x0, x, ddpm):
-    shown = states(x, XI, job=job(), purify=ddpm)
+def test_the_path_is_the_distance_of_every_state_from_the_clean_image(judged, x0, x, cnn64, ddpm):
+    shown = states(x0, x, XI, job=job(), classify=cnn64, purify=ddpm)
     away = (shown["states"] - x0).reshape(len(shown["time"]), N, -1)
     assert judged["path_time"].tolist() == shown["time"].tolist() and len(shown["time"]) > 3
     assert judged["path_l2"] == pytest.approx(np.linalg.norm(away, axis=2), abs=1e-12)
     assert judged["path_linf"] == pytest.approx(np.abs(away).max(axis=2), abs=1e-12)
 
 
-def test_states_run_from_the_image_to_what_is_judged(judged, x, ddpm):
-    shown = states(x, XI, job=job(), purify=checked(ddpm))
+def test_states_run_from_the_image_to_what_is_judged(judged, x0, x, cnn64, ddpm):
+    shown = states(x0, x, XI, job=job(), classify=cnn64, purify=checked(ddpm))
     assert np.array_equal(shown["states"][0], x) and np.array_equal(shown["states"][-1], judged["fixed"])
     assert (np.diff(shown["time"]) > 0).all() and shown["states"].shape == (len(shown["time"]), *x.shape)
     wanted = dict(purifiers.states(ddpm, torch.from_numpy(x), XI))
@@ -75,8 +75,18 @@ def test_states_run_from_the_image_to_what_is_judged(judged, x, ddpm):
         assert np.array_equal(made, state.detach())
 
 
-def test_a_purifier_that_tells_no_states_has_its_two_ends(x):
-    shown = states(x, XI, job=job(3), purify=checked(lambda x, xi: x / 2))
+def test_states_come_with_what_the_classifier_alone_takes_them_for(judged, x0, x, cnn64, ddpm):
+    shown = states(x0, x, XI, job=job(3), classify=cnn64, purify=ddpm)
+    with torch.no_grad():
+        clean, attacked = (cnn64(torch.from_numpy(images)).numpy() for images in (x0, x))
+    # in batches of other sizes float32 rounds otherwise
+    assert shown["clean_logits"] == pytest.approx(clean, abs=1e-4)
+    assert shown["logits"][0] == pytest.approx(attacked, abs=1e-4)
+    assert shown["logits"][-1] == pytest.approx(judged["fixed_logits"], abs=1e-4)
+
+
+def test_a_purifier_that_tells_no_states_has_its_two_ends(x0, x, cnn64):
+    shown = states(x0, x, XI, job=job(3), classify=cnn64, purify=checked(lambda x, xi: x / 2))
     assert shown["time"].tolist() == [0, 1] and np.array_equal(shown["states"], np.stack([x, x / 2]))
 
 
