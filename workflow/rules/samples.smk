@@ -12,9 +12,12 @@ rule samples:
         store("samples"),
     log:
         log("samples"),
+    benchmark:
+        timing("samples")
     conda:
         CONDA_GPU
     resources:
+        **TENSORS,
         gpu=GPU,
         batch=config["batch"],
     params:
