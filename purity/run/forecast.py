@@ -58,10 +58,11 @@ def workload(rounds: int = 7) -> float:
     return median(times[1:])  # the first one sets up what the others find
 
 
-def start() -> float:
-    """Seconds by the clock before a job's work begins here: of Snakemake's process for it, and of the script's."""
+def start(*modules: str) -> float:
+    """Seconds by the clock before a job's work begins here: of processes that import these, one after the other. One
+    that is not there (Snakemake, in a job's own environment) takes no time."""
     began = time.perf_counter()
-    for module in ("snakemake.cli", "purity.stages.arguments"):  # the first is not there in a job's own environment
+    for module in modules:
         command = [sys.executable, "-c", f"import {module}"]
         subprocess.run(command, capture_output=True, cwd=Path(__file__).parents[2], check=False)
     return time.perf_counter() - began

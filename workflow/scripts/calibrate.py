@@ -23,5 +23,5 @@ with running(snakemake) as job:
         device=job.device,
         progress=job.progress,
     )
-    made |= {"start": forecast.start()}
+    made |= {"start": forecast.start("snakemake.cli", "purity.stages.arguments")}
     store.save_text(snakemake.output[0], json.dumps(made, indent=1) + "\n")

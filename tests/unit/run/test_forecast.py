@@ -59,3 +59,7 @@ def test_the_shipped_record_is_one_and_a_damaged_one_is_named(tmp_path):
 
 def test_the_piece_of_work_takes_time():
     assert 0 < forecast.workload(rounds=1) < float("inf")
+
+
+def test_the_start_of_a_job_takes_time_and_what_is_not_there_is_no_fault():
+    assert forecast.start("json", "no_such_module_anywhere") > 0
