@@ -60,6 +60,7 @@ def main() -> None:
     parser.add_argument(
         "--find", type=int, metavar="LIMIT", help="find the best batch of at most so many, nothing else"
     )
+    parser.add_argument("--rounds", type=int, default=7, help="of times (default 7)")
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--system-malloc", action="store_true", help="leave malloc as it is, unlike the pipeline")
     a = parser.parse_args()
@@ -111,7 +112,7 @@ def main() -> None:
         "EOT": attack(a.batch, draws=5),
         "EOT, together": attack(a.batch, draws=5, max_batch=5 * a.batch),
     }
-    s = rounds(runs, a.device)
+    s = rounds(runs, a.device, a.rounds)
     print(f"PGD step on ddpm, {a.steps} evaluations, {a.device}, {torch.get_num_threads()} thread")
     print(f"{'':42}{'ms an image':>12}")
     print(f"bare evaluations, batch {a.batch:<18}{s['bare'] / a.batch * 1e3:>12.3f}")

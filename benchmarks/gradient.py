@@ -94,6 +94,7 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=10, help="evaluations that are timed (default 10)")
     parser.add_argument("--memory", type=int, nargs="*", default=[10, 30, 100, 300], help="evaluations, memory only")
     parser.add_argument("--rounds", type=int, default=5, help="of times (default 5); 0: memory only")
+    parser.add_argument("--ways", nargs="+", help="to be timed, in the words of the table; all unless given")
     parser.add_argument("--device", default="cpu")
     a = parser.parse_args()
     prepare_torch(threads=1)
@@ -101,7 +102,8 @@ def main() -> None:
     x = torch.rand(a.batch, 3, a.side, a.side, generator=torch.Generator().manual_seed(0)).to(a.device)
     print(f"CIFAR-10 DDPM network, side {a.side}, batch {a.batch}, {a.device}")
     first = None
-    for way, steps in [*(("last 1", n) for n in a.memory), *(("checkpoint", n) for n in a.memory[:1] + a.memory[-1:])]:
+    wanted = [(way, n) for way in ("last 1", "checkpoint") if not a.ways or way in a.ways for n in a.memory]
+    for way, steps in wanted:
         mib = peak(gradient(network, x, steps, ways(steps)[way]), a.device)
         first = mib if first is None else first
         print(f"{way:12}{steps:>5} evaluations{mib:>10.0f} MiB{mib / first:>8.2f} of the first", flush=True)
@@ -110,7 +112,8 @@ def main() -> None:
     if not a.rounds:
         return
     print(f"time of {a.steps} evaluations")
-    runs = {name: gradient(network, x, a.steps, through) for name, through in ways(a.steps).items()}
+    asked = a.ways or list(ways(a.steps))
+    runs = {way: gradient(network, x, a.steps, ways(a.steps)[way]) for way in dict.fromkeys(["all", *asked])}
     seconds = rounds(runs, a.device, a.rounds)
     exact = runs["all"]()
     for name, s in seconds.items():
