@@ -11,11 +11,9 @@ import copy
 import inspect
 import random
 import re
-import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
-from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -123,6 +121,17 @@ def _described(output: object) -> str:
     return type(output).__name__
 
 
+def features_of(out: object, x: Tensor, maker: str) -> Tensor:
+    """Features (B, F) of what a network of features returned for x. ValueError: anything else, or NaN."""
+    found = tuple(out.shape) if isinstance(out, Tensor) else type(out).__name__
+    if not isinstance(out, Tensor) or out.ndim != 2 or len(out) != len(x) or out.shape[1] == 0:
+        raise broken(f"{maker} returned {found} for {len(x)} images, not features (B, F)", "features")
+    if out.dtype not in (torch.float32, torch.float64) or not torch.isfinite(out.detach()).all():
+        said = f"{out.dtype}".replace("torch.", "")
+        raise broken(f"{maker} returned features that are no finite float32 or float64 numbers ({said})", "features")
+    return out
+
+
 def _refuse_probabilities(logits: Tensor, who: str) -> None:
     """No network's logits are all ≥ 0 and sum to 1 in every row."""
     if (logits >= 0).all() and ((logits.sum(1) - 1).abs() < 1e-4).all():
@@ -188,13 +197,20 @@ def protected_classifier(classify: Callable, name: str) -> Classifier:
             out = classify(x.clone())
         return logits_of(out, x, name).clone()
 
-    def features(x: Tensor) -> Tensor:
-        with _blamed(maker, x):
-            return classify.features(x.clone()).clone()
-
     if hasattr(classify, "features"):
-        protected.features = features
+        protected.features = protected_features(classify.features, f"the features of {maker}")
     protected.__name__ = name
+    return protected
+
+
+def protected_features(features: Callable, maker: str) -> Callable[[Tensor], Tensor]:
+    """A network of features with a copy of x, returning a copy of what `features_of` lets pass. maker: in messages."""
+
+    def protected(x: Tensor) -> Tensor:
+        with _blamed(maker, x):
+            out = features(x.clone())
+        return features_of(out, x, maker).clone()
+
     return protected
 
 
@@ -398,6 +414,19 @@ def check_classifier(classify: Callable, x: Tensor, y: Tensor, name: str) -> Non
     _check_rows(answer, images, logits, maker, _values_apart(max(1.0, logits.abs().max().item())))
 
 
+@torch.no_grad()
+def check_features(features: Callable, x: Tensor, maker: str) -> None:
+    """A network of features on a few images x (B, C, H, W). ValueError as in `check_purifier` and `features_of`."""
+
+    def answer(images: Tensor, rows: Tensor) -> Tensor:
+        some = images[rows.to(images.device)]
+        return features_of(_unchanging(features, some, maker), some, maker)
+
+    images = _contrasts(x)
+    found = answer(images, torch.arange(len(x)))
+    _check_rows(answer, images, found, maker, _values_apart(max(1.0, found.abs().max().item())))
+
+
 def check_attack(
     run: Callable,
     options: Mapping,
@@ -427,18 +456,19 @@ def check_attack(
         check_ball(made, some, *ball_of(run, options), name)
         return made
 
-    def pixels_apart(a: Tensor, b: Tensor) -> Tensor:
-        """1: a quarter of the pixels."""
-        return 4 * ((a - b).abs() > 2**ROUNDING_BITS * torch.finfo(torch.float32).eps).flatten(1).double().mean(1)
-
     rows = torch.arange(len(x))
     once = answer(x, rows)
     with _drawing_nothing(maker):
         again = answer(x, rows)
-    if (pixels_apart(once, again) > 0).any():
+    if (_pixels_apart(once, again) > 0).any():
         raise broken(f"{maker} differs when repeated under the same noise", "repeats")
     if not batchwise:
-        _check_rows(answer, x, once, maker, pixels_apart)
+        _check_rows(answer, x, once, maker, _pixels_apart)
+
+
+def _pixels_apart(a: Tensor, b: Tensor) -> Tensor:
+    """1: a quarter of the pixels."""
+    return 4 * ((a - b).abs() > 2**ROUNDING_BITS * torch.finfo(torch.float32).eps).flatten(1).double().mean(1)
 
 
 # Gradients.
@@ -466,75 +496,3 @@ def _differentiable(f: Callable[[Tensor], Tensor], x: Tensor) -> bool:
             raise
         return False
     return gradient is not None
-
-
-class GradientShares(NamedTuple):
-    """By image (B,) float64: which share of the entries of ∇ₓ L is exactly zero, and which is NaN or infinite."""
-
-    zero: Tensor
-    non_finite: Tensor
-
-
-def gradient_shares(defence: Defence, x: Tensor, y: Tensor, k: int = 0) -> GradientShares:
-    """Of the gradient that an attack climbs, at images x (B, C, H, W) and the attacker's draw k.
-
-    A share of 1 in an image is no robustness: an attack by gradients does not move it. Black borders and clamped pixels
-    make some of the entries zero in any defence. ValueError as in `check_gradient`.
-    """
-    try:
-        gradient = defence.gradient(x, y, k).flatten(1)
-    except RuntimeError:
-        check_gradient(defence, x)
-        raise
-    return GradientShares((gradient == 0).double().mean(1), (~gradient.isfinite()).double().mean(1))
-
-
-# All of it.
-
-
-def check_parts(
-    x: Tensor,
-    y: Tensor,
-    xi: Noise,
-    *,
-    classify: tuple[str, Callable],
-    purifiers: Mapping[str, Purifier],
-    attacks: Mapping[str, tuple[Callable, Mapping, bool, bool]] | None = None,
-    attacked: Mapping[str, list[str]] | None = None,
-    labels: Tensor | None = None,
-) -> dict[str, float]:
-    """Every part on the few images x, y and their ξ, the first mistake as ValueError; else seconds by part.
-
-    classify: name and g. purifiers: f by name. attacks: by name the function, its options (of few steps), whether it is
-    blind, whether batchwise. attacked: names of the attacks by purifier. labels (N,): of all images; without them y.
-    """
-    seconds: dict[str, float] = {}
-    known: set[str] = set()  # attacks that were tried in full
-
-    @contextmanager
-    def timed(what: str) -> Iterator[None]:
-        begun = time.monotonic()
-        yield
-        seconds[what] = time.monotonic() - begun
-
-    name, g = classify
-    with timed(f"classifier {name}"):
-        check_classifier(g, x, y if labels is None else labels, name)
-    for purifier, f in purifiers.items():
-        with timed(f"purifier {purifier}"):
-            check_purifier(f, x, xi, purifier)
-    safe = protected_classifier(g, name)
-    for purifier, some in (attacked or {}).items():
-        defence = Defence(safe, protected_purifier(purifiers[purifier], purifier), xi)
-        for attack in some:
-            run, options, blind, batchwise = attacks[attack]
-            if (key := f"attack {attack}" + ("" if blind else f" on {purifier}")) in seconds:
-                continue
-            on = None if blind else defence
-            with timed(key):
-                if attack in known:  # does it find the gradients that it needs here too?
-                    protected_attack(run, attack)(on, x, y, xi, iter, **options)
-                else:
-                    check_attack(run, options, on, x, y, xi, attack, batchwise)
-            known.add(attack)
-    return seconds

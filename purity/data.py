@@ -580,18 +580,12 @@ def class_names(load: Callable, split: str, options: Mapping) -> list[str] | Non
     return None if names is None else [str(name) for name in names]
 
 
-def first_image(x: np.ndarray, y: np.ndarray, ids: np.ndarray) -> str:
-    """SHA-256 of the first image in line with its label and id. Blocks of one experiment have the same."""
-    return hashlib.sha256(b"".join(np.ascontiguousarray(a[:1]).tobytes() for a in (x, y, ids))).hexdigest()
-
-
-def check_blocks(first_images: Mapping[str, str]) -> None:
-    """first_images: `first_image` of what was loaded, by block. ValueError if the loader gave others to one of them."""
-    (block, wanted), *others = first_images.items()
-    for other, digest in others:
-        if digest != wanted:
-            said = f"{other} and {block} come of other images: their loader gave another order to each of the two jobs"
-            raise broken(f"{said}; shuffle by a seed of the options, delete both and run again", "same-images")
+def check_same(x: np.ndarray, y: np.ndarray, ids: np.ndarray, first: Images, name: str) -> None:
+    """Refuse images, asked for by one job, that do not begin with those that another one was given: ValueError."""
+    for said, array, before in zip(("images", "labels", "ids"), (x, y, ids), first, strict=True):
+        if not np.array_equal(array[: len(before)], before):
+            reason = f"other {said} than in the job of the first block; shuffle by a seed of the options"
+            raise broken(f"dataset '{name}': {reason}, delete the data and run again", "same-images")
 
 
 def check_images(x: np.ndarray, y: np.ndarray, ids: np.ndarray, name: str) -> None:

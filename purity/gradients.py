@@ -60,3 +60,7 @@ class GradientCount:
             "zero_gradients": self.zero / of_all,
             "non_finite_gradients": self.non_finite / of_all,
         }
+
+    def useless(self, entries: int) -> float:
+        """The share of zeros and of no numbers among all entries; NaN if no gradient was asked for."""
+        return ((self.zero + self.non_finite).sum() / (self.asked.sum() * entries)).item()

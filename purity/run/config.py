@@ -10,7 +10,7 @@ import jsonschema
 import yaml
 
 from purity.run.codehash import Project
-from purity.run.presets import FULL, INTERCEPTED, NORMALISED
+from purity.run.presets import FULL, INTERCEPTED, NORMALISED, small_options
 from purity.run.studies import RECORDS, Study, own, quantities
 from purity.run.yaml_slips import check_epsilon
 
@@ -435,7 +435,6 @@ def _handed(project: Project, function: str, key: str, handed: list[str]) -> Non
 
 
 # Counts that decide how long a purifier or an attack takes, and what is left of them in a small run.
-_SMALL_OPTIONS = {"steps": 2, "draws": 2, "queries": 20, "targets": 1, "judgings": 2, "restarts": 2}
 _SMALL_TRAINING = {"training": {"steps": 2, "epochs": 1}, "fine_tuning": {"steps": 2, "batch": 4}}
 _SMALL_PARTS = {
     "ball": {"images": 2, "points": 3, "draws": 3},
@@ -473,9 +472,8 @@ def small(config: dict) -> dict:
     _shrink_training(shrunk)
     for group in ("purifiers", "attacks"):
         for preset in shrunk[group].values():
-            options = preset.get("options", {})
-            for counted in (options, *(options.get("attacks", []) if group == "attacks" else [])):
-                _shrink(counted, _SMALL_OPTIONS)
+            if "options" in preset:
+                preset["options"] = small_options(preset["options"])
     shrunk["run"] = [f"{name}-small" for name in config["run"]]
     shrunk["experiments"] = {f"{name}-small": experiment for name, experiment in shrunk["experiments"].items()}
     for experiment in shrunk["experiments"].values():
@@ -521,7 +519,7 @@ def _shrink_training(config: dict) -> None:
 
 
 def _at_most(option: str, value: object) -> object:
-    return min(value, _SMALL_OPTIONS[option]) if isinstance(value, int) and option in _SMALL_OPTIONS else value
+    return small_options({option: value})[option]
 
 
 def _small_name(name: str, among: set[str]) -> str:

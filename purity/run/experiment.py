@@ -104,6 +104,11 @@ class Experiment:
     def data(self, block: str | None = None, images: int | None = None) -> list[str]:
         return self.stores("data", images, block)
 
+    def first_block(self, block: str) -> list[str]:
+        """The data of the first block, for all others."""
+        first = self.blocks(images=1)
+        return self.data(first[0]) if [block] != first else []
+
     def adversarial(self, cells: Iterable[Cell], block: str | None = None, images: int | None = None) -> list[str]:
         """Where the attacked images of these cells are; clean ones are in `data`. A blind attack's are for everyone."""
         paths = []
@@ -381,24 +386,27 @@ class Experiment:
             f"seed-{seed}": {"keys": {"attack": attack, "knowledge": "none", "seed": seed}, **self._noise(seed, block)}
             for seed in self.attack_seeds(cell)
         }
-        spec = {"stage": "purity.stages.attack:attack", "attack": self.presets.attack(attack)}
+        spec = {"stage": "purity.stages.attack:attack", "attack": self.presets.attack(attack), **self._batch(attack)}
         return spec | {"reads": _reads("x0 y ids"), "parts": parts}
 
     def attack(self, purifier: str, attack: str, knowledge: str, block: str) -> dict:
         cell = Cell(purifier, attack, knowledge)
-        batchwise = self.presets.attack_preset(attack).get("batchwise")
         spec = {
             "stage": "purity.stages.attack:attack",
             "attack": self.presets.attack(attack),
             "classifier": self.classifier(),
             "purifier": self.presets.purifier(purifier),
             "knowledge": knowledge,
-            **({"batch": self.config["batch"]} if batchwise else {}),
+            **self._batch(attack),
         }
         return spec | {
             "reads": _reads("x0 y ids"),
             "parts": self._seeded(cell._asdict(), self.attack_seeds(cell), block),
         }
+
+    def _batch(self, attack: str) -> dict:
+        """What an attack that draws for a whole batch depends on too."""
+        return {"batch": self.config["batch"]} if self.presets.attack_preset(attack).get("batchwise") else {}
 
     def purify(self, purifier: str, group: str, block: str) -> dict:
         parts = {}

@@ -52,6 +52,31 @@ def _read(value: str) -> str | float | bool:
         return value
 
 
+# Options that say how often something is done, and how often is enough to see that it can be.
+_FEW = {
+    "steps": 2,
+    "draws": 2,
+    "queries": 20,
+    "targets": 1,
+    "judgings": 2,
+    "iterations": 2,
+    "nb_iter": 2,
+    "restarts": 2,
+}
+
+
+def small_options(options: dict) -> dict:
+    """The same with few steps and draws, those of attacks inside them too; strengths and budgets stay."""
+    shrunk = {key: min(value, _FEW[key]) if _counts(key, value) else value for key, value in options.items()}
+    if isinstance(inside := options.get("attacks"), list):
+        shrunk["attacks"] = [small_options(one) if isinstance(one, dict) else one for one in inside]
+    return shrunk
+
+
+def _counts(key: str, value: object) -> bool:
+    return key in _FEW and isinstance(value, int) and not isinstance(value, bool)
+
+
 class Presets:
     """The presets of a checked config."""
 

@@ -5,52 +5,85 @@ and at every call.
 """
 
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 
 import numpy as np
 import torch
 
-from purity import batching, contract, noise
+from purity import batching, contract, noise, purifiers
 from purity.attacks import Attack
+from purity.defence import Defence
 from purity.run import checkpoints
+from purity.run.devices import no_memory
 from purity.run.job import Job
 from purity.run.naming import parameters, resolve
+from purity.run.presets import small_options
+from purity.run.rules import PAGE, broken
 
 FEW = 3  # images that a part is tried on before it counts
+
+Arrays = Mapping[str, np.ndarray]
 
 
 class Blind:
     """xi and attack: all that a perturbation needs that looks at no defence."""
 
-    def __call__(self, name: str, spec: dict, arrays: Mapping[str, np.ndarray]):
+    device = "cpu"
+
+    def __init__(self):
+        self.tried: set[str] = set()
+
+    def __call__(self, name: str, spec: dict, arrays: Arrays):
         if name == "xi":
             return noise.from_spec(spec["noise"], arrays["ids"])
         if name in ("attack", "eot") and name in spec:
-            said = spec["keys"].get("attack", name)
-            return Attack(contract.protected_attack(resolve(spec[name]["run"]), said), spec[name]["options"])
+            return self._attack(name, spec, arrays)
         return None
 
-    def batch(self, spec: dict, arrays: Mapping[str, np.ndarray]) -> int:
+    def batch(self, spec: dict, arrays: Arrays) -> int:
         """How many images at once, where the config leaves it to the program: what fits, since nothing is evaluated."""
         return batching.of_arithmetic(next(iter(arrays.values()))[:1].nbytes)
+
+    def _attack(self, name: str, spec: dict, arrays: Arrays) -> Attack:
+        """An attack of the user's is tried on a few images and with few steps first; tests try those of the package."""
+        run, options, said = resolve(spec[name]["run"]), spec[name]["options"], spec["keys"].get("attack", name)
+        if name not in self.tried and not getattr(run, "__module__", "").startswith("purity."):
+            self.tried.add(name)
+            x, y = self._few(arrays), torch.from_numpy(arrays["y"][:FEW]).to(self.device)
+            given = {"name": said, "batchwise": "batch" in spec}
+            xi, defence = self._few_xi(spec, arrays), self._defence(spec, arrays)
+            contract.check_attack(run, small_options(options), defence, x, y, xi, **given)
+        return Attack(contract.protected_attack(run, said), options)
+
+    def _defence(self, spec: dict, arrays: Arrays) -> Defence | None:
+        return None
+
+    def _few(self, arrays: Arrays) -> torch.Tensor:
+        images = arrays["x0"] if "x0" in arrays else arrays["x"]
+        return torch.from_numpy(images[:FEW]).to(self.device)
+
+    def _few_xi(self, spec: dict, arrays: Arrays) -> noise.Noise:
+        return noise.from_spec(spec["noise"], arrays["ids"][:FEW])
 
 
 class Sighted(Blind):
     """These, and classify, purify and features: networks from the checkpoints among a job's inputs, loaded once."""
 
     def __init__(self, inputs, job: Job):
-        self.inputs, self.job, self.loaded = inputs, job, {}
+        super().__init__()
+        self.inputs, self.job, self.device, self.loaded = inputs, job, job.device, {}
         self.networks: dict[str, torch.nn.Module] = {}
         self.made = {"classify": self._classify, "purify": self._purify, "features": self._features}
 
-    def __call__(self, name: str, spec: dict, arrays: Mapping[str, np.ndarray]):
+    def __call__(self, name: str, spec: dict, arrays: Arrays):
         if name not in self.made:
             return super().__call__(name, spec, arrays)
         if name not in self.loaded:
             self.loaded[name] = self.made[name](spec, arrays)
         return self.loaded[name]
 
-    def batch(self, spec: dict, arrays: Mapping[str, np.ndarray]) -> int:
+    def batch(self, spec: dict, arrays: Arrays) -> int:
         """The best for the networks of a stage, found once: with gradients if its module says GRADIENTS."""
         if "batch" not in self.loaded:
             gradient = getattr(sys.modules[resolve(spec["stage"]).__module__], "GRADIENTS", False)
@@ -59,7 +92,7 @@ class Sighted(Blind):
             self.loaded["batch"] = batching.found(f, x, gradient=gradient, times=times, repeats=repeats)
         return self.loaded["batch"]
 
-    def _evaluated(self, spec: dict, arrays: Mapping[str, np.ndarray]):
+    def _evaluated(self, spec: dict, arrays: Arrays):
         """What a stage's images mostly pass through, what it is shown (1, C, H, W), and how often in a row."""
         x = self._few(arrays)[:1]
         if "purifier" not in spec:
@@ -82,27 +115,36 @@ class Sighted(Blind):
         self.networks[what] = network
         self.job.watch(what, network)
 
-    def _classify(self, spec: dict, arrays: Mapping[str, np.ndarray]):
+    def _defence(self, spec: dict, arrays: Arrays) -> Defence:
+        """What an attack meets: the classifier alone where the spec has no purifier."""
+        purify = self("purify", spec, arrays) if "purifier" in spec else purifiers.identity()
+        return Defence(self("classify", spec, arrays), purify, self._few_xi(spec, arrays), spec.get("knowledge", "all"))
+
+    def _classify(self, spec: dict, arrays: Arrays):
         said = spec["classifier"]
-        made = checkpoints.classifier(said, self.inputs.classifier, self.job.device, self._watch)
+        with making(f"classifier '{said['network']}'"):
+            made = checkpoints.classifier(said, self.inputs.classifier, self.device, self._watch)
         x = self._few(arrays)
         labels = torch.from_numpy(arrays["y"]) if "y" in arrays else torch.zeros(len(x), dtype=torch.int64)
         contract.check_classifier(made, x, labels, said["network"])
         return contract.protected_classifier(made, said["network"])
 
-    def _purify(self, spec: dict, arrays: Mapping[str, np.ndarray]):
+    def _purify(self, spec: dict, arrays: Arrays):
         said = spec["purifier"]
-        made = checkpoints.purifier(said, self.inputs.get("diffusion") or [], self.job.device, self._watch)
-        x = self._few(arrays)
-        contract.check_purifier(made, x, noise.from_spec(spec["noise"], arrays["ids"][: len(x)]), said["name"])
+        with making(f"purifier '{said['name']}'"):
+            made = checkpoints.purifier(said, self.inputs.get("diffusion") or [], self.device, self._watch)
+        contract.check_purifier(made, self._few(arrays), self._few_xi(spec, arrays), said["name"])
         return contract.protected_purifier(made, said["name"])
 
-    def _features(self, spec: dict, arrays: Mapping[str, np.ndarray]):
-        return checkpoints.features(spec.get("features"), self.inputs.get("features") or [], self.job.device)
-
-    def _few(self, arrays: Mapping[str, np.ndarray]) -> torch.Tensor:
-        images = arrays["x0"] if "x0" in arrays else arrays["x"]
-        return torch.from_numpy(images[:FEW]).to(self.job.device)
+    def _features(self, spec: dict, arrays: Arrays):
+        """None where the classifier's own are meant, which its protection holds to the contract."""
+        if (said := spec.get("features")) is None:
+            return None
+        maker = f"features '{said['network']}'"
+        with making(maker):
+            made = checkpoints.features(said, self.inputs.get("features") or [], self.device)
+        contract.check_features(made, self._few(arrays), maker)
+        return contract.protected_features(made, maker)
 
 
 def _repeats(purifier: dict) -> bool:
@@ -120,3 +162,17 @@ def _calls(network: torch.nn.Module, run: Callable[[], object]) -> list[tuple[tu
     finally:
         hook.remove()
     return calls
+
+
+@contextmanager
+def making(part: str) -> Iterator[None]:
+    """What a user's function raises when it makes a part is said in one line that names the part."""
+    try:
+        yield
+    except (ValueError, OSError, MemoryError):
+        raise
+    except Exception as error:
+        if no_memory(error) or PAGE in str(error):
+            raise
+        said = (str(error) or "nothing said").splitlines()[0]
+        raise broken(f"{part} cannot be made: {type(error).__name__}: {said}", "made") from error

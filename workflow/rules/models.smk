@@ -28,7 +28,9 @@ rule fetch:
 
 
 rule subset:
-    """A block of an experiment's test images."""
+    """A block of an experiment's test images: what the loader gives to one job begins with what it gave to the first."""
+    input:
+        first=lambda w: experiment(w).first_block(w.block),
     output:
         store("data"),
     log:

@@ -11,6 +11,8 @@ p = snakemake.params.spec
 with running(snakemake):
     load, (first, last) = resolve(p["load"]), p["images"]
     x, y, ids = data.check_loader(load, "test", last + 1, p["options"], p["name"])
+    if first_block := snakemake.input.get("first"):
+        data.check_same(x, y, ids, store.load(first_block, "x", "y", "ids"), p["name"])
     classes = data.class_names(load, "test", p["options"])
     logging.info("classes by label: %s", ", ".join(classes) if classes else "the loader names none")
     x, y, ids = data.subset(x, y, ids, first, last)
