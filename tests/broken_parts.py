@@ -562,3 +562,14 @@ LOADERS = {
     empty: ["no images", "#image-set"],
     broken_file: ["KeyError", "images", "#image-set"],
 }
+
+
+# As configs name them: a function that makes the part of this name.
+
+
+def made(part):
+    return globals()[part]
+
+
+def cannot_be_made():
+    raise KeyError("weights")

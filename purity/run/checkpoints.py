@@ -188,16 +188,19 @@ def _unreadable(path: str, error: Exception) -> ValueError:
     return ValueError(f"checkpoint {path} cannot be read with weights_only: {first}")
 
 
-Watch = Callable[[str, nn.Module], object]  # told of each network, as what it was loaded
+Watch = Callable[[str, Callable], object]  # told of each network, as what it was loaded
 
 
-def _unwatched(what: str, loaded: nn.Module) -> None: ...
+def _unwatched(what: str, loaded: Callable) -> None: ...
 
 
-def network(preset: dict, weights: list[str], device: str) -> nn.Module:
-    """The network of a preset: network, options, engine if it is another than the exact one; weights: none or one
-    checkpoint."""
-    loaded = load(preset["network"], preset["options"], next(iter(weights), None), device)
+def network(preset: dict, weights: list[str], device: str) -> Callable:
+    """The network of a preset: network, options, engine if it is another than the exact one; weights: one checkpoint,
+    or none: then any callable will do."""
+    if weights:
+        loaded = load(preset["network"], preset["options"], weights[0], device)
+    else:
+        loaded = _ready(untrained(preset["network"], preset["options"]), device)
     return prepared(loaded, device, **preset["engine"]) if "engine" in preset else loaded
 
 

@@ -181,7 +181,8 @@ ARROWS = {
 }
 # The rooms that a folder meets the others through.
 DOORS = {
-    "stages.arguments": {"run.checkpoints", "run.naming"},
+    "stages.arguments": {"run.checkpoints", "run.devices", "run.naming", "run.presets", "run.rules"},
+    "stages.checks": {"run.checkpoints", "run.naming"},
     "stages.jacobian": {"diffusion.jacobian"},  # many directions of any f, chain or not
     "studies.reading": {"run.store"},
 }
@@ -238,7 +239,7 @@ def test_rooms_that_need_no_tensors_do_not_load_torch():
 
 
 # Scripts of jobs on tensors; all others start without torch.
-OF_TENSORS = {"calibrate", "fine_tune", "perturb", "stage", "train_classifier", "train_diffusion"}
+OF_TENSORS = {"calibrate", "check_parts", "fine_tune", "perturb", "stage", "train_classifier", "train_diffusion"}
 
 
 @pytest.mark.parametrize(

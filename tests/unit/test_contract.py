@@ -2,6 +2,7 @@
 
 import ast
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import broken_parts as parts
@@ -13,6 +14,8 @@ from torch.nn import functional as F
 from purity import attacks, contract, data, purifiers
 from purity.autoattack import autoattack
 from purity.defence import Defence
+from purity.gradients import GradientCount
+from purity.libraries import advertorch
 from purity.noise import Noise
 from purity.run.checkpoints import untrained
 from purity.stages.jacobian import MODES, basis
@@ -274,7 +277,7 @@ def test_lack_of_memory_stays_what_it_is(x):
         lambda: contract.protected_classifier(full, "g")(x),
         lambda: contract.protected_purifier(full, "f")(x, XI),
         lambda: contract.protected_attack(full, "a")(defence(parts.noisy), x, Y[:3], XI, iter, epsilon=0.1),
-        lambda: contract.gradient_shares(Defence(full, full, XI), x, Y[:3]),
+        lambda: contract.check_gradient(Defence(full, full, XI), x),
     ):
         with pytest.raises(RuntimeError, match="out of memory"):
             call()
@@ -474,30 +477,65 @@ def test_another_mistake_of_an_attack_is_not_taken_for_a_lack_of_gradient(x):
     assert "BPDA" not in line
 
 
-def test_the_share_of_zero_gradients_is_told_by_image(x):
-    y = Y[:3]
-    shares = contract.gradient_shares(defence(parts.rounding), x, y)
-    assert shares.zero.tolist() == [1, 1, 1] and shares.non_finite.tolist() == [0, 0, 0]
-    assert contract.gradient_shares(defence(purifiers.identity()), x, y).zero.tolist() == [0, 0, 0]
-
-    def half(x, xi):
-        return torch.cat([x[..., :4].detach(), x[..., 4:]], dim=3)
-
-    assert contract.gradient_shares(defence(half), x, y).zero.tolist() == [0.5, 0.5, 0.5]
-    one = lambda x, xi: torch.cat([x[:1].round(), x[1:]])  # noqa: E731
-    assert contract.gradient_shares(defence(one), x, y).zero.tolist() == [1, 0, 0]
-
-
-def test_the_share_of_gradients_that_are_no_numbers_is_told_by_image(x):
-    """√ has an infinite slope at 0."""
-    black = x.clone()
-    black[0], black[1:] = 0, black[1:].clamp(min=0.1)
-    root = lambda x, xi: x.sqrt()  # noqa: E731
-    assert contract.gradient_shares(defence(root), black, Y[:3]).non_finite.tolist() == [1, 0, 0]
+@pytest.mark.parametrize("part", [parts.detached, parts.through_numpy, parts.jpeg], ids=lambda part: part.__name__)
+@pytest.mark.parametrize(
+    ("run", "options"),
+    [
+        (autoattack, {"epsilon": 0.1, "steps": 2, "queries": 2}),
+        (advertorch, {"epsilon": 0.1, "attack": "LinfMomentumIterativeAttack", "nb_iter": 2}),
+    ],
+    ids=["autoattack", "advertorch"],
+)
+def test_attacks_of_libraries_name_bpda_too(run, options, part, x):
+    y = parts.linear(part(x, XI)).argmax(1)  # who is fooled already is not attacked
+    counted = replace(defence(part), counted=GradientCount.of(x))
+    attack = contract.protected_attack(run, "mine")
+    refusal(lambda: attack(counted, x, y, XI, iter, **options), "purifier 'f'", "attack 'mine'", "BPDA", "#gradient")
 
 
-def test_shares_of_a_defence_without_gradient_are_refused(x):
-    refusal(lambda: contract.gradient_shares(defence(parts.detached), x, Y[:3]), "BPDA")
+# Features.
+
+
+class Featured:
+    def __init__(self, features):
+        self.features = features
+
+    def __call__(self, x):
+        return parts.linear(x)
+
+
+FEATURES = {
+    lambda x: x.flatten(1)[:, :, None]: ["(3, 64, 1)", "#features"],
+    lambda x: x.flatten(1)[:1]: ["(1, 64)", "#features"],
+    lambda x: x.flatten(1)[:, :0]: ["(3, 0)", "#features"],
+    lambda x: [x.flatten(1)]: ["list", "#features"],
+    lambda x: x.flatten(1).half(): ["float16", "#features"],
+    lambda x: x.flatten(1) / 0: ["no finite", "#features"],
+}
+
+
+@pytest.mark.parametrize(("features", "words"), FEATURES.items())
+def test_features_that_break_a_rule_are_refused_at_every_call_and_when_they_are_tried(features, words, x):
+    x = x.clamp(min=0.1)
+    refusal(lambda: contract.check_features(features, x, "features 'mine'"), "features 'mine'", *words)
+    refusal(lambda: contract.protected_features(features, "features 'mine'")(x), "features 'mine'", *words)
+    protected = contract.protected_classifier(Featured(features), "mine")
+    refusal(lambda: protected.features(x), "features of classifier 'mine'", *words)
+
+
+def test_features_that_see_other_rows_or_change_images_are_refused_when_they_are_tried(x):
+    for features, words in (
+        (lambda x: x.flatten(1) - x.mean(), ["alone", "#rows"]),
+        (lambda x: x.sub_(0.1).flatten(1), ["changes the images", "#copies"]),
+        (lambda x: x.flatten(1) + torch.rand(64), ["global generator", "#generators"]),
+    ):
+        refusal(lambda f=features: contract.check_features(f, x, "features 'mine'"), "features 'mine'", *words)
+
+
+def test_features_cannot_change_what_is_stored(x):
+    given = x.clone()
+    contract.protected_features(lambda x: x.sub_(0.1).flatten(1), "features 'mine'")(given)
+    assert torch.equal(given, x)
 
 
 # Loaders.
@@ -514,32 +552,7 @@ def test_more_images_than_there_are_is_said_with_their_number():
     assert all(np.array_equal(a, b) for a, b in zip((x, y, ids), parts._digits("test"), strict=True))
 
 
-# All of it.
-
-
-def test_all_parts_of_an_experiment_are_checked_once_and_timed(x, cnn, unet):
-    f = purifiers.ddpm(unet, t=20, steps=2, sigma="large", clip=True, forward="iterated")
-    given = {
-        "classify": ("g", cnn),
-        "purifiers": {"ddpm": f, "identity": purifiers.identity()},
-        "attacks": {
-            "pgd": (attacks.pgd, PGD, False, False),
-            "uniform": (attacks.uniform, {"epsilon": 0.1}, True, False),
-        },
-        "attacked": {"ddpm": ["pgd", "uniform"], "identity": ["pgd", "uniform"]},
-    }
-    seconds = contract.check_parts(x, Y[:3], XI, **given)
-    assert list(seconds) == [
-        "classifier g",
-        "purifier ddpm",
-        "purifier identity",
-        "attack pgd on ddpm",
-        "attack uniform",
-        "attack pgd on identity",
-    ]
-    refusal(lambda: contract.check_parts(x, Y[:3], XI, **given, labels=torch.tensor([10])), "#classes")
-    given["purifiers"] = {"ddpm": f, "identity": parts.detached}
-    refusal(lambda: contract.check_parts(x, Y[:3], XI, **given), "purifier 'identity'", "attack 'pgd'", "BPDA")
+# Training.
 
 
 def test_training_needs_a_column_for_every_label():

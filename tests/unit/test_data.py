@@ -322,14 +322,11 @@ def test_images_of_one_class_only_are_warned_of(tmp_path, caplog):
     assert not caplog.messages
 
 
-def test_blocks_of_one_loader_have_the_same_first_image():
-    whole, part = data.digits("test", 50), data.digits("test", 20)
-    digests = {"images-00000-00019": data.first_image(*part), "images-00020-00049": data.first_image(*whole)}
-    data.check_blocks(digests)
-    data.check_blocks({"only": data.first_image(*part)})
+def test_what_a_loader_gives_to_another_job_begins_with_what_the_first_one_got():
+    whole, first = data.digits("test", 50), data.digits("test", 20)
+    data.check_same(*whole, first, "mine")
     for changed in ((whole[0][::-1], *whole[1:]), (whole[0], whole[1] + 1, whole[2]), (*whole[:2], whole[2] + 1)):
-        digests["images-00020-00049"] = data.first_image(*changed)
-        refusal(lambda: data.check_blocks(digests), *digests, "#same-images")
+        refusal(lambda c=changed: data.check_same(*c, first, "mine"), "dataset 'mine'", "#same-images")
 
 
 # ImageNet.

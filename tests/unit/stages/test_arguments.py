@@ -1,79 +1,97 @@
-"""The batch that a stage gets where the config leaves it to the program."""
+"""What a job is given: parts that were tried on a few images first, and are protected for all of it."""
 
 from types import SimpleNamespace
 
+import broken_parts as parts
 import numpy as np
 import pytest
+import torch
 from jobs import job
 
-from purity import batching
-from purity.run import checkpoints
+from purity import attacks, data
+from purity.stages import arguments
 from purity.stages.arguments import Blind, Sighted
 
-DDPM = {"t": 40, "steps": 4, "sigma": "large", "clip": True, "forward": "one-step"}
-DIFFUSION = {"network": "purity.networks:unet", "options": {"width": 8, "embedding": 16}}
-CLASSIFIER = {"network": "purity.networks:cnn", "options": {"width": 8, "features": 16}}
+X, Y, IDS = data.digits("test", 6)
+ARRAYS = {"x0": X, "y": Y, "ids": IDS}
+NOISE = {"seed": 0, "seeding": "address"}
+CNN = {"network": "purity.networks:cnn", "options": {"width": 8, "features": 8}}
+NOISY = {"name": "noisy", "make": "broken_parts:made", "options": {"part": "noisy"}, "diffusion": None}
 
 
-@pytest.fixture
-def arrays(images):
-    return {"x0": images[:5].numpy(), "y": np.arange(5) % 3, "ids": np.arange(5)}
+class Inputs(SimpleNamespace):
+    def get(self, name):
+        return getattr(self, name, None)
 
 
-@pytest.fixture
-def sighted(unet, cnn, tmp_path):
-    checkpoints.save(unet, str(tmp_path / "unet.safetensors"))
-    checkpoints.save(cnn, str(tmp_path / "cnn.safetensors"))
-    inputs = SimpleNamespace(classifier=[str(tmp_path / "cnn.safetensors")])
-    inputs.get = {"diffusion": [str(tmp_path / "unet.safetensors")]}.get
-    return Sighted(inputs, job(None))
+def sighted() -> Sighted:
+    return Sighted(Inputs(classifier=[]), job())
 
 
-@pytest.fixture
-def searches(monkeypatch):
-    """What was searched for: (shape of an image, what f makes of it, options). It finds 7."""
-    made = []
-
-    def found(f, x, **options):
-        made.append((tuple(x.shape), tuple(f(x).shape), options))
-        return 7
-
-    monkeypatch.setattr(batching, "found", found)
-    return made
+def spec(run: str, options: dict, **more) -> dict:
+    attack = {"run": run, "options": options}
+    return {"attack": attack, "keys": {"attack": "mine"}, "noise": NOISE, "classifier": CNN} | more
 
 
-def spec(stage, make, options, **said):
-    purifier = {"name": "f", "make": make, "options": options, "diffusion": said.pop("diffusion", None)}
-    return {
-        "stage": f"purity.stages.{stage}",
-        "purifier": purifier,
-        "noise": {"seed": 0, "seeding": "address"},
-        "keys": {},
-        **said,
-    }
+def refusal(given, name: str, of: dict, *words: str) -> None:
+    with pytest.raises(ValueError) as error:
+        given(name, of, ARRAYS)
+    assert all(word in str(error.value) for word in words), error.value
 
 
-@pytest.mark.parametrize("recompute", [True, False])
-@pytest.mark.parametrize(("stage", "gradient"), [("attack:attack", True), ("purify:purify_and_judge", False)])
-def test_it_is_that_of_one_evaluation_of_the_purifiers_network(stage, gradient, recompute, sighted, arrays, searches):
-    ddpm = spec(stage, "purity.purifiers:ddpm", DDPM | {"recompute": recompute}, diffusion=DIFFUSION)
-    ddpm["classifier"] = CLASSIFIER
-    assert sighted.batch(ddpm, arrays) == 7 == sighted.batch(ddpm, arrays)
-    shape = (1, 1, 8, 8)
-    assert searches == [(shape, shape, {"gradient": gradient, "times": 4, "repeats": recompute})]
+@pytest.mark.parametrize(("name", "rule"), [("own_start", "#repeats"), ("of_the_whole_batch", "#rows")])
+def test_an_attack_of_ones_own_is_tried_before_a_job_begins(name, rule):
+    """Where no single call tells."""
+    mine = spec(f"broken_parts:{name}", {"epsilon": 0.15}, purifier=NOISY)
+    refusal(sighted(), "attack", mine, "attack 'mine'", rule)
 
 
-def test_without_a_network_it_is_that_of_the_classifier_behind_the_purifier(sighted, arrays, searches):
-    gaussian = spec("attack:attack", "purity.purifiers:gaussian", {"sigma": 0.1}, classifier=CLASSIFIER)
-    sighted.batch(gaussian, arrays)
-    assert searches == [((1, 1, 8, 8), (1, 10), {"gradient": True, "times": 1, "repeats": False})]
+def test_an_attack_on_the_classifier_alone_is_tried_on_it():
+    refusal(sighted(), "attack", spec("broken_parts:of_the_whole_batch", {"epsilon": 0.15}), "attack 'mine'", "#rows")
 
 
-def test_without_a_purifier_it_is_that_of_the_classifier(sighted, arrays, searches):
-    said = {"stage": "purity.stages.budget:budget", "classifier": CLASSIFIER}
-    sighted.batch(said, arrays)
-    assert searches == [((1, 1, 8, 8), (1, 10), {"gradient": True, "times": 1, "repeats": False})]
+def test_a_blind_attack_is_tried_without_a_defence():
+    refusal(Blind(), "attack", spec("broken_parts:own_start", {"epsilon": 0.15}), "attack 'mine'", "#repeats")
 
 
-def test_what_sees_no_network_has_what_fits(arrays):
-    assert 1 < Blind().batch({}, arrays) <= batching.MOST
+def test_an_attack_that_works_on_whole_batches_may_depend_on_them():
+    mine = spec("broken_parts:of_the_whole_batch", {"epsilon": 0.15}, purifier=NOISY, batch=4)
+    assert sighted()("attack", mine, ARRAYS).options == {"epsilon": 0.15}
+
+
+def test_an_attack_is_tried_once_with_few_steps_and_run_with_all(monkeypatch):
+    seen = []
+
+    def slow(defence, x, y, noise, progress, *, steps):
+        seen.append(steps)
+        return x
+
+    monkeypatch.setattr(parts, "slow", slow, raising=False)
+    given, mine = Blind(), spec("broken_parts:slow", {"steps": 40})
+    for _ in range(2):  # two parts of a store
+        attack = given("attack", mine, ARRAYS)
+    assert set(seen) == {2} and len(seen) == 6 and attack.options == {"steps": 40}
+
+
+def test_an_attack_of_the_package_is_not_tried_again(monkeypatch):
+    monkeypatch.setattr(arguments.contract, "check_attack", lambda *given, **options: pytest.fail("it is tried"))
+    options = {"epsilon": 0.1, "steps": 2, "relative_step": 0.5}
+    made = sighted()("attack", spec("purity.attacks:pgd", options, purifier=NOISY), ARRAYS)
+    assert made.options == options and made.run is not attacks.pgd  # but protected
+
+
+def test_features_are_tried_and_protected(monkeypatch):
+    features = {"network": "broken_parts:made", "options": {"part": "reading"}}
+    monkeypatch.setattr(parts, "reading", lambda x: x.sub_(0.1).flatten(1), raising=False)
+    refusal(sighted(), "features", {"features": features}, "changes the images", "#copies")
+    monkeypatch.setattr(parts, "reading", lambda x: x.flatten(1), raising=False)
+    made = sighted()("features", {"features": features}, ARRAYS)
+    assert np.array_equal(made(torch.from_numpy(X)), X.reshape(6, -1))
+    assert sighted()("features", {"features": None}, ARRAYS) is None
+
+
+def test_what_a_function_raises_when_it_makes_a_part_is_one_line_that_names_it():
+    broken = NOISY | {"make": "broken_parts:cannot_be_made", "options": {}}
+    refusal(
+        sighted(), "purify", {"purifier": broken, "noise": NOISE}, "purifier 'noisy' cannot be made: KeyError", "#made"
+    )
