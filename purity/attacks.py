@@ -221,17 +221,18 @@ def restarted(
 
     Options as of `pgd` and `worst_of`. One restart is `pgd` itself; another one never makes an image more robust.
     """
+    kept = resumable(progress)
     options: dict[str, Any] = {"steps": steps, "relative_step": relative_step, "schedule": schedule}
     options |= {"draws": draws, "loss": loss}
 
     def part(k: int) -> Part:
         def run(attacked: Defence, x0: Tensor, label: Tensor, rows: Tensor) -> Tensor:
             start = cast(Noise, Restart(noise.rows(rows), k)) if k else noise.rows(rows)
-            return pgd(attacked, x0, label, start, progress, epsilon=epsilon, norm=norm, **options)
+            return pgd(attacked, x0, label, start, kept, epsilon=epsilon, norm=norm, **options)
 
         return run
 
-    return _worst(defence, x, y, [part(k) for k in range(restarts)], judgings, PART)
+    return _worst(defence, x, y, [part(k) for k in range(restarts)], judgings, PART, kept)
 
 
 PARTS: dict[str, Callable] = {"pgd": pgd, "bpda": bpda, "apgd": apgd, "apgd_targeted": apgd_targeted}

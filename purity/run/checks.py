@@ -80,6 +80,6 @@ def _purifier(e: Experiment, name: str) -> dict:
 
 
 def _attack(e: Experiment, name: str) -> dict:
-    preset, said = e.presets.attack(name), e.config["attacks"][name]
-    roles = {"blind": name in e.presets.blind, "batchwise": bool(said.get("batchwise"))}
+    preset, said = e.presets.attack(name), e.presets.attack_preset(name)
+    roles = {"blind": not e.presets.looks(name), "batchwise": bool(said.get("batchwise"))}
     return preset | {"options": small_options(preset["options"])} | roles
