@@ -18,8 +18,9 @@ def spec(e: Experiment) -> dict:
     attacked: dict[str, list[str]] = {presets.base(p): [] for p in _purifiers(e)}
     for cell in _cells(e):
         listed = attacked.setdefault(presets.base(cell.purifier), [])
-        if cell.attack not in ("clean", *listed):
-            listed.append(cell.attack)
+        attack = cell.attack.partition("@")[0]  # variants of one are tried as itself
+        if attack not in ("clean", *listed):
+            listed.append(attack)
     next(iter(attacked.values())).extend(_alone(e, attacked))
     names = dict.fromkeys(attack for listed in attacked.values() for attack in listed)
     return {
@@ -53,7 +54,7 @@ def _alone(e: Experiment, attacked: dict[str, list[str]]) -> list[str]:
 
 def _training(e: Experiment) -> Iterator[dict]:
     """Data sets that networks are trained on here, of each a few images."""
-    presets, named = e.presets, {}
+    presets, named = e.presets, dict[str, None]()
     for kind, name in e.models():
         said = e.config[kind][name]
         for part in ("training", "fine_tuning"):
