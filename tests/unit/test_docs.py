@@ -67,3 +67,26 @@ def test_every_file_that_docs_link_to_exists():
     for document in (ROOT / "docs").glob("*.md"):
         for link in re.findall(r"\]\(([^)#:]+)(?:#[\w-]+)?\)", document.read_text(encoding="utf-8")):
             assert (document.parent / link).exists(), (document.name, link)
+
+
+def test_the_attack_whose_loop_is_kept_goes_on_where_it_was_stopped():
+    import torch
+
+    from purity import purifiers
+    from purity.defence import Defence
+    from purity.noise import Noise
+    from purity.resuming import Resumable
+
+    shown: dict = {}
+    exec(blocks("running.md", "python")[0], shown)
+    x, xi = torch.linspace(0.2, 0.8, 128).view(2, 1, 8, 8), Noise(0, torch.arange(2))
+    classify = lambda z: torch.stack([z.flatten(1).sum(1), 2 * z.square().flatten(1).sum(1)], dim=1)  # noqa: E731
+    given = {"x": x, "y": torch.tensor([0, 1]), "noise": xi, "epsilon": 0.1, "steps": 4}
+    defence, states = Defence(classify, purifiers.gaussian(0.1), xi), []
+    whole = shown["mine"](defence, progress=iter, **given)
+    shown["mine"](
+        defence, progress=Resumable(save=lambda reached: states.append(str(reached)), due=lambda: True), **given
+    )
+    assert len(states) == 4 and 0.05 < (whole - x).abs().max() <= 0.1 + 1e-6
+    saved = {"loops": [{"items": "range(0, 4)", "at": 4, "state": (whole,), "inside": [], "end": None}], "counters": []}
+    assert shown["mine"](None, progress=Resumable(saved=saved), **given) is whole
