@@ -486,7 +486,7 @@ def test_options_of_a_function_of_ones_own_are_checked_by_its_signature(tmp_path
 
 # The parts of an experiment.
 
-PART_NAMES = ("sweep", "budget", "jacobian", "pca", "samples", "fuzzy", "cap", "margins", "dw-box", "addt", "paths")
+PART_NAMES = ("sweep", "sensitivity", "budget", "jacobian", "pca", "samples", "fuzzy", "cap", "margins", "dw-box", "addt", "paths")
 PART_NAMES += ("strength",)
 BLURRED = ("attacks/blur", "{run: 'scipy.ndimage:gaussian_filter', options: {sigma: 1}}")  # an attack without epsilon
 
@@ -549,8 +549,14 @@ MISTAKES_OF_PARTS = {
     ("dw-box/purifiers", "{}"): "digits.dw-box.purifiers",
     ("dw-box/purifiers", "[ddpm]"): "digits.dw-box.purifiers",
     ("dw-box/norm", "l2"): "digits.dw-box.norm",
-    ("addt/attack", "nothing"): "digits.addt.attack.*no attack 'nothing'",
-    ("addt/attack", "uniform"): "digits.addt.attack.*is blind",
+    ("addt/attacks", "[nothing]"): "digits.addt.attacks.*no attack 'nothing'",
+    ("addt/attacks", "[uniform]"): "digits.addt.attacks.*is blind",
+    ("addt/again", "{ddpm: {ddpm-1: ddpm}}"): "digits.addt.again.ddpm.*no purifier of .*purifiers 'ddpm'",
+    ("addt/again/ddpm-addt", "{ddpn: ddpm}"): "digits.addt.again.ddpm-addt.ddpn.*no purifier 'ddpn'",
+    ("addt/again/ddpm-addt", "{ddpm-addt: ddpm}"): "digits.addt.again.ddpm-addt.ddpm-addt.*under `purifiers` too",
+    ("sensitivity/purifiers", "{ddpn: ddpm}"): "digits.sensitivity.purifiers.ddpn.*no purifier 'ddpn'",
+    ("sensitivity/purifiers", "{ddpm: ddpm}"): "digits.sensitivity.purifiers.ddpm.*with itself",
+    ("sweep", "null"): "digits.sensitivity.*give a sweep too|digits.budget.*give a sweep too|digits.strength",
     ("addt/purifiers", "{ddpn: ddpm}"): "digits.addt.purifiers.ddpn.*no purifier 'ddpn'",
     ("addt/purifiers", "{ddpm-addt: ddpn}"): "digits.addt.purifiers.ddpm-addt.*no purifier 'ddpn'",
     ("addt/purifiers", "{ddpm: ddpm}"): "digits.addt.purifiers.ddpm.*with itself",

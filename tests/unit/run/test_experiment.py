@@ -169,7 +169,51 @@ def test_fine_tuned_purifiers_are_attacked_as_their_vanilla_ones_are():
     attacked = {(c.attack, c.knowledge) for c in e.cells("addt") if c.purifier == "ddpm"}
     assert attacked == {(c.attack, c.knowledge) for c in e.cells("addt") if c.purifier == "ddpm-addt"}
     assert attacked == {("clean", "none"), ("box-eot", "none"), ("box", "all")}
-    assert e.fine_tuned() == {"ddpm-addt": {"vanilla": "ddpm", "ablation": False}}
+    assert e.fine_tuned() == {"ddpm-addt": {"vanilla": "ddpm", "ablation": False, "again_of": None}}
+
+
+def test_ablations_and_other_trainings_meet_the_first_attack_alone(config):
+    for name in ("again", "less", "other"):
+        config["purifiers"][name] = config["purifiers"]["ddpm"]
+    config["attacks"]["second"] = config["attacks"]["box"]
+    config["attacks"]["second-eot"] = config["attacks"]["box-eot"] | {"eot_of": "second"}
+    part = config["experiments"]["tiny"]["addt"]
+    part |= {"attacks": ["box", "second"], "ablations": {"less": "ddpm"}, "again": {"ddpm-addt": {"again": "other"}}}
+    e = experiment(config)
+    attacks = {name: [c.attack for c in e.cells("addt") if c.purifier == name] for name in e.fine_tuned()}
+    assert attacks["ddpm-addt"] == ["clean", "box-eot", "box", "second-eot", "second"]
+    assert attacks["less"] == attacks["again"] == ["clean", "box-eot", "box"]
+    assert [c.attack for c in e.cells("addt") if c.purifier == "other"] == ["clean", "box-eot", "box"]
+    assert e.fine_tuned()["again"] == {"vanilla": "other", "ablation": False, "again_of": "ddpm-addt"}
+    assert e.fine_tuned()["less"]["ablation"]
+
+
+def test_a_papers_attack_may_have_seeds_of_its_own(config):
+    config["attacks"]["box-eot"]["protocol"] = True
+    config["experiments"]["tiny"]["dw-box"]["protocol_seeds"] = [1]
+    e = experiment(config)
+    assert e.attack_seeds(Cell("ddpm", "box-eot", "reverse")) == [1]
+    assert e.attack_seeds(Cell("ddpm", "box", "all")) == [0, 1]
+    assert e.judged("ddpm", "dw-box")[Cell("ddpm", "box-eot", "reverse")] == [1]
+
+
+def test_variants_are_attacked_and_probed_with_seeds_of_their_own(config):
+    small = copy.deepcopy(config["purifiers"]["ddpm"])
+    small["options"]["sigma"] = "small"
+    config["purifiers"] |= {"small": small, "blurred": {"make": "purity.purifiers:gaussian", "options": {"sigma": 0.1}}}
+    config["experiments"]["tiny"]["sensitivity"] = {"seeds": [1], "purifiers": {"small": "ddpm", "blurred": "ddpm"}}
+    e = experiment(config)
+    assert e.probed("small")[1] == [Cell("small", "pgd", "all")] == e.varied_attacks()[1:2]
+    assert e.attack_seeds(Cell("small", "pgd", "all")) == e.probe_seeds("small") == [1]
+    assert e.probe_seeds("ddpm") == [0, 1]  # a point of the law too
+    assert list(e.probe("small", "00000-00005")["parts"]) == ["seed-1"]
+    assert e.variants() == {
+        "small": {"variant_of": "ddpm", "differs": "sigma small"},
+        "blurred": {"variant_of": "ddpm", "differs": "gaussian"},
+    }
+    paths = e.all_stores()
+    assert "results/tiny/probes/small/images-00000-00005.zarr.zip" in paths
+    assert "results/tiny/adversarial/small/pgd/all/images-00000-00005.zarr.zip" in paths
 
 
 def test_a_strength_that_is_the_presets_own_has_its_name():
