@@ -141,7 +141,7 @@ def _look(colour: str, number: int) -> Look:
 
 def shades(n: int) -> list[str]:
     """n shades of grey blue from light to dark, for what is neither a purifier nor an attack."""
-    dark = np.linspace(0, 1, n) if n > 1 else [1.0]
+    dark = np.linspace(0, 1, n) if n != 1 else [1.0]
     return [mpl.colors.to_hex((0.78 - 0.54 * s, 0.82 - 0.52 * s, 0.88 - 0.47 * s)) for s in dark]
 
 
@@ -210,6 +210,8 @@ def dots_of(ax, table: pd.DataFrame, row: str, filling: str, low: str | None = N
     row: the column that names it. filling: the column of the markers' filling (FILLED). Marker and colour are the
     attack's. Purifiers stand above their rows, from the top.
     """
+    if table.empty:
+        return
     at, names, purifiers = 0.0, {}, []
     for purifier, part in table.groupby("purifier", sort=False):
         names[at] = str(purifier)
@@ -234,4 +236,4 @@ def dots_of(ax, table: pd.DataFrame, row: str, filling: str, low: str | None = N
 
 def height_of_dots(table: pd.DataFrame) -> float:
     """Inches that `dots_of` needs for these rows."""
-    return 0.55 + 0.125 * (len(table) + 1.3 * table["purifier"].nunique())
+    return 0.75 + 0.125 * (len(table) + 1.3 * table["purifier"].nunique())

@@ -1,29 +1,32 @@
 """The conda environments that rules name agree with uv.lock, and hold what their scripts import."""
 
+import importlib.util
 import re
+import subprocess
 import tomllib
+from importlib import metadata
 from pathlib import Path
 
 import pytest
 import yaml
-from packaging.markers import Marker
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 from planned import declared
 
 from purity.run.codehash import Project, installed_version
 
 ROOT = Path(__file__).parents[2]
-PYTHON = {"python_full_version": "3.11.9", "python_version": "3.11", "sys_platform": "linux"}
 
 
-def locked() -> dict[str, str]:
-    """Version of each package that uv.lock gives Python 3.11 on Linux."""
-    packages = tomllib.loads((ROOT / "uv.lock").read_text())["package"]
-    return {
-        p["name"]: p["version"]
-        for p in packages
-        if "version" in p
-        and any(Marker(m).evaluate(PYTHON) for m in p.get("resolution-markers", ["python_version > '3'"]))
-    }
+def lock_module():
+    """envs/lock.py, which writes the environments."""
+    spec = importlib.util.spec_from_file_location("lock", ROOT / "envs/lock.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+LOCK = tomllib.loads((ROOT / "uv.lock").read_text())
 
 
 def pins(name: str) -> dict[str, str]:
@@ -34,9 +37,45 @@ def pins(name: str) -> dict[str, str]:
 
 
 @pytest.mark.parametrize("name", ["gpu", "tables"])
-def test_every_pin_is_the_locked_version(name):
-    lock = locked()
-    assert pins(name) == {package: lock[package] for package in pins(name)}
+def test_an_environment_is_what_the_lock_makes_it(name):
+    """Else: python envs/lock.py"""
+    assert (ROOT / f"envs/{name}.yaml").read_text(encoding="utf-8") == lock_module().environment(name, LOCK)
+
+
+@pytest.mark.parametrize("name", ["gpu", "tables"])
+def test_every_package_of_an_environment_has_what_it_says_it_needs(name):
+    """By what the installed packages say themselves, not by the lock. Those for CUDA are not installed everywhere."""
+    named = {canonicalize_name(package) for package in pins(name)}
+    for package in named:
+        try:
+            required = map(Requirement, metadata.requires(package) or [])
+        except metadata.PackageNotFoundError:
+            continue
+        here = {canonicalize_name(r.name) for r in required if r.marker is None or r.marker.evaluate({"extra": ""})}
+        assert here <= named, package
+
+
+def steps(name: str) -> list[str]:
+    """Commands that a recipe of a container runs."""
+    text = (ROOT / f"envs/{name}").read_text()
+    return [
+        line.strip().removeprefix("RUN ") for line in text.splitlines() if re.match(r"(RUN|    (apt-get|pip)) ", line)
+    ]
+
+
+def test_both_recipes_of_containers_take_the_same_steps_from_files_that_are_there():
+    docker, apptainer = steps("Dockerfile"), steps("purity.def")
+    assert docker == apptainer and len(docker) == 2
+    for command in docker:
+        subprocess.run(["sh", "-n", "-c", command], check=True)
+    assert "uv sync --frozen --no-group dev" in docker[1]
+    recipes = {name: (ROOT / f"envs/{name}").read_text() for name in ("Dockerfile", "purity.def")}
+    for recipe in recipes.values():
+        assert "python:3.11-slim-bookworm" in recipe and "/opt/venv/bin:$PATH" in recipe
+        copied = set(re.findall(r"(?<![/\w])(pyproject\.toml|uv\.lock)", recipe))
+        assert copied == {"pyproject.toml", "uv.lock"} and all((ROOT / name).exists() for name in copied)
+    groups = tomllib.loads((ROOT / "pyproject.toml").read_text())["dependency-groups"]
+    assert {"workflow", "dev"} == set(groups)
 
 
 def of_studies() -> list[str]:

@@ -149,60 +149,95 @@ def test_a_scale_with_numbers_has_a_label_or_a_title(name, full, tmp_path):
             assert categories or ax.get_ylabel() or ax.get_title(), ax
 
 
+IN_ROWS = ("robustness", "compression")  # each row has its name beside it: there is no legend
+
+
 @pytest.mark.parametrize("case", ["all", "one purifier and seed"])
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", [n for n in NAMES if n not in IN_ROWS])
 def test_a_legend_has_one_entry_a_thing_each_with_a_look_of_its_own(name, case, tmp_path):
     figure = drawn(name, made_up(case), tmp_path)
     (legend,) = legends(figure)
     labels = [text.get_text() for text in legend.get_texts()]
     assert len(labels) >= 2 and len(set(labels)) == len(labels)
-    looks = [
-        (h.get_color() if hasattr(h, "get_color") else tuple(h.get_facecolor()) + tuple(h.get_edgecolor()))
-        for h in legend.legend_handles
-    ]
-    assert len({str(look) for look in looks}) == len(labels)
+    assert len({str(look_of_handle(h)) for h in legend.legend_handles}) == len(labels)
 
 
-def test_robustness_names_every_attack_and_what_it_knows_once(full, tmp_path):
-    (legend,) = legends(drawn("robustness", full, tmp_path))
-    labels = [text.get_text() for text in legend.get_texts()]
-    assert labels[0] == "clean"
-    wanted = {(a, k) for attacks in FULL.values() for a, knowledges in attacks.items() for k in knowledges}
-    assert sorted(labels[1:]) == sorted(a if k == "none" else f"{a}, knows {k}" for a, k in wanted)
+def look_of_handle(handle) -> tuple:
+    if isinstance(handle, plt.Line2D):
+        return handle.get_color(), handle.get_linestyle(), handle.get_marker(), handle.get_markerfacecolor()
+    return tuple(handle.get_facecolor()), tuple(handle.get_edgecolor()), handle.get_linestyle()
 
 
-def test_eleven_attacks_look_different(tmp_path):
-    """The palette has ten colours."""
-    attacks = {f"attack-{i}": ["none"] for i in range(11)}
-    for name in ("robustness", "trajectory"):
-        (legend,) = legends(drawn(name, experiment({"ddpm": attacks}, [0, 1]), tmp_path))
-        looks = {str(h.get_color() if hasattr(h, "get_color") else h.get_facecolor()) for h in legend.legend_handles}
-        assert len(looks) == len(legend.get_texts())
+def rows(ax) -> dict[tuple[str, str], plt.Line2D]:
+    """The point of each row, by purifier and name."""
+    found, purifier = {}, ""
+    points = {line.get_ydata()[0]: line for bars in ax.containers for line in bars.lines[:1]}
+    for place, label in zip(ax.get_yticks(), ax.get_yticklabels(), strict=True):
+        if label.get_fontweight() == "bold":
+            purifier = label.get_text()
+        else:
+            found[purifier, label.get_text()] = points[place]
+    return found
 
 
-def bars(ax) -> list[float]:
-    return sorted(patch.get_height() for patch in ax.patches if np.isfinite(patch.get_height()))
-
-
-def test_robustness_shows_the_means_of_all_seeds(full, tmp_path):
+def test_robustness_has_a_row_for_every_attack_and_what_it_knows_with_its_mean(full, tmp_path):
     (ax,) = data_axes(drawn("robustness", full, tmp_path))
     table = robustness.robustness(full["measured"])
     table = table[(table["seed"] == "all") & ((table["attack"] != "clean") | (table["judged"] == "fresh"))]
-    assert bars(ax) == pytest.approx(sorted(table["mean"]))
+    wanted = {(row["purifier"], drawing.label_of(row)): row["mean"] for _, row in table.iterrows()}
+    assert {key: point.get_xdata()[0] for key, point in rows(ax).items()} == pytest.approx(wanted)
 
 
-def test_bars_have_the_colours_of_the_legend(full, tmp_path):
-    figure = drawn("robustness", full, tmp_path)
-    (ax,), (legend,) = data_axes(figure), legends(figure)
-    colours = {str(handle.get_facecolor()) for handle in legend.legend_handles}
-    assert {str(patch.get_facecolor()) for patch in ax.patches if np.isfinite(patch.get_height())} == colours
+@pytest.mark.parametrize("name", IN_ROWS)
+def test_a_point_has_the_look_of_its_attack_and_is_hollow_where_the_attacker_knows(name, full, tmp_path):
+    (ax,) = data_axes(drawn(name, full, tmp_path))
+    for (_, label), point in rows(ax).items():
+        look = drawing.look_of(label.partition(",")[0])
+        assert (point.get_color(), point.get_marker()) == (look.colour, look.marker)
+        hollow = "fooled" in label if name == "compression" else "knows all" in label
+        assert point.get_fillstyle() == ("none" if hollow else "full")
 
 
-def test_the_height_of_bars_does_not_hang_on_the_order_of_rows(full, tmp_path):
+def test_eleven_attacks_of_unknown_names_look_different(tmp_path):
+    attacks = {f"attack-{i}": ["none"] for i in range(11)}
+    made = experiment({"ddpm": attacks}, [0, 1])
+    (legend,) = legends(drawn("trajectory", made, tmp_path))
+    assert len({look_of_handle(h) for h in legend.legend_handles}) == len(legend.get_texts()) == 11
+    (ax,) = data_axes(drawn("robustness", made, tmp_path))
+    points = rows(ax).values()
+    assert len({(p.get_color(), p.get_marker()) for p in points}) == len(points) == 12
+
+
+def test_where_points_are_does_not_hang_on_the_order_of_rows(full, tmp_path):
     (table,) = shown("robustness", full, tmp_path)
     with drawing.style():
         one, other = (data_axes(robustness.draw_robustness(t))[0] for t in (table, table.iloc[::-1]))
-    assert bars(one) == pytest.approx(bars(other))
+    one, other = ({key: p.get_xdata()[0] for key, p in rows(ax).items()} for ax in (one, other))
+    assert one == pytest.approx(other)
+
+
+def test_no_line_is_drawn_over_a_part_of_the_way_that_has_no_states(full, tmp_path):
+    """A way of one step there, or there and back, is points; one that halts at every step is a line."""
+    (table,) = shown("trajectory", full, tmp_path)
+    times = {"ddpm": [0, 10, 20, 30, 40, 50], "reverse": [0, 100, 125, 150, 175, 200]}
+    for purifier, time in times.items():
+        table.loc[table["purifier"] == purifier, "time"] = table["step"].map(dict(enumerate(time)))
+    with drawing.style():
+        axes = trajectory.draw_trajectory(table).axes
+    for ax in axes:
+        ways = [line.get_xdata() for line in ax.lines if len(line.get_xdata()) > 2]
+        joined = "ddpm" in ax.get_title()
+        assert ways and all(np.isnan(way).any() != joined for way in ways)
+        assert all(way[~np.isnan(way)].tolist() == times["ddpm" if joined else "reverse"] for way in ways)
+
+
+def test_each_panel_of_distances_says_what_its_spread_is(full, tmp_path):
+    titles = [ax.get_title() for ax in data_axes(drawn("distances", full, tmp_path))]
+    assert [("over\nimages and seeds" in t, "over 3 seeds" in t) for t in titles] == [(True, False)] * 3 + [
+        (False, True)
+    ]
+    titles = [ax.get_title() for ax in data_axes(drawn("distances", made_up("one seed"), tmp_path))]
+    assert titles[-1].endswith("one seed, no spread")
 
 
 def test_a_figure_leaves_its_table_and_matplotlibs_settings_as_they_were(full, tmp_path):
