@@ -65,7 +65,7 @@ PURIFIERS = {
     "ddim": "#009e73",
     "one-step": "#cc79a7",
     "gaussian": "#56b4e9",
-    "identity": "#404040",
+    "identity": "#9c7830",
     "ddpm-addt": "#882255",
     "ddpm-addt-no-rbgm": "#b4c084",
     "ddpm-addt-no-classifier": "#906cfc",
@@ -79,7 +79,7 @@ PURIFIERS = {
     "guided": "#6c6cd8",
 }
 ATTACKS = {
-    "clean": "#808080",
+    "clean": "#000000",
     "uniform": "#999933",
     "uniform-x4": "#f0a8a8",
     "pgd": "#d55e00",
@@ -98,9 +98,10 @@ ATTACKS = {
     "uniform-64": "#6c3cb4",
     "uniform-128": "#a878b4",
     "autoattack": "#d80084",
+    "autoattack-rand": "#841824",
 }
 OTHERS = (
-    "#841824", "#9c78d8", "#f09cfc", "#244884", "#9c7830", "#b49c6c", "#54cca8", "#9cc048", "#9c003c", "#7848d8",
+    "#9c78d8", "#f09cfc", "#244884", "#b49c6c", "#54cca8", "#9cc048", "#9c003c", "#7848d8",
     "#9c0c6c", "#b454c0", "#6c1854", "#fc4854", "#a84830", "#9084fc", "#cc0c60", "#c0549c", "#6c009c", "#60549c",
     "#841884", "#cc9018", "#6c3000", "#849ccc", "#c04848", "#60a890", "#c00c6c", "#0060f0", "#54a8b4", "#84b490",
     "#90840c", "#84189c",
