@@ -36,7 +36,7 @@ def draw_samples(images: dict[str, np.ndarray], columns: int = 12) -> Figure:
     """The first samples (N, C, H, W) of each purifier's diffusion model, three lines of them each."""
     lines = {name: x[: 3 * columns].clip(0, 1) for name, x in images.items()}
     high = sum(-(-len(x) // columns) for x in lines.values())
-    figure = plt.figure(figsize=(COLUMN * 1.4, COLUMN * 1.4 / columns * high + 0.25 * len(lines)))
+    figure = plt.figure(figsize=(COLUMN, COLUMN / columns * high + 0.25 * len(lines)))
     parts = figure.subfigures(len(lines), 1, squeeze=False)[:, 0]
     for part, (name, x) in zip(parts, lines.items(), strict=True):
         axes = part.subplots(-(-len(x) // columns), columns, squeeze=False).ravel()
@@ -45,5 +45,5 @@ def draw_samples(images: dict[str, np.ndarray], columns: int = 12) -> Figure:
         for ax, image in zip(axes, x, strict=False):
             grey = image.shape[0] == 1
             ax.imshow(image[0] if grey else image.transpose(1, 2, 0), cmap="gray" if grey else None, vmin=0, vmax=1)
-        part.suptitle(name, fontsize=8)
+        part.suptitle(name)
     return figure

@@ -11,7 +11,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from purity.studies.drawing import PAGE, all_seeds, palette
+from purity.studies.drawing import COLUMN, KNOWN_LINES, SMALL, all_seeds, legend_below, look_of
 from purity.studies.records import (
     ATTACKED,
     JUDGED,
@@ -125,52 +125,51 @@ def draw_strength(table: pd.DataFrame, verdicts: pd.DataFrame) -> Figure:
     """A panel for each option that is varied: accuracy with 95 % intervals. Last: what ten times the budget takes from
     the attacks that the main findings rest on."""
     table = all_seeds(table)
-    panels = [*dict.fromkeys(table["varied"]), None]
-    lines = -(-len(panels) // 4)
-    figure, axes = plt.subplots(lines, 4, figsize=(PAGE, 2.1 * lines + 0.8), squeeze=False)
+    panels = list(dict.fromkeys(table["varied"]))
+    lines = -(-len(panels) // 2)
+    sizes = [1.6] * lines + [0.7 + 0.13 * len(verdicts)]
+    figure = plt.figure(figsize=(COLUMN, sum(sizes) + 0.15 * table["attack"].nunique() + 0.5))
+    grid = figure.add_gridspec(lines + 1, 2, height_ratios=sizes)
     label = table["purifier"] + ", " + table["attack"] + table["set"].map(lambda s: f" ({s})" if s else "")
     table = table.assign(label=label + table["knowledge"].map({"all": ", knows ξ", "none": ""}))
-    names = list(dict.fromkeys(table["label"]))
-    colours = dict(zip(names, palette(len(names)), strict=True))
-    for ax, panel in zip(axes.flat, panels, strict=False):
-        if panel is None:
-            _draw_verdicts(ax, verdicts)
-        else:
-            _draw_grid(ax, table[table["varied"] == panel], colours)
-    for ax in axes.flat[len(panels) :]:
-        ax.set_axis_off()
-    handles = {h.get_label(): h for ax in axes.flat for h in ax.get_legend_handles_labels()[0]}
-    figure.legend(handles.values(), handles.keys(), loc="outside lower center", ncols=2)
+    axes = [figure.add_subplot(grid[divmod(k, 2)]) for k in range(len(panels))]
+    for ax, panel in zip(axes, panels, strict=True):
+        _draw_grid(ax, table[table["varied"] == panel])
+    _draw_verdicts(figure.add_subplot(grid[lines, :]), verdicts)
+    legend_below(figure, *axes)
     return figure
 
 
-def _draw_grid(ax: Axes, table: pd.DataFrame, colours: dict) -> None:
+def _draw_grid(ax: Axes, table: pd.DataFrame) -> None:
+    """Colour is the attack's, the marker the purifier's, the line says what the attacker knows. Hollow: options are set
+    otherwise."""
     numbers = pd.to_numeric(table["value"], errors="coerce")
     values = sorted(set(table["value"]), key=float) if numbers.notna().all() else list(dict.fromkeys(table["value"]))
     for label, line in table.groupby("label", sort=False):
         line = line.iloc[np.argsort([values.index(value) for value in line["value"]])]
         at = [values.index(value) for value in line["value"]]
         error = [line["mean"] - line["low"], line["high"] - line["mean"]]
-        ax.errorbar(at, line["mean"], error, fmt="o-", ms=3, lw=1, elinewidth=0.6, color=colours[label], label=label)
+        first = line.iloc[0]
+        colour, marker = look_of(first["attack"]).colour, look_of(first["purifier"]).marker
+        look = {"color": colour, "marker": marker, "mfc": "white" if first["set"] else colour}
+        look |= {"ls": KNOWN_LINES[first["knowledge"]], "ms": 3, "lw": 1, "elinewidth": 0.6}
+        ax.errorbar(at, line["mean"], error, label=label, **look)
     ax.set_xticks(range(len(values)), values, rotation=45 if max(map(len, values)) > 4 else 0)
     ax.set(xlabel=table["varied"].iloc[0].replace("_", " "), ylim=(0, 1), ylabel="accuracy")
 
 
 def _draw_verdicts(ax: Axes, verdicts: pd.DataFrame) -> None:
     known = verdicts["knowledge"].map({"all": ", knows ξ"}).fillna("")
-    ax.errorbar(
-        verdicts["loss"],
-        range(len(verdicts)),
-        xerr=[verdicts["loss"] - verdicts["low"], verdicts["high"] - verdicts["loss"]],
-        fmt="o",
-        ms=3,
-        lw=0.8,
-        color="0.2",
-    )
-    ax.set_yticks(range(len(verdicts)), verdicts["purifier"] + ", " + verdicts["attack"] + known, fontsize=5)
+    for at, (_, row) in enumerate(verdicts.iterrows()):
+        look = look_of(row["attack"])
+        error = [[row["loss"] - row["low"]], [row["high"] - row["loss"]]]
+        filling = "none" if row["knowledge"] == "all" else "full"
+        ax.errorbar(row["loss"], at, xerr=error, fmt=look.marker, ms=3.5, lw=0.8, color=look.colour, fillstyle=filling)
+    names = verdicts["purifier"] + ", " + verdicts["attack"] + known
+    ax.set_yticks(range(len(verdicts)), names, fontsize=SMALL)
     ax.invert_yaxis()
     ax.axvline(0, color="0.4", lw=0.7, ls="--")
-    ax.set_xlabel("accuracy that ten times\nthe budget takes")
+    ax.set_xlabel("accuracy that ten times the budget takes")
 
 
 QUANTITIES = ("tenfold-loss", "eot-gap-equal", "large-budget-accuracy")

@@ -120,6 +120,6 @@ def test_the_figure_has_a_panel_for_each_option_and_one_for_the_verdicts():
     table = study.strength(grids, [])
     figure = study.draw_strength(table, verdicts(answers("ddpm", "pgd", "all", fixed=first(51))))
     shown = [ax for ax in figure.axes if ax.axison]
-    assert [ax.get_xlabel() for ax in shown] == ["loss", "steps", "accuracy that ten times\nthe budget takes"]
+    assert [ax.get_xlabel() for ax in shown] == ["loss", "steps", "accuracy that ten times the budget takes"]
     (line,) = (line for line in shown[1].lines if len(line.get_xdata()) == 3)
     assert line.get_ydata().tolist() == [0.8, 0.6, 0.4]  # in the order of the steps, not of the config
