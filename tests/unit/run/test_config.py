@@ -433,7 +433,7 @@ MISTAKES = {
     (f"{E}/gallery/attack", "uniform"): "experiments.digits.gallery",
     (f"{E}/gallery/attack", "nothing"): "experiments.digits.gallery",
     (f"{E}/gallery/images", "1000"): "experiments.digits.gallery.images",
-    (f"{E}/attacked", "{ddpm: {pgd: [all]}}"): "experiments.digits.ball.purifiers.*reverse",
+    (f"{E}/attacked", "{ddpm: {standard: [all]}}"): "experiments.digits.ball.purifiers.*reverse",
 }
 
 
@@ -446,7 +446,7 @@ def test_a_mistake_is_refused_in_one_line_that_names_the_key(key, text):
 
 
 def test_an_l2_epsilon_may_be_larger_than_one():
-    assert not verdict(changed(("attacks/pgd-20-l2/options/epsilon", "3")))
+    assert not verdict(changed(("attacks/standard-l2/options/epsilon", "3")))
 
 
 @pytest.mark.parametrize("config", [{}, None, [], "digits"], ids=str)
@@ -486,7 +486,20 @@ def test_options_of_a_function_of_ones_own_are_checked_by_its_signature(tmp_path
 
 # The parts of an experiment.
 
-PART_NAMES = ("sweep", "sensitivity", "budget", "jacobian", "pca", "samples", "fuzzy", "cap", "margins", "dw-box", "addt", "paths")
+PART_NAMES = (
+    "sweep",
+    "sensitivity",
+    "budget",
+    "jacobian",
+    "pca",
+    "samples",
+    "fuzzy",
+    "cap",
+    "margins",
+    "dw-box",
+    "addt",
+    "paths",
+)
 PART_NAMES += ("strength",)
 BLURRED = ("attacks/blur", "{run: 'scipy.ndimage:gaussian_filter', options: {sigma: 1}}")  # an attack without epsilon
 
@@ -494,7 +507,7 @@ BLURRED = ("attacks/blur", "{run: 'scipy.ndimage:gaussian_filter', options: {sig
 @pytest.mark.parametrize("part", PART_NAMES)
 @pytest.mark.parametrize("text", ["null", LEFT_OUT])
 def test_a_part_that_is_null_or_left_out_is_not_made(part, text):
-    needing = [(f"{E}/budget", text)] if part == "sweep" else []
+    needing = [(f"{E}/{other}", text) for other in ("budget", "sensitivity")] if part == "sweep" else []
     assert verdict(changed((f"{E}/{part}", text), *needing)) == ""
 
 
@@ -511,7 +524,7 @@ def test_an_experiment_needs_no_parts():
         [(f"{E}/sweep/attacked", "[1, 1000]")],
         [(f"{E}/sweep/clean", "[]")],
         [(f"{E}/sweep/purifiers", "[one-step]")],  # not under `attacked` with BPDA, and need not be
-        [(f"{E}/sweep/attack", "bpda"), (f"{E}/sweep/purifiers", "[ddpm]"), (f"{E}/sweep/attacked", "[50, 200]")],
+        [(f"{E}/sweep/attack", "pgd"), (f"{E}/sweep/purifiers", "[ddpm]"), (f"{E}/sweep/attacked", "[50, 200]")],
         [(f"{E}/sweep/noise", "uniform-x4")],
         [(f"{E}/budget/attacks", "[pgd, bpda]"), (f"{E}/budget/scales", "[0, 2.5]")],
         [BLURRED, (f"{E}/sweep/attack", "blur")],
@@ -522,10 +535,10 @@ def test_an_experiment_needs_no_parts():
         [(f"{E}/fuzzy/purifiers", "[ddpm, reverse]")],  # reverse has one of the four attacks
         [(f"{E}/cap/purifier", "ddpm"), (f"{E}/cap/attack", "bpda")],
         [(f"{E}/cap/slices", "10"), (f"{E}/cap/points", "2"), (f"{E}/cap/radius", "1")],
-        [(f"{E}/margins/purifiers", "[ddpm]"), (f"{E}/margins/attack", "bpda")],
+        [(f"{E}/margins/purifiers", "[ddpm]"), (f"{E}/margins/attack", "standard-bpda")],
         [(f"{E}/dw-box/purifiers", "{one-step: [none]}"), (f"{E}/dw-box/attacks", "[pgd, bpda]")],
         [(f"{E}/dw-box/seeds", "[7, 3]")],
-        [(f"{E}/addt", "{attack: bpda, purifiers: {ddpm: ddim, ddpm-addt: ddpm}}")],
+        [(f"{E}/addt", "{attacks: [bpda], purifiers: {ddpm: ddim, ddpm-addt: ddpm}}")],
         [(f"{E}/strength/grids", LEFT_OUT), (f"{E}/strength/purifiers", "{identity: [all]}")],
         [(f"{E}/strength/grids", "[{purifier: ddim, attack: bpda, knowledge: all, vary: {norm: [linf, l2]}}]")],
         [(f"{E}/paths/purifiers", "[identity]"), (f"{E}/paths/attack", "bpda"), (f"{E}/paths/images", "100")],
@@ -556,10 +569,9 @@ MISTAKES_OF_PARTS = {
     ("addt/again/ddpm-addt", "{ddpm-addt: ddpm}"): "digits.addt.again.ddpm-addt.ddpm-addt.*under `purifiers` too",
     ("sensitivity/purifiers", "{ddpn: ddpm}"): "digits.sensitivity.purifiers.ddpn.*no purifier 'ddpn'",
     ("sensitivity/purifiers", "{ddpm: ddpm}"): "digits.sensitivity.purifiers.ddpm.*with itself",
-    ("sweep", "null"): "digits.sensitivity.*give a sweep too|digits.budget.*give a sweep too|digits.strength",
-    ("addt/purifiers", "{ddpn: ddpm}"): "digits.addt.purifiers.ddpn.*no purifier 'ddpn'",
+    ("addt/purifiers", "{ddpm-addt: ddpm, ddpn: ddpm}"): "digits.addt.purifiers.ddpn.*no purifier 'ddpn'",
     ("addt/purifiers", "{ddpm-addt: ddpn}"): "digits.addt.purifiers.ddpm-addt.*no purifier 'ddpn'",
-    ("addt/purifiers", "{ddpm: ddpm}"): "digits.addt.purifiers.ddpm.*with itself",
+    ("addt/purifiers", "{ddpm-addt: ddpm, ddpm: ddpm}"): "digits.addt.purifiers.ddpm.*with itself",
     ("addt/ablations", "{ddpm-addt: ddpm}"): "digits.addt.ablations.ddpm-addt.*under `purifiers` too",
     ("addt/vanilla", "ddpm"): "digits.addt.vanilla",
     ("addt/seeds", "[]"): "digits.addt.seeds",
@@ -622,8 +634,8 @@ MISTAKES_OF_PARTS = {
     ("sweep/clean", "[1001]"): "digits.sweep.clean",
     ("sweep/clean", "[-5]"): "digits.sweep.clean",
     # a budget is beside the law
-    ("sweep", "null"): "digits.budget.*sweep",
-    ("sweep", LEFT_OUT): "digits.budget.*sweep",
+    ("sweep", "null"): "digits.sensitivity.*sweep",
+    ("sweep", LEFT_OUT): "digits.sensitivity.*sweep",
     ("budget/scales", "[1]"): "digits.budget.scales",
     ("budget/scales", "[0, -0.5]"): "digits.budget.scales",
     ("budget/scales", "[0, 0.5, 0.5]"): "digits.budget.scales",
@@ -649,7 +661,7 @@ MISTAKES_OF_PARTS = {
     ("attacked/identity/pgd", "[all]"): "digits.cap.*knowledge none.*identity",
     ("cap/attack", "bpda"): "digits.cap.*knowledge none.*identity",
     ("margins/purifiers", "[ddpm, identity]"): "digits.margins.*knowledge all.*identity",
-    ("margins/attack", "bpda"): "digits.margins.*knowledge all.*reverse",
+    ("margins/attack", "standard-bpda"): "digits.margins.*knowledge all.*reverse",
     ("margins/attack", "pgd-eot"): "digits.margins.*knowledge all.*ddpm",
     # keys that are unknown, left out or empty, and the wrong type
     **{(f"{part}/purifer", "ddpm"): f"digits.{part}.purifer" for part in PART_NAMES},
@@ -681,9 +693,10 @@ def test_a_mistake_in_a_part_is_refused_in_one_line_that_names_the_key(key, text
 @pytest.mark.parametrize(
     ("edits", "said"),
     [
+        ([(f"{E}/sensitivity", "null"), (f"{E}/sweep", "null")], "digits.budget.*sweep"),
         ([BLURRED, (f"{E}/budget/attacks", "[blur]")], "digits.budget.attacks.*'blur' has no option epsilon"),
         (
-            [(f"{E}/attacked/reverse/pgd", "[all]"), (f"{E}/fuzzy/purifiers", "[ddpm, reverse]")],
+            [(f"{E}/attacked/reverse", "{standard: [all]}"), (f"{E}/fuzzy/purifiers", "[ddpm, reverse]")],
             "digits.fuzzy.attacks.*reverse with knowledge none",
         ),
         (

@@ -111,6 +111,23 @@ def test_the_order_of_records_does_not_matter_to_a_gain():
     pd.testing.assert_series_equal(vanilla_last, only(study.addt(PAIR), measure="gain"), check_names=False)
 
 
+def test_what_is_gained_by_several_trainings_has_the_interval_of_images_and_trainings():
+    """Another training has a vanilla purifier of its own, and no row of what it gains."""
+    fixed = {"ddpm": [1, 0, 0, 0], "tuned": [1, 1, 1, 0], "ddpm-1": [0, 0, 0, 0], "tuned-1": [1, 1, 0, 0]}
+    said = {"tuned": {"vanilla": "ddpm"}, "tuned-1": {"vanilla": "ddpm-1", "again_of": "tuned"}}
+    records = [answers(purifier, fixed=right, **said.get(purifier, {})) for purifier, right in fixed.items()]
+    made = study.addt(records)
+    row = only(made, measure="gain")
+    assert (row["purifier"], row["trainings"], row["n"]) == ("tuned", 2, 4)
+    gained = np.array([[0, 1, 1, 0], [1, 1, 0, 0]], float)
+    assert (row["mean"], row["low"], row["high"]) == pytest.approx(stats.crossed_interval(gained))
+    assert only(study.addt(records[:2]), measure="gain")["trainings"] == 1
+    with drawing.style():
+        figure = study.draw_addt(made)
+    assert [text.get_text() for text in figure.axes[0].get_xticklabels()] == ["ddpm", "tuned"]
+    plt.close(figure)
+
+
 def test_ablations_are_marked():
     made = study.addt(hardened()["measured"])
     assert made.groupby("purifier")["ablation"].unique().map(list).to_dict() == {

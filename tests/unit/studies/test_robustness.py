@@ -2,10 +2,11 @@
 
 import numpy as np
 import pytest
-from made_up import keys, only
+from made_up import answers, keys, only
 
 from purity import stats
 from purity.studies import robustness as study
+from purity.studies.drawing import label_of
 from purity.studies.records import Record
 
 
@@ -106,3 +107,27 @@ def test_the_evidence_has_the_worst_case_of_each_purifier_also_of_one_without_di
     ]
     found = [e for e in study.evidence(records) if e.quantity == "unseen-share"]
     assert [(e.case, e.mean) for e in found] == [("rounding, pgd, knows all", 0.75), ("ddpm, pgd, knows all", 0)]
+
+
+def test_a_papers_attack_is_marked_as_one_and_says_so_in_the_figure():
+    papers = answers(attack="pgd", knowledge="all", protocol=True)
+    made = study.robustness([answers(attack="clean", knowledge="none"), answers(attack="standard"), papers])
+    assert made.groupby("attack")["protocol"].unique().map(list).to_dict() == {
+        "clean": [False],
+        "standard": [False],
+        "pgd": [True],
+    }
+    assert label_of(only(made, attack="pgd", seed="all")) == "pgd, knows all (protocol)"
+    assert label_of(only(made, attack="standard", seed="all")) == "standard, knows all"
+
+
+def test_what_knowing_is_worth_is_beside_the_same_attack_or_else_its_eot_variant():
+    known = answers(attack="pgd", knowledge="all", fixed=[0, 0, 1])
+    eot = answers(attack="pgd-eot", knowledge="none", fresh=[[1, 0, 1]])
+    own = answers(attack="pgd", knowledge="none", fresh=[[1, 1, 1]])
+
+    def gaps(*records):
+        return [e.mean for e in study.evidence(list(records)) if e.quantity == "knowing-gap"]
+
+    assert gaps(known, eot) == [pytest.approx(1 / 3)] and gaps(known, eot, own) == [pytest.approx(2 / 3)]
+    assert gaps(known) == gaps(known, answers(purifier="ddim", attack="pgd-eot", knowledge="none")) == []

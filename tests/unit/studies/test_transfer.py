@@ -1,9 +1,11 @@
 """Transfer and correlations of attacks from small records whose answers are known."""
 
+import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 from made_up import keys, only
 
+from purity.studies import drawing
 from purity.studies import transfer as study
 from purity.studies.records import Record
 
@@ -72,3 +74,20 @@ def test_what_knows_the_randomness_is_judged_under_it_and_under_another():
     assert only(made, knowledge="all", judged="fresh", seed="all")["mean"] == 1.0
     assert only(made, knowledge="none", judged="fresh", seed="all")["mean"] == 0.5
     assert len(made) == 6 and "clean" not in set(made["attack"])
+
+
+def test_who_knows_nothing_attacks_in_the_same_way_or_else_by_the_eot_variant():
+    """Bars are of the attack that knows ξ, and of one that does not: itself, where it was made for both."""
+    clean = [Record({}, {"x": X0})]
+    known, eot = (
+        outcomes(0, [0, 0], [[1, 0]], attack=a, knowledge=k) for a, k in (("pgd", "all"), ("pgd-eot", "none"))
+    )
+    own = outcomes(0, [0, 0], [[1, 1]], attack="pgd", knowledge="none")
+    for records, heights in (([known, eot], [0, 0.5, 0.5]), ([known, eot, own], [0, 0.5, 1])):
+        made = study.transfer(records, [], clean)
+        assert set(made["family"]) == {"pgd"}
+        with drawing.style():
+            figure = study.draw_transfer(made)
+        bars = [bar.get_height() for bar in figure.axes[0].patches if np.isfinite(bar.get_height())]
+        assert sorted(bars) == heights
+        plt.close(figure)
