@@ -1,16 +1,16 @@
 """Faster arithmetic, what it gains and what it does to gradients.
 
-    uv run python benchmarks/precision.py [--network digits] [--batch 100] [--steps 10] [--device cpu] [--compile]
+    uv run python benchmarks/precision.py [--network digits] [--batch 100] [--steps 10] [--device cpu] [--ways bf16 …]
 
 Full gradients of the cross-entropy through DDPM purification, random weights: float32 as the pipeline computes it, over
-bf16 autocast, channels_last and, on a GPU, TF32. gain: float32's time over the option's, medians of rounds in turns.
-cosine: mean over images between their gradients; flips: share of pixels whose gradient changes sign, which is what a
-sign step sees. `float64` is what float32's own rounding does. None of them is the default.
+what `engine` of a network's preset offers (purity/run/engine.py; torch.compile takes minutes, TF32 needs a GPU). gain:
+float32's time over the option's, medians of rounds in turns. cosine: mean over images between their gradients; flips:
+share of pixels whose gradient changes sign, which is what a sign step sees. `float64` is what float32's own rounding
+does. What comes of it for accuracy: harm.py.
 """
 
 import argparse
 import sys
-from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
 import torch
@@ -23,24 +23,17 @@ from purity import purifiers, unets
 from purity.defence import Defence
 from purity.noise import Noise
 from purity.run import checkpoints
+from purity.run.engine import prepared
 from purity.run.job import prepare_torch
 
-
-@contextmanager
-def tf32():
-    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = True
-    yield
-    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False
-
-
-def cast(network, device):
-    """The network in bf16 autocast; what comes out is float32 again."""
-
-    def run(x, index):
-        with torch.autocast(device, torch.bfloat16):
-            return network(x, index).float()
-
-    return run
+ENGINES = {
+    "float32": {},
+    "bf16": {"precision": "bf16"},
+    "channels_last": {"channels_last": True},
+    "TF32": {"precision": "tf32"},
+    "compile": {"compile": True},
+    "graphs": {"compile": "graphs"},
+}
 
 
 def main() -> None:
@@ -51,7 +44,7 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=10, help="network evaluations of a purification (default 10)")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--device", default="cpu")
-    parser.add_argument("--compile", action="store_true", help="torch.compile too, which takes a minute")
+    parser.add_argument("--ways", nargs="+", choices=ENGINES, default=["float32", "bf16", "channels_last"])
     a = parser.parse_args()
     prepare_torch(threads=1)
     cifar = a.network == "cifar10"
@@ -67,33 +60,26 @@ def main() -> None:
         classify = checkpoints.load(CNN[0], CNN[1] | {"channels": shape[0]}, None, "cpu")
         return network.to(a.device, dtype), classify.to(a.device, dtype)
 
-    def gradient(network, classify, dtype=torch.float32, around=nullcontext, layout=torch.contiguous_format):
+    def gradient(engine: dict, dtype=torch.float32):
+        network, classify = loaded(dtype)
+        network = prepared(network, a.device, **engine)
         options = {"t": 100, "steps": a.steps, "sigma": "large", "clip": True, "forward": "iterated"}
         purify = purifiers.ddpm(network, **options)
         x = torch.rand(a.batch, *shape, generator=torch.Generator().manual_seed(0)).to(a.device, dtype)
-        x, y = x.to(memory_format=layout), torch.arange(a.batch, device=a.device) % 10
+        y = torch.arange(a.batch, device=a.device) % 10
         defence = Defence(classify, purify, Noise(0, torch.arange(a.batch)))
 
         def run():
-            with around():
-                return defence.gradient(x, y)
+            flag = engine.get("precision") == "tf32"
+            torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = flag
+            return defence.gradient(x, y)
 
         return run
 
-    network, classify = loaded()
-    last = loaded()[0].to(memory_format=torch.channels_last)
-    runs = {
-        "float32": gradient(network, classify),
-        "bf16": gradient(cast(network, a.device), classify),
-        "channels_last": gradient(last, classify, layout=torch.channels_last),
-    }
-    if a.device == "cuda":
-        runs["TF32"] = gradient(network, classify, around=tf32)
-    if a.compile:
-        runs["compile"] = gradient(torch.compile(loaded()[0]), classify)
+    runs = {way: gradient(ENGINES[way]) for way in dict.fromkeys(["float32", *a.ways])}
     seconds = rounds(runs, a.device, a.rounds)
     exact = runs["float32"]()
-    runs["float64"] = gradient(*loaded(torch.float64), torch.float64)
+    runs["float64"] = gradient({}, torch.float64)
     print(f"gradient through {a.steps} evaluations, {a.network}, {shape[1]} × {shape[2]}, batch {a.batch}, {a.device}")
     print(f"{'':15}{'gain':>6}{'cosine':>10}{'flips':>10}")
     for name, run in runs.items():

@@ -15,6 +15,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import torch
 from torch import Tensor
+from torch._C._functorch import is_functorch_wrapped_tensor
 
 # Streams: what the numbers are for. Two uses never share one.
 FORWARD, REVERSE, START, BALL, PLANE = range(5)
@@ -28,20 +29,45 @@ _WORD = 0xFFFFFFFF
 def philox4x32(counter: list[Tensor], key: tuple[int, int]) -> list[Tensor]:
     """Ten rounds of Philox4x32. counter: four int64 tensors of 32-bit words (they broadcast) -> four such tensors.
 
-    int64 products wrap modulo 2⁶⁴, which keeps all 64 bits of a 32×32 product; masks undo the sign.
+    On the CPU by numpy, whose unsigned products need no masks: the same words in half the time.
     """
+    plain = all(c.device.type == "cpu" and not is_functorch_wrapped_tensor(c) for c in counter)
+    return _on_host(counter, key) if plain else _on_tensors(counter, key)
+
+
+_PRODUCTS, _STEPS = (0xD2511F53, 0xCD9E8D57), (0x9E3779B9, 0xBB67AE85)
+
+
+def _on_tensors(counter: list[Tensor], key: tuple[int, int]) -> list[Tensor]:
+    """int64 products wrap modulo 2⁶⁴, which keeps all 64 bits of a 32×32 product; masks undo the sign."""
     c0, c1, c2, c3 = counter
     k0, k1 = key
     for _ in range(10):
-        p0, p1 = c0 * 0xD2511F53, c2 * 0xCD9E8D57
+        p0, p1 = c0 * _PRODUCTS[0], c2 * _PRODUCTS[1]
         c0, c1, c2, c3 = (
             ((p1 >> 32) & _WORD) ^ c1 ^ k0,
             p1 & _WORD,
             ((p0 >> 32) & _WORD) ^ c3 ^ k1,
             p0 & _WORD,
         )
-        k0, k1 = (k0 + 0x9E3779B9) & _WORD, (k1 + 0xBB67AE85) & _WORD
+        k0, k1 = (k0 + _STEPS[0]) & _WORD, (k1 + _STEPS[1]) & _WORD
     return [c0, c1, c2, c3]
+
+
+def _on_host(counter: list[Tensor], key: tuple[int, int]) -> list[Tensor]:
+    """The even words c0, c2 and the odd ones c1, c3 go through together: half as many operations."""
+    words = np.broadcast_arrays(*(c.numpy().view(np.uint64) for c in counter))
+    even, odd = np.stack(words[0::2]), np.stack(words[1::2])
+    shape = (2, *[1] * words[0].ndim)
+    product, step, k = (np.array(pair, np.uint64).reshape(shape) for pair in (_PRODUCTS, _STEPS, key))
+    low, half = np.uint64(_WORD), np.uint64(32)
+    for _ in range(10):
+        p = even * product
+        even = (p >> half)[::-1] ^ odd
+        even ^= k
+        odd = (p & low)[::-1]
+        k = (k + step) & low
+    return [torch.from_numpy(np.array(w, order="C").view(np.int64)) for w in (even[0], odd[0], even[1], odd[1])]
 
 
 def _words(seed: int, stream: int, ids: Tensor, draw: int | Tensor, step: int, n: int) -> Tensor:

@@ -5,6 +5,7 @@ import pytest
 import torch
 from scipy import stats
 
+from purity import noise as room
 from purity.noise import (
     ATTACKER,
     BALL,
@@ -44,6 +45,26 @@ def test_philox_gives_the_published_vectors(counter, key, expected):
     """Random123's kat_vectors for philox4x32-10."""
     found = philox4x32([torch.tensor(word) for word in words(counter)], tuple(words(key)))
     assert [word.item() for word in found] == words(expected)
+
+
+@pytest.mark.parametrize("shapes", [[(7, 1)] * 4, [(5,), (3, 1), (3, 1), (3, 1)], [(), (4,), (), (2, 4)], [(0, 1)] * 4])
+def test_philox_by_numpy_is_that_by_torch(shapes):
+    """The second is what devices other than the CPU run."""
+    generator = torch.Generator().manual_seed(0)
+    counter = [torch.randint(2**32, shape, generator=generator) for shape in shapes]
+    for a, b in zip(room._on_host(counter, (2**32 - 1, 7)), room._on_tensors(counter, (2**32 - 1, 7)), strict=True):
+        assert torch.equal(a, b.expand_as(a)) and a.dtype == torch.int64
+
+
+def test_noise_inside_torchs_transforms_is_that_outside():
+    """There a tensor that is made is wrapped, and numpy does not see it."""
+
+    def f(x):
+        return x + Noise(0, torch.full((len(x),), 3)).forward(2, like=x)
+
+    x, plain = torch.zeros(2, 3), Noise(0, torch.tensor([3, 3])).forward(2, torch.zeros(2, 3))
+    assert torch.equal(torch.func.jvp(f, (x,), (x,))[0], plain)
+    assert torch.equal(torch.func.vmap(lambda v: torch.func.jvp(f, (x,), (v,))[0])(torch.zeros(1, 2, 3))[0], plain)
 
 
 def test_philox_is_the_same_for_every_element_of_a_batch():
