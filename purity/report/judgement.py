@@ -160,7 +160,8 @@ def verdict(
     if gain is None or np.isnan(gain["low"]):
         return "undecided", f"{left[0].upper()}{left[1:]}."
     if gain["low"] > 0:
-        return "holds", f"A part of it is real: {left}, {points(gain['mean'])} more than without the defence."
+        sure = "is" if all(row["verdict"] == "passed" for row in checks.values()) else "seems"
+        return "holds", f"A part of it {sure} real: {left}, {points(gain['mean'])} more than without the defence."
     if gain["high"] < 0:
         return "not", f"It does harm: {left}, {points(-gain['mean'])} fewer than without the defence."
     return "undecided", f"No gain can be told from none: {left}, as many as without the defence within the intervals."

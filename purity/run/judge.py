@@ -16,7 +16,7 @@ QUICK = {"images": 50, "fresh_draws": 4, "judgings": 20}  # at most
 SCALES = [0.5, 2.0, 4.0, 8.0]  # of ε; in ℓ∞ no more than all there is
 QUICK_SCALES = [4.0]
 
-BPDA = {"steps": 20, "relative_step": 0.25, "schedule": "cosine", "random_start": False}
+BPDA: dict = {"steps": 20, "relative_step": 0.25, "schedule": "cosine", "random_start": False}
 
 
 def asked(config: dict) -> bool:

@@ -279,7 +279,8 @@ def draw_judgement_repeats(curves: pd.DataFrame) -> Figure:
         look = look_of(name)
         _line(ax, part[part["curve"] == "vote"], look._replace(line="-"), f"{name}: a vote of k")
         _line(ax, part[part["curve"] == "tries"], look._replace(line="--"), f"{name}: right k times of k")
-    ax.set(xlabel="judgings k", ylabel="accuracy, fresh ξ", ylim=(0, 1.02), xscale="log")
+    title = repeated["purifier"].iloc[0]
+    ax.set(xlabel="judgings k", ylabel="accuracy, fresh ξ", ylim=(0, 1.02), xscale="log", title=title)
     ax.set_xticks(sorted(set(repeated["x"])))
     ax.xaxis.set_major_formatter("{x:g}")
     ax.minorticks_off()

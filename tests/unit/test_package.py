@@ -67,4 +67,5 @@ def test_a_wheel_holds_every_module_and_nothing_else(tmp_path):
     subprocess.run([sys.executable, "-c", build], cwd=source, check=True, capture_output=True)
     (wheel,) = tmp_path.glob("purity-*.whl")
     modules = {name for name in zipfile.ZipFile(wheel).namelist() if ".dist-info/" not in name}
-    assert modules == {path.relative_to(ROOT).as_posix() for path in (ROOT / "purity").rglob("*.py")}
+    files = {path.relative_to(ROOT).as_posix() for path in (ROOT / "purity").rglob("*.py")}
+    assert modules == files | {"purity/py.typed"}  # type checkers read its annotations

@@ -134,3 +134,16 @@ def test_usage_has_a_row_for_each_job_and_no_time_for_evaluations_that_were_not(
 def test_records_are_readable_without_us():
     said = json.loads(Path("results/e/logs/tables/a.json").read_text(encoding="utf-8"))
     assert said["outputs"] == {TABLE: lineage.sha256(TABLE)} and set(said["inputs"]) == set(MEASURES)
+
+
+def test_in_short_a_file_is_its_digest_its_code_and_its_commit(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    made, given = "results/a/x.csv", "given.txt"
+    (tmp_path / "results/a/logs").mkdir(parents=True)
+    for path in (made, given):
+        Path(path).write_text(path)
+    known = {"outputs": {made: lineage.sha256(made)}, "code": "c0de" * 4, "commit": "f" * 40}
+    Path("results/a/logs/x.json").write_text(json.dumps(known))
+    rows = lineage.short([made, given, "nowhere"])
+    assert rows[0] == (made, lineage.sha256(made)[:12], "c0dec0dec0de", "f" * 12)
+    assert rows[1] == (given, lineage.sha256(given)[:12], "", "") and rows[2] == ("nowhere", "", "", "")
