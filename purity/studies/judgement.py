@@ -8,7 +8,7 @@ Records say by `part` what an attack is for: noise, first (PGD as in the papers)
 which is at ε times `scale`.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import combinations
 
 import matplotlib.pyplot as plt
@@ -39,9 +39,9 @@ class Attacked:
         self.records = list(records)
         self.clean = [r for r in self.records if r.keys["attack"] == "clean"]
 
-    def groups(self, parts: Iterable[str], knowledge: str) -> list[tuple[str, list[Record]]]:
+    def groups(self, parts: Sequence[str], knowledge: str) -> list[tuple[str, list[Record]]]:
         """(attack, its records by seed) of these parts of the judgement."""
-        chosen = (r for r in self.records if r.keys.get("part") in parts and r.keys["knowledge"] == knowledge)
+        chosen = (r for r in self.records if r.keys.get("part", "") in parts and r.keys["knowledge"] == knowledge)
         return [(keys["attack"], members) for keys, members in grouped(chosen, ("attack",))]
 
     def draws(self, name: str, members: list[Record]) -> Array:
@@ -52,7 +52,7 @@ class Attacked:
         """(S, n) share of draws under which an image is classified right."""
         return np.stack([np.atleast_2d(r.arrays[name]).mean(axis=0) for r in members])
 
-    def known(self, parts: Iterable[str] = FULL, borrowed: bool = True) -> Array:
+    def known(self, parts: Sequence[str] = FULL, borrowed: bool = True) -> Array:
         """(S, n): right under the fixed ξ after every attack of these parts. borrowed: those too that do not know it,
         as who knows ξ can see which of them works."""
         found = [self.right("correct_fixed", self.clean)]
@@ -60,7 +60,7 @@ class Attacked:
             found += [self.right("correct_fixed", members) for _, members in self.groups(parts, knowledge)]
         return np.min(found, axis=0)
 
-    def unknown(self, parts: Iterable[str] = FULL) -> tuple[str, list[Record]]:
+    def unknown(self, parts: Sequence[str] = FULL) -> tuple[str, list[Record]]:
         """The attack of these parts that leaves least under fresh ξ, and its records."""
         found = self.groups(parts, "none")
         found += [(f"{attack}, made for another ξ", of) for attack, of in self.groups(parts, "all")]
@@ -205,8 +205,7 @@ Check = tuple[Evidence, tuple[float, float]]
 def _checks(one: Attacked) -> Iterator[Check]:
     inf = float("inf")
     for _, full in one.groups(("strongest",), "all"):
-        summary = stats.accuracy(np.stack([unseen(r) for r in full]))
-        yield Evidence("unseen", "", summary["mean"], summary["low"], summary["high"], summary["n"]), (-inf, MARGIN)
+        yield _share("unseen", np.stack([unseen(r) for r in full])), (-inf, MARGIN)
         left = one.right("correct_fixed", full)
         for _, past in one.groups(("bpda",), "all"):
             yield _mean("bpda", left - one.right("correct_fixed", past)), (-inf, MARGIN)
@@ -217,9 +216,13 @@ def _checks(one: Attacked) -> Iterator[Check]:
     yield _mean("knowing", one.fresh(one.unknown()[1]) - one.known(borrowed=False)), (-MARGIN, inf)
     scales = _at_scales(one)
     if scales and max(scales) > 1:
-        summary = stats.accuracy(scales[max(scales)])
-        found = Evidence("budget", "", summary["mean"], summary["low"], summary["high"], summary["n"])
-        yield found, (-inf, MARGIN)
+        yield _share("budget", scales[max(scales)]), (-inf, MARGIN)
+
+
+def _share(quantity: str, outcomes: NDArray) -> Evidence:
+    """Of outcomes (S, n), with the interval of an accuracy."""
+    summary = stats.accuracy(outcomes)
+    return Evidence(quantity, "", summary["mean"], summary["low"], summary["high"], outcomes.shape[1])
 
 
 def _mean(quantity: str, values: Array) -> Evidence:

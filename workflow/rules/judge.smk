@@ -65,8 +65,13 @@ rule judgement_page:
 JUDGED = [name for name in config["run"] if EXPERIMENTS[name].part("judgement")]
 
 
-# The page of the defences that the config names, and first of all what it will cost.
+def judgements(w):
+    """Pages of the defences that the config names, and first of all what they will cost."""
+    if not JUDGED:
+        sys.exit("config: judge.defences: there is none to judge; name one, or --config defence=<module>:<function>")
+    return [f"results/{name}/{made}" for made in ("cost/judgement.txt", "judgement.html") for name in JUDGED]
+
+
 rule judge:
     input:
-        expand("results/{experiment}/cost/judgement.txt", experiment=JUDGED),
-        expand("results/{experiment}/judgement.html", experiment=JUDGED),
+        judgements,
