@@ -79,6 +79,21 @@ def spearman(a: np.ndarray, b: np.ndarray, level: float = 0.95) -> tuple[float, 
     return rho, min(rho, float(np.tanh(z - half))), max(rho, float(np.tanh(z + half)))
 
 
+def spearman_difference(a: np.ndarray, b: np.ndarray, y: np.ndarray, level: float = 0.95) -> tuple[float, float, float]:
+    """ρ(a, y) − ρ(b, y) of n triples and its interval, from those of the two rank correlations and the correlation that
+    they have because y is the same (Zou 2007, §3.2). NaN where one of them is."""
+    first, second, both = (spearman(*pair, level) for pair in ((a, y), (b, y), (a, b)))
+    (r1, l1, u1), (r2, l2, u2), r12 = first, second, both[0]
+    if np.isnan([l1, u1, l2, u2, r12]).any():
+        return r1 - r2, float("nan"), float("nan")
+    shared = (r12 - r1 * r2 / 2) * (1 - r1**2 - r2**2 - r12**2) + r12**3
+    spread = (1 - r1**2) * (1 - r2**2)
+    c = float(np.clip(shared / spread, -1, 1)) if spread > 0 else 0.0
+    low = np.sqrt(max(0.0, (r1 - l1) ** 2 + (u2 - r2) ** 2 - 2 * c * (r1 - l1) * (u2 - r2)))
+    high = np.sqrt(max(0.0, (u1 - r1) ** 2 + (r2 - l2) ** 2 - 2 * c * (u1 - r1) * (r2 - l2)))
+    return r1 - r2, r1 - r2 - float(low), r1 - r2 + float(high)
+
+
 def auc(
     positive: np.ndarray, negative: np.ndarray, level: float = 0.95, clusters: tuple | None = None
 ) -> tuple[float, float, float]:
@@ -221,7 +236,7 @@ def verdicts(
     and does not if none of it does.
     """
     both = [p_claim(*claim) for claim in claims]
-    adjusted = adjust(np.array([min(1.0, 2 * np.min(p)) for p in both]))
+    adjusted = adjust(np.minimum(1.0, [2 * np.min(p) for p in both]))  # NaN stays NaN: no test
     said = []
     for (for_it, against), p in zip(both, adjusted, strict=True):
         decided = "holds" if for_it < against else "does not hold"
@@ -234,8 +249,8 @@ def images_needed(
 ) -> float:
     """How many images (or points) decide a claim in `power` of all runs, if mean and spread are what they seem.
 
-    mean, low, high, n, target: as for `p_claim`. At least 2; inf where the mean lies on a limit, or where both limits
-    are so near that no n tells. Errors shrink with √n; Student's quantiles are those of the n that comes out.
+    mean, low, high, n, target: as for `p_claim`. At least 2; inf where the mean lies on a limit, up to rounding. Errors
+    shrink with √n; Student's quantiles are those of the n that comes out.
     level: 1 − the p a verdict needs; in a family of m claims 1 − .05/m is on the safe side.
     """
     if not n > 1 or np.isnan([mean, low, high]).any():
@@ -248,7 +263,7 @@ def images_needed(
     needed = 2.0
     for limit in limits:
         error = (mean - low if mean > limit else high - mean) / reach * np.sqrt(n)  # of one image
-        if mean == limit:
+        if abs(mean - limit) <= 1e-6 * error:
             return float("inf")
         needed = max(needed, _sample_size((error / (mean - limit)) ** 2, level, power))
     return float(needed)

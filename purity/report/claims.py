@@ -28,7 +28,8 @@ def read(paths: Iterable[str]) -> list[dict]:
 
 
 def read_file(path: str | Path, quantities: Collection[str] | None = None) -> list[dict]:
-    """The claims of a file, in its order; target becomes two floats, infinite where the file says null.
+    """The claims of a file, in its order; target becomes two floats, infinite where the file says null. Both are if it
+    says null for the whole: what is measured is then shown with its interval, and nothing is decided.
 
     quantities: those that studies yield; None if that was checked before. ValueError naming the file, and the claim, if
     it is no list of claims, or if one lacks a key, has an unknown one, a text that is none or empty, a target that is
@@ -62,10 +63,12 @@ def _checked(where: str, claim: dict, quantities: Collection[str] | None) -> dic
     return claim | {"target": _interval(where, claim["target"])}
 
 
-def _interval(where: str, target: list) -> tuple[float, float]:
+def _interval(where: str, target: list | None) -> tuple[float, float]:
+    if target is None:
+        return -math.inf, math.inf
     numbers = isinstance(target, list) and all(type(limit) in (int, float, type(None)) for limit in target)
     if numbers and len(target) == 2:
         low, high = (-math.inf if target[0] is None else target[0]), (math.inf if target[1] is None else target[1])
         if low < high and (low, high) != (-math.inf, math.inf):
             return float(low), float(high)
-    raise ValueError(f"{where}: target must be [low, high] with low < high, null for no limit, not both")
+    raise ValueError(f"{where}: target must be [low, high] with low < high, null for no limit, not both; or null")

@@ -187,15 +187,15 @@ class Experiment:
         ]
 
     def fine_tuned(self) -> dict[str, dict]:
-        """Fine-tuned purifier: `vanilla`, what it is compared with; `ablation`, whether a part of ADDT is left out; and
-        `again_of`, the purifier of which it is another training."""
+        """Fine-tuned purifier: `vanilla`, what it is compared with; `ablation`, whether a part of ADDT is left out;
+        `again_of`, the purifier of which it is another training; and what its perturbations were."""
         part = self.part("addt")
         found = {tuned: (vanilla, False, None) for tuned, vanilla in part.get("purifiers", {}).items()}
         found |= {tuned: (vanilla, True, None) for tuned, vanilla in part.get("ablations", {}).items()}
         for again_of, pairs in part.get("again", {}).items():
             found |= {tuned: (vanilla, False, again_of) for tuned, vanilla in pairs.items()}
         return {
-            tuned: {"vanilla": vanilla, "ablation": ablation, "again_of": again_of}
+            tuned: {"vanilla": vanilla, "ablation": ablation, "again_of": again_of} | self.presets.perturbation(tuned)
             for tuned, (vanilla, ablation, again_of) in found.items()
         }
 

@@ -196,6 +196,15 @@ class Presets:
             "fine_tuning": ordered({k: v for k, v in chosen.items() if k not in ("of", "classifier", "dataset")}),
         }
 
+    def perturbation(self, purifier: str) -> dict:
+        """What a purifier's diffusion model was fine-tuned against: kind, objective, and whether there was anything."""
+        diffusion = self.diffusion(purifier)
+        said = self.config["diffusions"][diffusion].get("fine_tuning") if diffusion else None
+        if said is None:
+            return {}
+        kinds = {"perturbation": said.get("perturbation", "ranked"), "objective": said.get("objective", "classifier")}
+        return kinds | {"perturbed": said["options"].get("lambda_unit") != 0}
+
     def made_here(self, kind: str, name: str) -> bool:
         """Whether a network is trained here, or fine-tuned."""
         return not {"training", "fine_tuning"}.isdisjoint(self.config[kind][name])

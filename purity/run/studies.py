@@ -243,7 +243,9 @@ def spec(study: Study, experiment: Experiment, project: Project) -> dict:
     variants = {name: said for name, said in experiment.variants().items() if "variants" in study.reads.values()}
     features = experiment.said.get("features")
     of_cells = {"/".join(cell): said for cell, said in experiment.strength_roles().items()}
-    told = {"cells": of_cells} if "strength" in study.reads.values() else {}
+    told: dict = {"cells": of_cells} if "strength" in study.reads.values() else {}
+    if {"strengths", "law-purifiers"} & set(study.reads.values()):
+        told["swept"] = {"attack": experiment.part("sweep")["attack"], "knowledge": "all"}
     return {
         "tables": study.tables,
         "evidence": study.evidence,

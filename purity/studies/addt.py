@@ -1,6 +1,7 @@
 """Purifiers fine-tuned by ADDT beside the vanilla ones (Liu et al., ICLR 2025)."""
 
 from collections.abc import Iterator, Mapping
+from itertools import product
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -18,6 +19,7 @@ from purity.studies.records import (
     in_doubt,
     is_protocol,
     judged_rows,
+    of_mean,
     per_image,
     with_diffusion,
 )
@@ -104,18 +106,57 @@ def _first_attack(table: pd.DataFrame) -> pd.DataFrame:
     return table[(table["attack"] == "clean") | table.index.isin(attacked.index[attacked["attack"] == first])].copy()
 
 
-# quantity: what the attacker knows
-GAINS = {"addt-gain-eot": "none", "addt-gain-dw-box": "all"}
-QUANTITIES = ("addt-gain-eot", "addt-gain-dw-box")
+# by what the attacker knows: how quantities are called
+SETTINGS = {"none": "eot", "all": "dw-box"}
+# what an ablation lacks, by what its perturbations were instead
+LACKS = {
+    "rbgm": {"perturbation": "bounded"},
+    "guide": {"objective": "prediction"},
+    "perturbation": {"perturbed": False},
+}
+QUANTITIES = (
+    "addt-gain-eot",
+    "addt-gain-dw-box",
+    "rbgm-gain-eot",
+    "rbgm-gain-dw-box",
+    "guide-gain-eot",
+    "guide-gain-dw-box",
+    "perturbation-gain-eot",
+    "perturbation-gain-dw-box",
+)
 
 
 def evidence(measured: list[Record], addt: pd.DataFrame) -> Iterator[Evidence]:
-    """Accuracy of fine-tuned purifiers − of vanilla ones under attack, ablations left out."""
+    """Accuracy of fine-tuned purifiers − of vanilla ones under attack, ablations left out; and − of the ablation that
+    lacks RBGM, the guidance of a classifier, or any perturbation."""
     asked = {r.keys["purifier"] for r in with_diffusion(measured)}
     gained = addt[(addt["measure"] == "gain") & (addt["attack"] != "clean") & addt["purifier"].isin(asked)]
     gained = gained[~gained["ablation"].astype(bool)]
-    for quantity, knowledge in GAINS.items():
+    for knowledge, setting in SETTINGS.items():
         for _, row in gained[gained["knowledge"] == knowledge].iterrows():
             n = int(row["n"])
             limits = in_doubt(row["mean"], row["low"], row["high"], n)
-            yield Evidence(quantity, f"{row['purifier']}, {row['attack']}", row["mean"], *limits, n)
+            of = " ".join("/".join((p, row["attack"], knowledge)) for p in (row["purifier"], row["vanilla"]))
+            yield Evidence(f"addt-gain-{setting}", f"{row['purifier']}, {row['attack']}", row["mean"], *limits, n, of)
+    yield from _beside_ablations(with_diffusion(measured))
+
+
+def _beside_ablations(measured: list[Record]) -> Iterator[Evidence]:
+    """ADDT as it is − without one part of it, image by image."""
+    made = grouped((r for r in measured if r.keys["attack"] != "clean" and r.keys.get("vanilla")), ATTACKED)
+    for (keys, members), (other, without) in product(made, made):
+        full, less = members[0].keys, without[0].keys
+        alike = all(full[key] == less[key] for key in ("attack", "knowledge", "vanilla"))
+        if full["ablation"] or not less["ablation"] or not alike:
+            continue
+        for lacking, instead in LACKS.items():
+            alone = {k: less.get(k) for k in KINDS} == {k: full.get(k) for k in KINDS} | instead
+            if alone and any(full.get(k) != v for k, v in instead.items()):
+                name = JUDGED[keys["knowledge"]][1]
+                gain = per_image(members, name) - per_image(without, name)
+                case = f"{keys['purifier']} beside {other['purifier']}, {keys['attack']}"
+                quantity = f"{lacking}-gain-{SETTINGS[keys['knowledge']]}"
+                yield of_mean(quantity, case, gain, [*members, *without])
+
+
+KINDS = ("perturbation", "objective", "perturbed")

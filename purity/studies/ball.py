@@ -151,17 +151,19 @@ def draw_variance(table: pd.DataFrame) -> Figure:
     return figure
 
 
-QUANTITIES = ("direction-gap", "radius-input", "radius-xi", "snr")
+QUANTITIES = ("direction-gap", "radius-input", "radius-xi", "radius-both", "snr")
 
 
 def evidence(balls: list[Record]) -> Iterator[Evidence]:
     """direction-gap: correlation of directions across inputs − across ξ. radius-*: distance to the centroid where that
-    varies, relative to that of the inputs. snr: variance by the input over that by ξ."""
+    varies, relative to that of the inputs; radius-both: where both vary, relative to where ξ varies, − 1. snr: variance
+    by the input over that by ξ."""
     for keys, members in grouped(with_diffusion(balls), ("purifier",)):
         found = {
             "direction-gap": [r.arrays["directions_input"] - r.arrays["directions_xi"] for r in members],
             "radius-input": [_radius(r, "input") for r in members],
             "radius-xi": [_radius(r, "xi") for r in members],
+            "radius-both": [_radius(r, "both") / _radius(r, "xi") - 1 for r in members],
             "snr": [r.arrays["snr"] for r in members],
         }
         for quantity, values in found.items():
@@ -174,7 +176,7 @@ def _radius(r: Record, varied: str) -> np.ndarray:
     A centroid of m points is nearer to them than the true one, by √(1 − 1/m); so is the centre made for this.
     """
     distances = r.arrays[f"centroid_{varied}"]  # (n, P, Ξ)
-    m = distances.shape[1 if varied == "input" else 2]
+    m = {"input": distances.shape[1], "xi": distances.shape[2], "both": distances[0].size}[varied]
     return _rows_mean(distances) / (np.sqrt(1 - 1 / m) * _rows_mean(r.arrays["centroid_initial"]))
 
 

@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
+from purity import stats
 from purity.studies.drawing import COLUMN, all_seeds, legend_below, parts_of
 from purity.studies.law import plot_law
 from purity.studies.records import (
@@ -14,10 +15,10 @@ from purity.studies.records import (
     Record,
     accuracy_rows,
     grouped,
-    of_mean,
+    images_drawn,
     per_image,
     points_under_attack,
-    with_diffusion,
+    rests_on,
 )
 
 
@@ -58,8 +59,9 @@ QUANTITIES = ("budget-gap",)
 
 
 def evidence(budgets: list[Record], probes: list[Record]) -> Iterator[Evidence]:
-    """Accuracy of the undefended classifier at ε·α − of the purifier of that α, image by image, mean over purifiers."""
-    points = [members for _, members in points_under_attack(with_diffusion(probes))]
+    """Accuracy of the undefended classifier at ε·α − of the purifier of that α, image by image: root mean square over
+    the purifiers, less what chance adds. They are the points of the law."""
+    points = [members for _, members in points_under_attack(probes)]
     if not points:
         return
     alpha = [np.nanmean(per_image(of_point, "alpha")) for of_point in points]
@@ -69,4 +71,8 @@ def evidence(budgets: list[Record], probes: list[Record]) -> Iterator[Evidence]:
         scale = members[0].arrays["scale"][order]
         alone = np.mean([r.arrays["robust"][order] for r in members], axis=0)  # (S, n)
         at_alpha = np.stack([np.interp(alpha, scale, of_image) for of_image in alone.T], axis=1)  # (points, n)
-        yield of_mean("budget-gap", f"{keys['attack']}, ε·α", (at_alpha - purified).mean(axis=0))
+        gap = at_alpha - purified
+        draws = np.stack([gap[:, rows].mean(axis=1) for rows in images_drawn(gap.shape[1])])
+        found = stats.misfit_interval(gap.mean(axis=1), draws)
+        under = rests_on(r for of_point in points for r in of_point)
+        yield Evidence("budget-gap", f"{keys['attack']}, ε·α, {len(points)} purifiers", *found, gap.shape[1], under)

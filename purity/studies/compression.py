@@ -17,6 +17,7 @@ from purity.studies.records import (
     fooled_minus_robust,
     grouped,
     of_mean,
+    of_process,
     per_image,
     spread_rows,
 )
@@ -58,15 +59,19 @@ def draw_compression(table: pd.DataFrame) -> Figure:
     return figure
 
 
-QUANTITIES = ("noise-alpha", "attack-alpha-gap", "fooled-alpha-gap")
+QUANTITIES = ("noise-alpha", "attack-alpha-gap", "fooled-alpha-gap", "reverse-alpha-gap")
 
 
 def evidence(measured: list[Record]) -> Iterator[Evidence]:
     """noise-alpha: α of blind noise. attack-alpha-gap: α of the attack that knows ξ − of the smallest noise on the same
-    purifier. fooled-alpha-gap: α of the images that it fools − of the robust ones."""
+    purifier. fooled-alpha-gap: α of the images that it fools − of the robust ones. reverse-alpha-gap: α of noise,
+    reverse − ddpm."""
     noises = attacks(measured, blind=True)
     for (purifier, attack, _), members in noises.items():
         yield of_mean("noise-alpha", f"{purifier}, {attack}", per_image(members, "alpha"))
+    for case, members, others in of_process(noises, "reverse", "none"):
+        if others[0].keys.get("process") == "ddpm":
+            yield of_mean("reverse-alpha-gap", case, per_image(members, "alpha") - per_image(others, "alpha"))
     for (purifier, attack, knowledge), members in attacks(measured).items():
         if knowledge != "all":
             continue
@@ -74,7 +79,7 @@ def evidence(measured: list[Record]) -> Iterator[Evidence]:
         beside = [m for (p, _, _), m in noises.items() if p == purifier]
         if beside:
             noise = min(beside, key=lambda m: per_image(m, "l2_before").mean())
-            yield of_mean("attack-alpha-gap", case, per_image(members, "alpha") - per_image(noise, "alpha"))
+            yield of_mean("attack-alpha-gap", case, per_image(members, "alpha") - per_image(noise, "alpha"), members)
         alpha = np.stack([r.arrays["alpha"] for r in members])  # NaN where the attack did not move the image
         right = np.stack([r.arrays["correct_fixed"] for r in members])
-        yield fooled_minus_robust("fooled-alpha-gap", case, alpha, right)
+        yield fooled_minus_robust("fooled-alpha-gap", case, alpha, right, members)

@@ -52,11 +52,24 @@ def draw_dw_box(table: pd.DataFrame) -> Figure:
     return figure
 
 
-QUANTITIES = ("dw-box-gap",)
+QUANTITIES = ("dw-box-gap", "forward-gap", "reverse-gap", "part-minus-all")
 
 
 def evidence(measured: list[Record]) -> Iterator[Evidence]:
-    """Accuracy under white-box EOT − under the same attack that knows all of ξ (DW-box)."""
-    for case, known, eot in beside_eot(attacks(measured), "all"):
+    """dw-box-gap: accuracy under white-box EOT − under the same attack that knows all of ξ (DW-box). forward-gap,
+    reverse-gap: white-box EOT − who knows that part. part-minus-all: who knows a part − who knows all."""
+    made = attacks(measured)
+    for case, known, eot in beside_eot(made, "all"):
         gap = per_image(eot, "correct_varying") - per_image(known, "correct_fixed")
-        yield of_mean("dw-box-gap", case, gap)
+        yield of_mean("dw-box-gap", case, gap, [*known, *eot])
+        for part in ("forward", "reverse"):
+            # where the part leaves nothing fresh, there is nothing to average over
+            names = (eot[0].keys["attack"], known[0].keys["attack"])
+            cells = [(known[0].keys["purifier"], name, part) for name in names]
+            members = next((made[cell] for cell in cells if cell in made), None)
+            if members:
+                partly = per_image(members, "correct_partly")
+                less = per_image(eot, "correct_varying") - partly
+                yield of_mean(f"{part}-gap", case, less, [*eot, *members])
+                more = partly - per_image(known, "correct_fixed")
+                yield of_mean("part-minus-all", f"{case}, knows {part}", more, [*members, *known])

@@ -147,4 +147,4 @@ def evidence(judgings: list[Record]) -> Iterator[Evidence]:
         asked = OF_CLEAN if keys["attack"] == "clean" else OF_ATTACKED
         for quantity, measure in asked.items():
             values = [measure(r.arrays["predictions"], r.arrays["y"]) for r in members]
-            yield of_mean(quantity, case, np.mean(values, axis=0))
+            yield of_mean(quantity, case, np.mean(values, axis=0), members)

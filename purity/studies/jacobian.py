@@ -96,4 +96,5 @@ def evidence(jacobians: list[Record], outcomes: list[Record]) -> Iterator[Eviden
         if known:
             largest = np.stack([of_seed[seed]["largest"] for seed in known])
             right = np.stack([correct[: largest.shape[1]] for correct in known.values()])
-            yield fooled_minus_robust("singular-fooled-gap", purifier, largest, right)
+            of = [r for r in outcomes if r.keys["purifier"] == purifier]
+            yield fooled_minus_robust("singular-fooled-gap", purifier, largest, right, of)

@@ -13,7 +13,7 @@ from scipy.special import expit
 
 from purity import stats
 from purity.studies.drawing import ALPHA, COLUMN, SMALL, legend_below, parts_of
-from purity.studies.records import Evidence, Record, points_under_attack
+from purity.studies.records import Evidence, Record, images_drawn, points_under_attack, rests_on
 
 Array = NDArray[np.float64]
 
@@ -60,12 +60,6 @@ def fit(alpha: Array, accuracy: Array, trials: int, start: Sigmoid | None = None
     return Sigmoid(*min(fits, key=lambda f: f.cost).x)
 
 
-def images_drawn(n: int, resamples: int = 200, seed: int = 0) -> NDArray[np.int64]:
-    """Row numbers (resamples, n) of n images drawn with replacement: the bootstrap. The spread of what is fitted to
-    them is its uncertainty. All points of the law share their images, so they share the draws. seed: of the draws."""
-    return np.random.default_rng(seed).integers(n, size=(resamples, n))
-
-
 def law(probes: list[Record]) -> pd.DataFrame:
     """Every purifier and strength as a point: α of uniform noise and accuracy under an attack that knows ξ (Fig. 3b).
 
@@ -85,13 +79,13 @@ def law(probes: list[Record]) -> pd.DataFrame:
         row |= {"clean": clean["mean"], "clean_low": clean["low"], "clean_high": clean["high"]}
         rows.append(keys | row)
     table = pd.DataFrame(rows)
-    return table.assign(recognised=_recognised(table["clean"].to_numpy()))
+    return table.assign(recognised=recognised(table["clean"].to_numpy()))
 
 
 RECOGNISED = 0.9
 
 
-def _recognised(clean: np.ndarray) -> np.ndarray:
+def recognised(clean: np.ndarray) -> np.ndarray:
     return clean >= RECOGNISED * clean.max()
 
 
@@ -100,17 +94,18 @@ def law_fit(probes: list[Record], steps: int = 41) -> pd.DataFrame:
 
     through: all points, or the recognised ones, if there are three. quantity: top, steepness, middle, parameters of
     Sigmoid; at-zero, its value at α = 0; clean, the measured clean accuracy, mean over the purifiers;
-    at-zero-minus-clean; misfit, the root mean square distance of the points; and curve, its value at each `alpha`.
+    at-zero-minus-clean; misfit, the root mean square distance of the points, less what chance adds to it; and curve,
+    its value at each `alpha`.
     """
     members = [of_point for _, of_point in points_under_attack(probes)]
     alpha, robust, clean = (
         np.stack([np.mean([r.arrays[name] for r in of_point], axis=0) for of_point in members])  # (P, n)
         for name in ("alpha", "robust", "clean_fixed")
     )
-    recognised = _recognised(clean.mean(axis=1))
+    kept = recognised(clean.mean(axis=1))
     parts = [_fitted("all", alpha, robust, clean, steps)]
-    if recognised.sum() >= 3:
-        parts.append(_fitted("recognised", alpha[recognised], robust[recognised], clean[recognised], steps))
+    if kept.sum() >= 3:
+        parts.append(_fitted("recognised", alpha[kept], robust[kept], clean[kept], steps))
     return pd.concat(parts, ignore_index=True)
 
 
@@ -120,22 +115,24 @@ def _fitted(through: str, alpha: np.ndarray, robust: np.ndarray, clean: np.ndarr
     points, n = alpha.shape
     start = fit(alpha.mean(axis=1), robust.mean(axis=1), n)
 
-    def quantities(rows: np.ndarray) -> dict[tuple[str, float], float]:
+    def quantities(rows: np.ndarray) -> tuple[dict[tuple[str, float], float], np.ndarray]:
         a, r, c = (values[:, rows].mean(axis=1) for values in (alpha, robust, clean))
         s = fit(a, r, n, start)
         at_zero, measured = float(s(0.0)), float(c.mean())
         found = {"top": s.top, "steepness": s.steepness, "middle": s.middle, "at-zero": at_zero, "clean": measured}
-        found |= {"at-zero-minus-clean": at_zero - measured, "misfit": float(np.sqrt(np.mean((s(a) - r) ** 2)))}
+        found |= {"at-zero-minus-clean": at_zero - measured}
         named = {(name, float("nan")): value for name, value in found.items()}
-        return named | {("curve", g): v for g, v in zip(grid.tolist(), s(grid).tolist(), strict=True)}
+        named |= {("curve", g): v for g, v in zip(grid.tolist(), s(grid).tolist(), strict=True)}
+        return named, r - s(a)
 
-    whole = quantities(np.arange(n))
-    again = [list(quantities(rows).values()) for rows in images_drawn(n)]
-    low, high = np.quantile(again, (0.025, 0.975), axis=0)
+    whole, residuals = quantities(np.arange(n))
+    again, others = zip(*(quantities(rows) for rows in images_drawn(n)), strict=True)
+    low, high = np.quantile([list(values.values()) for values in again], (0.025, 0.975), axis=0)
+    found = [(*key, value, lo, hi) for (key, value), lo, hi in zip(whole.items(), low, high, strict=True)]
+    found.append(("misfit", float("nan"), *stats.misfit_interval(residuals, np.stack(others))))
     common = {"through": through, "points": points, "n": n}
     return pd.DataFrame(
-        common | {"quantity": quantity, "alpha": a, "mean": value, "low": lo, "high": hi}
-        for ((quantity, a), value), lo, hi in zip(whole.items(), low, high, strict=True)
+        common | dict(zip(("quantity", "alpha", "mean", "low", "high"), row, strict=True)) for row in found
     )
 
 
@@ -190,9 +187,10 @@ FITTED = {"law-misfit": "misfit", "law-at-zero-gap": "at-zero-minus-clean"}
 QUANTITIES = ("law-misfit", "law-at-zero-gap")
 
 
-def evidence(law_fit: pd.DataFrame) -> Iterator[Evidence]:
+def evidence(law_fit: pd.DataFrame, probes: list[Record]) -> Iterator[Evidence]:
     """How far the points are from the sigmoid, and its value at α = 0 less the clean accuracy."""
+    under = rests_on(r for _, members in points_under_attack(probes) for r in members)
     for quantity, fitted in FITTED.items():
         for _, row in law_fit[law_fit["quantity"] == fitted].iterrows():
             case = f"{row['points']} purifiers: {row['through']}"
-            yield Evidence(quantity, case, row["mean"], row["low"], row["high"], int(row["n"]))
+            yield Evidence(quantity, case, row["mean"], row["low"], row["high"], int(row["n"]), under)

@@ -134,4 +134,5 @@ def evidence(thresholds: list[Record], margins: pd.DataFrame) -> Iterator[Eviden
     rows = margins[margins["measure"].isin(QUANTITIES) & margins["purifier"].isin(asked)]
     for _, row in rows.iterrows():
         case = f"{row['purifier']}, {row['attack']}"
-        yield Evidence(row["measure"], case, row["mean"], row["low"], row["high"], int(row["n"]))
+        cell = "/".join(row[key] for key in ATTACKED)
+        yield Evidence(row["measure"], case, row["mean"], row["low"], row["high"], int(row["n"]), cell)

@@ -4,6 +4,8 @@ Places are perturbations x − x₀, flattened: arrays (…, d). The paper does 
 linear, so that a place has one position and it can be found again.
 """
 
+from collections.abc import Iterator
+
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
@@ -11,7 +13,7 @@ from matplotlib.figure import Figure
 
 from purity import stats
 from purity.studies.drawing import COLUMN, SMALL, legend_below
-from purity.studies.records import Record
+from purity.studies.records import Evidence, Record, of_mean, with_diffusion
 
 
 def principal_plane(moved: np.ndarray, front: np.ndarray) -> tuple[np.ndarray, float]:
@@ -167,3 +169,26 @@ def _quiet(ax) -> None:
     ax.xaxis.labelpad = ax.yaxis.labelpad = ax.zaxis.labelpad = -4
     ax.view_init(elev=24, azim=-58)
     ax.set_box_aspect((1, 1, 0.8), zoom=0.97)
+
+
+QUANTITIES = ("dw-box-height", "landscape-flattened")
+
+
+def evidence(paths: list[Record], landscapes: list[Record]) -> Iterator[Evidence]:
+    """Image by image, of purifiers with a diffusion model. dw-box-height: loss under the fixed ξ where the attack ends
+    that knows it − where EOT ends. landscape-flattened: mean rise of the loss over its plane, from the clean image,
+    vanilla − fine-tuned."""
+    for record in with_diffusion(paths):
+        ends = {kind: record.arrays[f"{kind}_loss"][:, :, -1].mean(axis=1) for kind in ("dw_box", "eot")}
+        yield of_mean("dw-box-height", record.keys["purifier"], ends["dw_box"] - ends["eot"])
+    rises = {r.keys["purifier"]: _rise(r) for r in with_diffusion(landscapes)}
+    for record in with_diffusion(landscapes):
+        purifier, vanilla = record.keys["purifier"], record.keys.get("vanilla")
+        if vanilla in rises:
+            yield of_mean("landscape-flattened", purifier, rises[vanilla] - rises[purifier])
+
+
+def _rise(record: Record) -> np.ndarray:
+    """(n,) mean over the plane of the loss, less that at the point nearest to the clean image."""
+    lost, origin = record.arrays["loss"], int(np.abs(record.arrays["at"]).argmin())
+    return lost.mean(axis=(1, 2)) - lost[:, origin, origin]

@@ -15,7 +15,7 @@ def records(paths: Iterable[str], roles: dict, cells: list[list[str]] | None, se
 
     roles: purifiers and attacks by name, each with what its preset says it is; fine_tuned purifiers; variants of
     purifiers; features, the name of an experiment's feature network; what cells (purifier/attack/knowledge) are there
-    for.
+    for; swept, what attacks a purifier at each strength t.
     """
     found = [Record(_keys(stored.keyed, roles), stored) for stored in store.gathered(paths)]
     if seeds is not None:
@@ -37,6 +37,7 @@ def _keys(keyed: dict, roles: dict) -> dict:
     keys = keyed | roles["purifiers"].get(keyed.get("purifier"), {}) | roles["attacks"].get(keyed.get("attack"), {})
     for kind in ("fine_tuned", "variants"):
         keys |= roles.get(kind, {}).get(keyed.get("purifier"), {})
+    keys |= roles.get("swept", {}) if "t" in keyed else {}
     keys |= roles.get("cells", {}).get("/".join(str(keyed.get(key)) for key in ATTACKED), {})
     return keys | ({"features": roles["features"]} if roles["features"] else {})
 

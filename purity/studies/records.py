@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from purity import stats
 
@@ -143,6 +144,12 @@ def points_under_attack(probes: Iterable[Record]) -> list[tuple[dict, list[Recor
     return grouped((r for r in probes if "robust" in r.arrays), SWEPT)
 
 
+def images_drawn(n: int, resamples: int = 200, seed: int = 0) -> NDArray[np.int64]:
+    """Row numbers (resamples, n) of n images drawn with replacement: the bootstrap. The spread of what is made of them
+    is its uncertainty. What shares its images shares the draws. seed: of the draws."""
+    return np.random.default_rng(seed).integers(n, size=(resamples, n))
+
+
 class Evidence(NamedTuple):
     """What was measured of one quantity in one case, with its 95 % interval."""
 
@@ -183,11 +190,28 @@ def beside_eot(made: Attacks, knowledge: str) -> Iterator[tuple[str, list[Record
             yield f"{purifier}, {attack}" + (f" beside {name}" if len(variants) > 1 else ""), members, eot
 
 
-def of_mean(quantity: str, case: str, values: np.ndarray) -> Evidence:
-    """The mean over images (n,) and its interval."""
+def of_mean(quantity: str, case: str, values: np.ndarray, of: Iterable[Record] = ()) -> Evidence:
+    """The mean over images (n,) and its interval; of: the records that it rests on."""
     mean, low, high = stats.mean_interval(values)
     n = int(np.isfinite(values).sum())
-    return Evidence(quantity, case, mean, *in_doubt(mean, low, high, n), n)
+    return Evidence(quantity, case, mean, *in_doubt(mean, low, high, n), n, rests_on(of))
+
+
+def rests_on(records: Iterable[Record]) -> str:
+    """The attacks of these records, as evidence names them; blind ones and clean images are none."""
+    known = [r.keys for r in records if set(ATTACKED) <= r.keys.keys() and r.keys["attack"] != "clean"]
+    cells = ("/".join(map(str, (keys[key] for key in ATTACKED))) for keys in known if not keys.get("blind"))
+    return " ".join(dict.fromkeys(cells))
+
+
+def of_process(made: Attacks, process: str, knowledge: str) -> Iterator[tuple[str, list[Record], list[Record]]]:
+    """(case, records of a purifier of this process, of one of another under the same attack), pair by pair."""
+    for (purifier, attack, known), members in made.items():
+        if known != knowledge or members[0].keys.get("process") != process:
+            continue
+        for (other, same, k), others in made.items():
+            if (same, k) == (attack, known) and others[0].keys.get("process") not in (None, process):
+                yield f"{purifier} beside {other}, {attack}", members, others
 
 
 def in_doubt(mean: float, low: float, high: float, n: int) -> tuple[float, float]:
@@ -195,10 +219,12 @@ def in_doubt(mean: float, low: float, high: float, n: int) -> tuple[float, float
     return (mean - 3 / n, mean + 3 / n) if low == high else (low, high)
 
 
-def fooled_minus_robust(quantity: str, case: str, values: np.ndarray, right: np.ndarray) -> Evidence:
+def fooled_minus_robust(
+    quantity: str, case: str, values: np.ndarray, right: np.ndarray, of: Iterable[Record] = ()
+) -> Evidence:
     """Difference of the means over fooled and over robust images, values and right (S, n); n images are sampled."""
     image = np.broadcast_to(np.arange(values.shape[1]), values.shape)
     fooled, robust = ~right & np.isfinite(values), right & np.isfinite(values)
     clusters = (image[fooled], image[robust])
     difference = stats.difference_interval(values[fooled], values[robust], clusters=clusters)
-    return Evidence(quantity, case, *difference, len(np.unique(np.concatenate(clusters))))
+    return Evidence(quantity, case, *difference, len(np.unique(np.concatenate(clusters))), rests_on(of))

@@ -20,6 +20,7 @@ from purity.studies.records import (
     is_protocol,
     judged_rows,
     of_mean,
+    of_process,
     per_image,
     unseen_though_right,
     with_diffusion,
@@ -54,7 +55,16 @@ def draw_robustness(table: pd.DataFrame) -> Figure:
     return figure
 
 
-QUANTITIES = ("knowing-gap", "clean-gap", "eot-gap", "knowing-minus-eot", "bpda-gap", "unseen-share")
+QUANTITIES = (
+    "knowing-gap",
+    "clean-gap",
+    "eot-gap",
+    "knowing-minus-eot",
+    "bpda-gap",
+    "unseen-share",
+    "reverse-robust-gap",
+    "ddim-robust-gap",
+)
 
 
 def evidence(measured: list[Record]) -> Iterator[Evidence]:
@@ -64,14 +74,14 @@ def evidence(measured: list[Record]) -> Iterator[Evidence]:
     clean-gap: clean images, fresh ξ − fixed ξ. eot-gap: an attack that knows nothing − its EOT variant;
     knowing-minus-eot: the attack that knows ξ − that variant. bpda-gap: BPDA − the same attack with full gradients.
     unseen-share: images that count as robust though the attack's gradients vanished, in the case of each purifier (of
-    any kind) where they are the most.
+    any kind) where they are the most. reverse-robust-gap: who knows ξ, reverse − ddpm; ddim-robust-gap: ddim − another.
     """
     made = attacks(measured)
     for (purifier, attack, knowledge), known in made.items():
         unknown = made.get((purifier, attack, "none")) or _eot(made, purifier, attack)
         if knowledge == "all" and unknown:
             gap = per_image(unknown, "correct_varying") - per_image(known, "correct_fixed")
-            yield of_mean("knowing-gap", f"{purifier}, {attack}", gap)
+            yield of_mean("knowing-gap", f"{purifier}, {attack}", gap, [*known, *unknown])
     for keys, members in grouped(with_diffusion(measured), ATTACKED):
         if keys["attack"] == "clean":
             gap = per_image(members, "correct_varying") - per_image(members, "correct_fixed")
@@ -79,15 +89,21 @@ def evidence(measured: list[Record]) -> Iterator[Evidence]:
     for quantity, knowledge in (("eot-gap", "none"), ("knowing-minus-eot", "all")):
         for case, members, eot in beside_eot(made, knowledge):
             gap = per_image(members, JUDGED[knowledge][1]) - per_image(eot, "correct_varying")
-            yield of_mean(quantity, case, gap)
+            yield of_mean(quantity, case, gap, [*members, *eot])
     for (purifier, attack, knowledge), members in made.items():
         twin = members[0].keys.get("twin_of")
         if twin and (full := made.get((purifier, twin, knowledge))):
             _, name = JUDGED[knowledge]
             case = f"{purifier}, {attack}, knows {knowledge}"
-            yield of_mean("bpda-gap", case, per_image(members, name) - per_image(full, name))
+            # that the twin is weak is what is asked
+            yield of_mean("bpda-gap", case, per_image(members, name) - per_image(full, name), full)
     for purifier, case, unseen in _least_seen(measured):
         yield of_mean("unseen-share", f"{purifier}, {case}", unseen)
+    for process in ("reverse", "ddim"):
+        for case, members, others in of_process(made, process, "all"):
+            if process == "ddim" or others[0].keys.get("process") == "ddpm":
+                gap = per_image(members, "correct_fixed") - per_image(others, "correct_fixed")
+                yield of_mean(f"{process}-robust-gap", case, gap, [*members, *others])
 
 
 def _least_seen(measured: list[Record]) -> Iterator[tuple[str, str, np.ndarray]]:

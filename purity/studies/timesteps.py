@@ -9,6 +9,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.ticker import NullFormatter, ScalarFormatter
 
+from purity import stats
 from purity.studies.drawing import ALPHA, COLUMN, all_seeds, legend_below, parts_of
 from purity.studies.records import (
     SWEPT,
@@ -16,9 +17,10 @@ from purity.studies.records import (
     Record,
     accuracy_rows,
     grouped,
-    of_mean,
+    in_doubt,
     per_image,
     points_under_attack,
+    rests_on,
     spread_rows,
     with_diffusion,
 )
@@ -95,39 +97,49 @@ def _strength_axis(ax) -> None:
     ax.set_xlabel("strength t")
 
 
-class Change(NamedTuple):
-    """Of an array of the probes, from the t nearest to `start` to the one nearest to `end`."""
+class Along(NamedTuple):
+    """An array of the probes at all t from the one nearest to `start` to the one nearest to `end`."""
 
     array: str
+    sign: int  # 1: it should rise from each t to the next; −1: fall
     start: int
     end: int
     process: str | None = None  # asked only of purifiers of this process; None: of all
 
 
-CHANGES = {
-    "alpha-t10-t200": Change("alpha", 10, 200),
-    "robust-t10-t200": Change("robust", 10, 200),
-    "clean-t10-t1000": Change("clean_fixed", 10, 1000),
-    "ddpm-alpha-t200-t1000": Change("alpha", 200, 1000, "ddpm"),
-    "reverse-alpha-t200-t700": Change("alpha", 200, 700, "reverse"),
+MONOTONE = {
+    "alpha-falls": Along("alpha", -1, 10, 200),
+    "robust-rises": Along("robust", 1, 10, 200),
+    "reverse-robust-falls": Along("robust", -1, 200, 300, "reverse"),
+    "clean-falls": Along("clean_fixed", -1, 10, 1000),
+    "ddpm-alpha-falls": Along("alpha", -1, 200, 1000, "ddpm"),
+    "reverse-alpha-rises": Along("alpha", 1, 200, 700, "reverse"),
+    "reverse-alpha-falls-again": Along("alpha", -1, 700, 1000, "reverse"),
 }
 QUANTITIES = (
-    "alpha-t10-t200",
-    "robust-t10-t200",
-    "clean-t10-t1000",
-    "ddpm-alpha-t200-t1000",
-    "reverse-alpha-t200-t700",
+    "alpha-falls",
+    "robust-rises",
+    "reverse-robust-falls",
+    "clean-falls",
+    "ddpm-alpha-falls",
+    "reverse-alpha-rises",
+    "reverse-alpha-falls-again",
 )
 
 
 def evidence(probes: list[Record]) -> Iterator[Evidence]:
-    """Changes with the strength t, image by image, of purifiers with more than one t."""
-    for quantity, change in CHANGES.items():
-        asked = [r for r in with_diffusion(probes) if change.process in (None, r.keys.get("process"))]
-        for purifier, values in _strengths(asked, change.array).items():
-            first, last = (min(values, key=lambda v: abs(v[0] - t)) for t in (change.start, change.end))
-            if first[0] != last[0]:
-                yield of_mean(quantity, f"{purifier}, t = {first[0]} → {last[0]}", last[1] - first[1])
+    """Smallest step from one strength t to the next, image by image, in the direction that is claimed: above 0 if all
+    are. Of purifiers with more than one t."""
+    for quantity, along in MONOTONE.items():
+        asked = [r for r in with_diffusion(probes) if along.process in (None, r.keys.get("process"))]
+        for purifier, values in _strengths(asked, along.array).items():
+            first, last = (min((t for t, _ in values), key=lambda t: abs(t - end)) for end in (along.start, along.end))
+            between = [(t, v) for t, v in values if first <= t <= last]
+            if len(between) > 1:
+                found = stats.smallest_step(along.sign * np.stack([v for _, v in between]))
+                n, case = len(between[0][1]), f"{purifier}, t = {', '.join(str(t) for t, _ in between)}"
+                under = rests_on(r for r in asked if r.keys["purifier"] == purifier and along.array == "robust")
+                yield Evidence(quantity, case, found[0], *in_doubt(*found, n), n, under)
 
 
 def _strengths(probes: list[Record], name: str) -> dict[str, list[tuple[int, np.ndarray]]]:

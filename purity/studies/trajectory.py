@@ -10,7 +10,17 @@ from matplotlib.figure import Figure
 
 from purity import stats
 from purity.studies.drawing import COLUMN, KNOWN_LINES, NAMES, label_of, legend_below, look_of
-from purity.studies.records import ATTACKED, Evidence, Record, attacks, grouped, of_mean, per_image
+from purity.studies.records import (
+    ATTACKED,
+    Evidence,
+    Record,
+    attacks,
+    grouped,
+    images_drawn,
+    of_mean,
+    per_image,
+    with_diffusion,
+)
 
 
 def trajectory(purified: list[Record]) -> pd.DataFrame:
@@ -57,11 +67,16 @@ def _joined(time: np.ndarray, mean: np.ndarray) -> tuple[np.ndarray, np.ndarray]
     return np.insert(time, jumps, np.nan), np.insert(mean, jumps, np.nan)
 
 
-QUANTITIES = ("small-noise-l2-change", "large-noise-l2-change")
+QUANTITIES = ("small-noise-l2-change", "large-noise-l2-change", "path-difference")
 
 
-def evidence(measured: list[Record]) -> Iterator[Evidence]:
-    """ℓ2 to the clean image after − before purification, of the smallest and of the largest blind noise."""
+def evidence(purified: list[Record], measured: list[Record]) -> Iterator[Evidence]:
+    """ℓ2 to the clean image after − before purification, of the smallest and of the largest blind noise.
+
+    path-difference: of the ways of an attack and of that noise through a purifier, root mean square over its states of
+    the relative difference of their ℓ2 to the clean image, less what chance adds.
+    """
+    yield from _ways_apart(purified, measured)
     by_purifier: dict[str, dict[str, list[Record]]] = {}
     for (purifier, attack, _), members in attacks(measured, blind=True).items():
         by_purifier.setdefault(purifier, {})[attack] = members
@@ -73,3 +88,25 @@ def evidence(measured: list[Record]) -> Iterator[Evidence]:
         for quantity, attack in chosen.items():
             change = per_image(noises[attack], "l2_after") - per_image(noises[attack], "l2_before")
             yield of_mean(quantity, f"{purifier}, {attack}", change)
+
+
+def _ways_apart(purified: list[Record], measured: list[Record]) -> Iterator[Evidence]:
+    """Each attack beside the smallest noise on the same purifier; those that the ball of the attack holds."""
+    largest = {c: max(r.arrays["l2_before"].mean() for r in m) for c, m in _by_cell(measured).items()}
+    ways = _by_cell(with_diffusion(purified))
+    for (purifier, attack, knowledge), members in ways.items():
+        noises = [c for c, m in ways.items() if c[0] == purifier and m[0].keys.get("blind") and c in largest]
+        if members[0].keys.get("blind") or attack == "clean" or not noises:
+            continue
+        noise = min(noises, key=lambda cell: largest[cell])
+        way, other = (np.mean([r.arrays["path_l2"] for r in ms], axis=0) for ms in (members, ways[noise]))  # (S, n)
+        level = other.mean(axis=1)
+        apart = (way - other) / level[:, None]
+        draws = np.stack([apart[:, rows].mean(axis=1) for rows in images_drawn(apart.shape[1])])
+        found = stats.misfit_interval(apart.mean(axis=1), draws)
+        case = f"{purifier}, {attack} beside {noise[1]}, knows {knowledge}"
+        yield Evidence("path-difference", case, *found, apart.shape[1])
+
+
+def _by_cell(records: list[Record]) -> dict[tuple, list[Record]]:
+    return {tuple(keys.values()): members for keys, members in grouped(records, ATTACKED)}

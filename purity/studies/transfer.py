@@ -119,15 +119,17 @@ def evidence(measured: list[Record], crafted: list[Record], subset: list[Record]
     for (purifier, attack, knowledge), members in attacks(measured).items():
         if knowledge == "all":
             gap = per_image(members, "correct_varying") - per_image(members, "correct_fixed")
-            yield of_mean("transfer-gap", f"{purifier}, {attack}", gap)
+            yield of_mean("transfer-gap", f"{purifier}, {attack}", gap, members)
     if not subset:
         return
     made, x0 = attacks(crafted), subset[0].arrays["x"]
     for (purifier, attack, knowledge), members in made.items():
         if knowledge == "all":
-            yield of_mean("perturbation-correlation", f"{purifier}, {attack}", _alike(members, members, x0))
+            alike = _alike(members, members, x0)
+            yield of_mean("perturbation-correlation", f"{purifier}, {attack}", alike, members)
     for case, members, eot in beside_eot(made, "all"):
-        yield of_mean("eot-correlation-gap", case, _alike(eot, members, x0) - _alike(members, members, x0))
+        gap = _alike(eot, members, x0) - _alike(members, members, x0)
+        yield of_mean("eot-correlation-gap", case, gap, [*members, *eot])
 
 
 def _alike(first: list[Record], second: list[Record], x0: np.ndarray) -> np.ndarray:

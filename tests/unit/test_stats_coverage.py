@@ -99,6 +99,18 @@ def test_rank_correlations(n, r):
     assert 0.93 <= found <= 0.975  # at n = 11 and ρ = 0 Bonett and Wright's variance is a little large
 
 
+@pytest.mark.parametrize("n", [11, 20, 100])
+@pytest.mark.parametrize(("r1", "r2", "r12"), [(0.0, 0.0, 0.0), (-0.8, -0.2, 0.3), (-0.8, -0.8, 0.9)])
+def test_differences_of_rank_correlations(n, r1, r2, r12):
+    """Two predictors of one thing, correlated with each other. At n = 11, on the safe side."""
+    generator = np.random.default_rng(12)
+    root = np.linalg.cholesky(np.array([[1, r12, r1], [r12, 1, r2], [r1, r2, 1]]) + 1e-9 * np.eye(3))
+    drawn = generator.standard_normal((1500, n, 3)) @ root.T
+    rho = 6 / np.pi * (np.arcsin(r1 / 2) - np.arcsin(r2 / 2))
+    found = covered([stats.spearman_difference(a, b, y) for a, b, y in drawn.transpose(0, 2, 1)], rho)
+    assert 0.93 <= found <= (0.97 if n == 100 else 0.995)
+
+
 @pytest.mark.parametrize(
     ("seeds", "n", "of_seed", "of_image"),
     [(3, 100, 0.0, 1.0), (3, 100, 0.1, 1.0), (3, 100, 0.5, 1.0), (3, 50, 1.0, 0.3), (5, 100, 0.2, 1.0)],

@@ -58,4 +58,5 @@ study(
     reads={"paths": "paths", "landscapes": "landscape"},
     tables=["attack-paths", "landscape", "landscape-paths"],
     figures={"attack-paths": ["attack-paths"], "landscape": ["landscape", "landscape-paths"]},
+    evidence=True,
 )

@@ -22,6 +22,9 @@ rule findings:
             for study in STUDIES.values()
             if study.evidence and study.made(experiment(w))
         ],
+        converged=lambda w: (
+            f"results/{w.experiment}/tables/strength-verdicts.csv" if STUDIES["strength"].made(experiment(w)) else []
+        ),
         claims=CLAIMS,
     output:
         "results/{experiment}/tables/findings.csv",

@@ -4,6 +4,8 @@ from purity.report import claims, findings
 from purity.run import store
 from purity.run.job import running
 
+i = snakemake.input
 with running(snakemake):
-    evidence = findings.gathered(store.load_table(path) for path in snakemake.input.evidence)
-    store.save_table(snakemake.output[0], findings.findings(claims.read(snakemake.input.claims), evidence))
+    evidence = findings.gathered(store.load_table(path) for path in i.evidence)
+    converged = findings.known(store.load_table(i.converged)) if i.get("converged") else None
+    store.save_table(snakemake.output[0], findings.findings(claims.read(i.claims), evidence, converged))

@@ -5,8 +5,9 @@ from itertools import product
 import numpy as np
 import pandas as pd
 import pytest
+from scipy.stats import t as student
 
-from purity.report.findings import findings, gathered, verdict
+from purity.report.findings import EVIDENCE, findings, gathered, known, verdict
 
 HOLDS, FAILS, OPEN = "holds", "does not hold", "undecided"
 inf, nan = np.inf, np.nan
@@ -70,7 +71,7 @@ def test_no_difference_in_any_image_is_none_above_zero_and_none_below(target):
 # The table of findings.
 
 COLUMNS = ["id", "source", "claim", "quantity", "paper", "case", "mean", "low", "high", "n"]
-COLUMNS += ["target_low", "target_high", "verdict"]
+COLUMNS += ["target_low", "target_high", "verdict", "p", "p_holm", "needed", "weak"]
 
 
 def claim(**changed) -> dict:
@@ -79,16 +80,19 @@ def claim(**changed) -> dict:
 
 
 def evidence(*rows: tuple) -> pd.DataFrame:
-    return pd.DataFrame(rows, columns=["quantity", "case", "mean", "low", "high", "n"])
+    return pd.DataFrame([(*row, "")[:7] for row in rows], columns=EVIDENCE)
 
 
 def test_a_row_says_what_is_claimed_what_was_found_and_whether_that_holds():
     made = findings([claim(target=(0.0, inf))], evidence(("vote-gain", "ddpm, pgd", 0.2, 0.1, 0.3, 7)))
     assert list(made.columns) == COLUMNS
-    assert made.iloc[0].tolist() == [
+    assert made.iloc[0].tolist()[:13] == [
         *("fuzzy", "§1", "It is so", "the gain", "1"),
         *("ddpm, pgd", 0.2, 0.1, 0.3, 7, 0.0, inf, HOLDS),
     ]
+    # 2 P(t₆ > .2/(.1/t₆(.975))), alone in its family
+    assert made.iloc[0]["p"] == made.iloc[0]["p_holm"] == pytest.approx(2 * student.sf(2 * student.ppf(0.975, 6), 6))
+    assert np.isnan(made.iloc[0]["needed"]) and made.iloc[0]["weak"] == ""
 
 
 def test_claims_keep_their_order_and_cases_theirs():
@@ -112,6 +116,62 @@ def test_evidence_of_several_studies_is_one_table_in_their_order_and_one_without
         evidence(("b", "2", 0.4, 0.3, 0.5, 4), ("a", "3", 1.0, 0.9, 1.1, 5)),
     )
     found = gathered([one, evidence(), two])
-    assert list(found.columns) == ["quantity", "case", "mean", "low", "high", "n"]
+    assert list(found.columns) == EVIDENCE
     assert list(found["case"]) == ["1", "2", "3"] and list(found.index) == [0, 1, 2]
     assert gathered([]).empty and list(gathered([]).columns) == list(found.columns)
+
+
+# A family of claims.
+
+ABOVE = [claim(target=(0.0, inf))]
+
+
+def cases(*intervals: tuple[float, float], n=50) -> pd.DataFrame:
+    made = [("vote-gain", str(k), (low + high) / 2, low, high, n) for k, (low, high) in enumerate(intervals)]
+    return findings(ABOVE, evidence(*made))
+
+
+def test_what_one_of_many_would_say_by_chance_is_undecided():
+    """A p of .04 decides alone, and is what one of forty has without any cause."""
+    edge = (0.001, 0.2)
+    assert cases(edge)["verdict"].tolist() == [HOLDS]
+    among = cases(edge, *[(-0.1, 0.1)] * 39)
+    assert set(among["verdict"]) == {OPEN} and among["p"].iloc[0] > 0.05
+    assert (among["p_holm"] >= among["p"] - 1e-12).all()
+    clear = cases((0.3, 0.4), *[(-0.1, 0.1)] * 39)
+    assert clear["verdict"].tolist() == [HOLDS] + [OPEN] * 39
+
+
+def test_nothing_that_is_undecided_alone_is_decided_among_others():
+    made = cases(*[(0.3, 0.4)] * 10, (-0.001, 0.4), (-0.4, 0.001), (-0.4, -0.3))
+    assert made["verdict"].tolist() == [HOLDS] * 10 + [OPEN, OPEN, FAILS]
+
+
+def test_an_undecided_claim_says_how_many_images_would_decide_it():
+    """Four times as many halve the interval; more than that, so that four of five runs decide."""
+    made = cases((-0.05, 0.15), (0.3, 0.4))
+    assert np.isnan(made["needed"].iloc[1]) and 4 * 50 < made["needed"].iloc[0] < 20 * 50
+    assert cases((-0.05, 0.05), (0.3, 0.4))["needed"].iloc[0] == inf
+    assert np.isnan(findings(ABOVE, evidence(("vote-gain", "x", 0.1, nan, nan, 1)))["needed"].iloc[0])
+
+
+def test_a_claim_without_limits_is_measured_and_is_no_test():
+    none = claim(claim="So much", quantity="gap", target=(-inf, inf))
+    made = findings([*ABOVE, none], evidence(("vote-gain", "a", 0.1, 0.001, 0.2, 50), *[("gap", "b", 1, 0, 2, 9)] * 50))
+    assert made["verdict"].tolist() == [HOLDS] + ["measured"] * 50
+    assert made["p"].iloc[0] <= 0.05 and made["p"].iloc[1:].isna().all() and made["needed"].isna().all()
+
+
+def test_a_case_names_the_attacks_it_rests_on_that_have_not_converged():
+    found = pd.DataFrame(
+        [
+            ("vote-gain", "one", 0.2, 0.1, 0.3, 9, "ddpm/pgd/all ddpm/standard/all reverse/pgd/none"),
+            ("vote-gain", "two", 0.2, 0.1, 0.3, 9, "ddpm/standard/all"),
+            ("vote-gain", "three", 0.2, 0.1, 0.3, 9, nan),
+        ],
+        columns=EVIDENCE,
+    )
+    verdicts = pd.DataFrame({"purifier": "ddpm", "attack": ["pgd", "standard"], "knowledge": "all"})
+    verdicts["verdict"] = ["not converged", "converged"]
+    assert findings(ABOVE, found, known(verdicts))["weak"].tolist() == ["ddpm/pgd/all", "", ""]
+    assert findings(ABOVE, found)["weak"].tolist() == ["", "", ""]

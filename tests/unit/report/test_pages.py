@@ -61,6 +61,7 @@ def findings(*rows: dict) -> pd.DataFrame:
     whole = {"id": "robustness", "source": "§4", "claim": "It holds", "quantity": "accuracy", "paper": "71.9 %"}
     whole |= {"case": "ddpm, pgd", "mean": 0.25, "low": 0.125, "high": 0.375, "n": 100}
     whole |= {"target_low": 0.0, "target_high": inf, "verdict": HOLDS}
+    whole |= {"p": 0.001, "p_holm": 0.01, "needed": nan, "weak": nan}
     return pd.DataFrame([whole | row for row in rows])
 
 
@@ -123,9 +124,9 @@ def test_a_case_shows_its_mean_interval_number_and_verdict():
 @pytest.mark.parametrize(
     ("verdicts", "said"),
     [
-        ([HOLDS, HOLDS, FAILS, OPEN], "2 hold, 1 do not hold, 1 are undecided"),
-        ([OPEN] * 12, "0 hold, 0 do not hold, 12 are undecided"),
-        ([FAILS], "0 hold, 1 do not hold, 0 are undecided"),
+        ([HOLDS, HOLDS, FAILS, OPEN], "2 hold, 1 do not hold, 1 are undecided, 0 are measured only"),
+        ([OPEN] * 12, "0 hold, 0 do not hold, 12 are undecided, 0 are measured only"),
+        ([FAILS], "0 hold, 1 do not hold, 0 are undecided, 0 are measured only"),
     ],
     ids=len,
 )
@@ -133,6 +134,31 @@ def test_counts_add_up(verdicts, said):
     made = findings(*({"verdict": v, "claim": f"{j % 3}", "case": f"p{j}"} for j, v in enumerate(verdicts)))
     summary = Page(pages.comparison(made, {}, "digits")).said["p"][0]
     assert summary.startswith(f"{min(3, len(verdicts))} claims, {len(verdicts)} cases: {said}.")
+
+
+def test_how_verdicts_are_controlled_is_said_and_how_many_a_stricter_rule_would_leave():
+    made = findings({}, {"p_holm": 0.2}, {"verdict": FAILS}, {"verdict": OPEN})
+    summary = Page(pages.comparison(made, {}, "digits")).said["p"][0]
+    assert "Benjamini and Hochberg" in summary and "Holm" in summary and " 2 would be decided" in summary
+
+
+@pytest.mark.parametrize(
+    ("needed", "said"),
+    [(1234.0, "– undecided (n ≈ 1,234 would decide it)"), (inf, "– undecided (no n would decide it)")],
+)
+def test_an_undecided_claim_says_how_many_images_would_decide_it(needed, said):
+    page = Page(pages.comparison(findings({"verdict": OPEN, "needed": needed}), {}, "digits"))
+    assert of_claims(page)[0][1][0][-1] == said
+
+
+def test_a_case_that_rests_on_an_attack_that_has_not_converged_says_so():
+    page = Page(pages.comparison(findings({"weak": "ddpm/pgd/all"}, {}), {}, "digits"))
+    assert [row[-1] for row in of_claims(page)[0][1]] == ["✓ holds ⚠ ddpm/pgd/all", "✓ holds"]
+
+
+def test_what_no_limit_is_set_for_is_measured():
+    page = Page(pages.comparison(findings({"verdict": "measured"}), {}, "digits"))
+    assert of_claims(page)[0][1][0][-1] == "– measured"
 
 
 def test_the_same_words_in_two_sections_are_two_claims():
@@ -242,7 +268,9 @@ def test_a_page_of_tables_read_back_is_the_same(tmp_path):
 def test_an_experiment_without_evidence_has_a_page_too(tmp_path):
     """One whose purifiers have no diffusion model: nothing is asked of them."""
     page = Page(pages.comparison(report.findings([], report.gathered([])), {}, "digits"))
-    assert page.said["p"][0].startswith("0 claims, 0 cases: 0 hold, 0 do not hold, 0 are undecided.")
+    assert page.said["p"][0].startswith(
+        "0 claims, 0 cases: 0 hold, 0 do not hold, 0 are undecided, 0 are measured only."
+    )
     store.save_table(tmp_path / "findings.csv", report.findings([], report.gathered([])))
     Page(pages.comparison(store.load_table(tmp_path / "findings.csv"), {}, "digits"))
 

@@ -169,7 +169,8 @@ def test_fine_tuned_purifiers_are_attacked_as_their_vanilla_ones_are():
     attacked = {(c.attack, c.knowledge) for c in e.cells("addt") if c.purifier == "ddpm"}
     assert attacked == {(c.attack, c.knowledge) for c in e.cells("addt") if c.purifier == "ddpm-addt"}
     assert attacked == {("clean", "none"), ("box-eot", "none"), ("box", "all")}
-    assert e.fine_tuned() == {"ddpm-addt": {"vanilla": "ddpm", "ablation": False, "again_of": None}}
+    perturbed = {"perturbation": "ranked", "objective": "classifier", "perturbed": True}
+    assert e.fine_tuned() == {"ddpm-addt": {"vanilla": "ddpm", "ablation": False, "again_of": None} | perturbed}
 
 
 def test_ablations_and_other_trainings_meet_the_first_attack_alone(config):
@@ -184,7 +185,7 @@ def test_ablations_and_other_trainings_meet_the_first_attack_alone(config):
     assert attacks["ddpm-addt"] == ["clean", "box-eot", "box", "second-eot", "second"]
     assert attacks["less"] == attacks["again"] == ["clean", "box-eot", "box"]
     assert [c.attack for c in e.cells("addt") if c.purifier == "other"] == ["clean", "box-eot", "box"]
-    assert e.fine_tuned()["again"] == {"vanilla": "other", "ablation": False, "again_of": "ddpm-addt"}
+    assert e.fine_tuned()["again"]["vanilla"] == "other" and e.fine_tuned()["again"]["again_of"] == "ddpm-addt"
     assert e.fine_tuned()["less"]["ablation"]
 
 

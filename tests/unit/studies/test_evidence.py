@@ -11,7 +11,7 @@ from types import SimpleNamespace
 import numpy as np
 import pandas as pd
 import pytest
-from made_up import features_apart, keys, of_purifier
+from made_up import features_apart, keys, of_purifier, walked
 from scipy.stats import norm
 from scipy.stats import t as student
 
@@ -30,6 +30,7 @@ from purity.studies import (
     pca,
     predictors,
     robustness,
+    strength,
     timesteps,
     trajectory,
     transfer,
@@ -46,6 +47,9 @@ from purity.studies import (
 from purity.studies import (
     margins as margins_study,
 )
+from purity.studies import (
+    paths as paths_study,
+)
 from purity.studies.records import Evidence, Record, points_under_attack
 
 ROOT = Path(__file__).parents[3]
@@ -54,7 +58,7 @@ QUANTITIES = [quantity for study in STUDIES for quantity in getattr(study, "QUAN
 READ = read_file(ROOT / "config/reference/claims.yaml", QUANTITIES)
 CLAIMS = [SimpleNamespace(**claim) for claim in READ]
 Z = norm.ppf(0.975)
-HOLDS, FAILS, OPEN = "holds", "does not hold", "undecided"
+HOLDS, FAILS, OPEN, MEASURED = "holds", "does not hold", "undecided", "measured"
 TURNED = {HOLDS: FAILS, FAILS: HOLDS, OPEN: OPEN}
 inf, nan = np.inf, np.nan
 
@@ -68,8 +72,12 @@ def evidence_of(**kinds: list[Record]) -> pd.DataFrame:
         kinds.get(kind, []) for kind in ("measured", "hardened", "probes", "caps", "margins")
     )
     found = []
-    for study in (trajectory, distances, robustness, compression):
+    found += trajectory.evidence(kinds.get("purified", []), measured)
+    for study in (distances, robustness, compression):
         found += study.evidence(measured)
+    headline, varied = kinds.get("headline", []), kinds.get("varied", [])
+    found += strength.evidence(strength.strength_verdicts(headline, varied, []), varied)
+    found += paths_study.evidence(kinds.get("paths", []), kinds.get("landscapes", []))
     found += transfer.evidence(measured, kinds.get("crafted", []), kinds.get("subset", []))
     found += balls_study.evidence(kinds.get("balls", []))
     found += jacobian.evidence(kinds.get("jacobians", []), kinds.get("outcomes", []))
@@ -77,9 +85,9 @@ def evidence_of(**kinds: list[Record]) -> pd.DataFrame:
     found += timesteps.evidence(probes)
     points = points_under_attack(probes)
     if len(points) >= 3:
-        found += law.evidence(law.law_fit(probes))
+        found += law.evidence(law.law_fit(probes), probes)
     if points:
-        found += predictors.evidence(predictors.predictors_rank(predictors.predictors(probes)))
+        found += predictors.evidence(predictors.predictors_rank(predictors.predictors(probes)), probes)
     found += budget_study.evidence(kinds.get("budgets", []), probes)
     found += fuzzy.evidence(kinds.get("judgings", []))
     if caps:
@@ -137,6 +145,7 @@ def ball(n: int, purifier="ddpm", seed=0, **arrays) -> Record:
     whole = {"directions_xi": np.full(n, 0.2), "directions_input": np.full(n, 0.9), "snr": np.full(n, 0.01)}
     whole |= {"centroid_initial": np.ones((n, 2)), "centroid_input": np.ones((n, 2, 3))}
     whole |= {"centroid_xi": np.ones((n, 2, 3))}
+    whole |= {"centroid_both": np.ones((n, 2, 3))}
     return Record(of_purifier(purifier, seed), whole | arrays)
 
 
@@ -201,7 +210,9 @@ def as_outcomes(a: np.ndarray) -> np.ndarray:
 
 
 def changed(measure: str) -> Callable:
-    return lambda a, b: {"measured": [measured(len(a), **{f"{measure}_after": a, f"{measure}_before": b})]}
+    return lambda a, b: {
+        "measured": [measured(len(a), knowledge="none", **{f"{measure}_after": a, f"{measure}_before": b})]
+    }
 
 
 def larger_noise(a, b):
@@ -253,9 +264,79 @@ def strengths(name: str, start: int, end: int, purifier="ddpm", as_kind=np.asarr
 
 def attacked_strengths(a, b):
     n = len(a)
-    ordered = [(10, as_outcomes(b)), (50, np.arange(n) % 2 == 0), (100, np.arange(n) % 3 == 0)]
-    ordered += [(200, as_outcomes(a)), (300, np.arange(n) % 3 == 1)]
+    ordered = [(10, as_outcomes(b)), (200, as_outcomes(a)), (300, np.arange(n) % 3 == 1)]
     return {"probes": [probe(n, t, robust=r, alpha=np.full(n, 1 / t)) for t, r in ordered]}
+
+
+def of_two(first: str, second: str, **arrays) -> Callable:
+    """An attack that knows ξ, or noise, on two purifiers; arrays: of a and of b."""
+
+    def made(a, b):
+        said = arrays or {"attack": "pgd", "knowledge": "all"}
+        name, as_kind = ("alpha", np.asarray) if said["attack"] == "uniform" else ("correct_fixed", as_outcomes)
+        both = ((first, a), (second, b))
+        return {"measured": [measured(len(v), purifier, **said, **{name: as_kind(v)}) for purifier, v in both]}
+
+    return made
+
+
+def part_known(part: str, beside: tuple[str, str]) -> Callable:
+    """White-box EOT or DW-box beside who knows a part of ξ, by EOT; all three there."""
+
+    def made(a, b):
+        known = {("pgd-20-eot", "none"): np.ones(len(a)), ("pgd-20", "all"): np.zeros(len(a))}
+        known |= {("pgd-20-eot", part): b, beside: a} if beside[1] == "none" else {("pgd-20-eot", part): a, beside: b}
+        (eot, right), *others = known.items()
+        return {"boxed": [r for cell, v in ((eot, right), *others) for r in against(cell, cell)(v, v)["measured"][:1]]}
+
+    return made
+
+
+def ablated(attack: tuple[str, str], **instead) -> Callable:
+    """ADDT and an ablation of it under one attack."""
+    whole = {"perturbation": "ranked", "objective": "classifier", "perturbed": True, "vanilla": "ddpm"}
+
+    def made(a, b):
+        records = []
+        for name, right, said in (("addt", a, {"ablation": False}), ("less", b, {"ablation": True} | instead)):
+            record = against(attack, attack)(right, right)["measured"][0]
+            records.append(Record(record.keys | whole | {"purifier": name} | said, record.arrays))
+        return {"hardened": records}
+
+    return made
+
+
+def walks(a, b):
+    walk = walked(("ddpm",), range(len(a)), repeats=1, steps=1)["paths"][0]
+    heights = {f"{kind}_loss": np.stack([v, v], axis=1)[:, None] for kind, v in (("dw_box", a), ("eot", b))}
+    return {"paths": [Record(walk.keys, {**walk.arrays, **heights})]}
+
+
+def landscapes(a, b):
+    """Vanilla rises by a in the mean, fine-tuned by b: 4 of 9 points at that, the image at 0."""
+    at, made = np.array([0.0, 1.0, 2.0]), []
+    for purifier, rise, said in (("ddpm", a, {}), ("tuned", b, {"vanilla": "ddpm"})):
+        plane = np.zeros((3, 3))
+        plane[1:, 1:] = 9 / 4
+        arrays = {"at": at, "loss": 1 + np.asarray(rise)[:, None, None] * plane}
+        made.append(Record(of_purifier(purifier, 0) | said, arrays))
+    return {"landscapes": made}
+
+
+def harder(a, b):
+    known = {"attack": "harder", "knowledge": "all", "correct_fixed": as_outcomes(b)}
+    record = measured(len(b), **known)
+    varied = [Record(record.keys | {"beyond": True, "grids": []}, record.arrays)]
+    return {"headline": [measured(len(a), correct_fixed=as_outcomes(a))], "varied": varied}
+
+
+def as_many_gradients(a, b):
+    made = []
+    for draws, right in ((1, a), (4, b)):
+        record = measured(len(right), attack=f"eot-{draws}", knowledge="none", correct_varying=as_outcomes(right)[None])
+        grid = {"of": "eot", "set": {}, "place": 0, "varied": ["steps", "draws"], "values": [8 // draws, draws]}
+        made.append(Record(record.keys | {"grids": [grid], "beyond": False}, record.arrays))
+    return {"varied": made}
 
 
 def alphas(a, b):
@@ -281,6 +362,24 @@ PAIRED = {
         lambda a, b: {"balls": [ball(len(a), directions_input=a, directions_xi=b)]},
     ),
     "DW-box": ("An attacker who knows all of ξ", +1, boxed),
+    "forward": ("Who knows the forward noise", +1, part_known("forward", ("pgd-20-eot", "none"))),
+    "reverse": ("… and so does who knows the reverse", +1, part_known("reverse", ("pgd-20-eot", "none"))),
+    "a part": ("Either part alone leaves", +1, part_known("reverse", ("pgd-20", "all"))),
+    "height": ("Who knows ξ climbs", +1, walks),
+    "flat": ("ADDT flattens", +1, landscapes),
+    "RBGM": ("RBGM helps", +1, ablated(("pgd-20-eot", "none"), perturbation="bounded")),
+    "RBGM and DW-box": ("… RBGM under DW-box", +1, ablated(("pgd-20", "all"), perturbation="bounded")),
+    "guide": ("The classifier's guidance", +1, ablated(("pgd-20-eot", "none"), objective="prediction")),
+    "longer": ("It is the perturbations", +1, ablated(("pgd-20-eot", "none"), perturbed=False)),
+    "ten times": ("An attack of ten times", +1, harder),
+    "draws or steps": ("EOT is stronger at the same", +1, as_many_gradients),
+    "reverse, robust": ("The reverse process alone is more robust", +1, of_two("reverse", "ddpm")),
+    "reverse, α": (
+        "The reverse process alone compresses",
+        -1,
+        of_two("reverse", "ddpm", attack="uniform", knowledge="none"),
+    ),
+    "ddim": ("ddim is the least robust", -1, of_two("ddim", "ddpm")),
     "ADDT": ("ADDT raises", +1, tuned(("pgd-20-eot", "none"))),
     "ADDT and DW-box": ("… and under DW-box", +1, tuned(("pgd-20", "all"))),
     "knowing": ("An attacker who knows ξ does", +1, against(("pgd", "none"), ("pgd", "all"))),
@@ -298,11 +397,13 @@ PAIRED = {
         },
     ),
     "α of attacks": ("Attacks find directions", +1, alphas),
-    "α and t": ("More noise compresses more", -1, strengths("alpha", 10, 200)),
+    "α and t": ("More noise compresses more", +1, strengths("alpha", 200, 10)),
     "robustness and t": ("… and is more robust", +1, attacked_strengths),
-    "clean accuracy and t": ("Clean accuracy falls", -1, strengths("clean_fixed", 10, 1000, as_kind=as_outcomes)),
-    "α of ddpm": ("α of ddpm goes on falling", -1, strengths("alpha", 200, 1000)),
+    "clean accuracy and t": ("Clean accuracy falls", +1, strengths("clean_fixed", 1000, 10, as_kind=as_outcomes)),
+    "α of ddpm": ("α of ddpm goes on falling", +1, strengths("alpha", 1000, 200)),
     "α of reverse": ("α of reverse rises", +1, strengths("alpha", 200, 700, "reverse")),
+    "α of reverse again": ("… and falls again", +1, strengths("alpha", 1000, 700, "reverse")),
+    "reverse beyond 200": ("Beyond that, reverse", +1, strengths("robust", 300, 200, "reverse", as_outcomes)),
 }
 N = 100
 
@@ -430,6 +531,12 @@ def about(value: float, scatter: float, n: int = 40) -> np.ndarray:
     return value + scatter * np.where(np.arange(n) % 2, 1.0, -1.0)
 
 
+def budget_of(values) -> Record:
+    record = measured(len(values), attack="pgd@epsilon=1", correct_fixed=as_outcomes(values))
+    grid = {"of": "pgd", "set": {}, "place": 0, "varied": ["epsilon"], "values": [1.0]}
+    return Record(record.keys | {"grids": [grid], "beyond": False}, record.arrays)
+
+
 PLACED = {
     "radius at one ξ": ("One ξ compresses the ball", ratios("input"), about(0.25, 0.2), about(1.5, 0.4), about(1, 0.5)),
     "radius over ξ": ("Varying ξ expands it", ratios("xi"), about(3.3, 0.5), about(0.5, 0.4), about(1, 0.5)),
@@ -448,24 +555,42 @@ PLACED = {
         about(1, 0.5),
     ),
     "below ¼": ("Nine of ten directions", singular(0.25, 0.24), about(0.95, 0.05), about(0.5, 0.1), about(0.9, 0.1)),
-    "above 1": ("Hardly any direction", singular(1.0, 1.01), about(0.025, 0.025), about(0.5, 0.1), about(0.05, 0.05)),
+    "above 1": ("Hardly any direction", singular(1.0, 1.01), first(3, 40) / 20, about(0.5, 0.1), first(10, 40) / 20),
     "components": ("Most principal components", components, about(0.8, 0.1), about(0.2, 0.1), about(0.5, 0.1)),
-    "fuzzy": ("Many attacked images are neither", fuzzy_images, share(50, N), share(10, N), share(25, N)),
+    "both": (
+        "Varying the input as well",
+        lambda v: {"balls": [ball(len(v), centroid_both=np.tile(np.sqrt(5 / 4) * (1 + v)[:, None, None], (1, 2, 3)))]},
+        about(0.05, 0.02),
+        about(0.3, 0.1),
+        about(0.138, 0.1),
+    ),
+    "large budgets": (
+        "A large budget fools every image",
+        lambda v: {"varied": [budget_of(v)]},
+        share(2, N),
+        share(40, N),
+        share(10, N),
+    ),
+}
+
+# What has no limit: its mean and interval stand alone.
+UNLIMITED = {
+    "fuzzy": ("Many attacked images are neither", fuzzy_images),
     "slopes": (
         "The decision changes sharply",
         lambda v: {"caps": [cap(len(v), slope=np.where(v == 1, 6.1, 6.0))]},
-        share(70, N),
-        share(30, N),
-        share(50, N),
     ),
-    "changes": (
-        "… and only once",
-        lambda v: {"caps": [cap(len(v), changes=np.where(v == 1, 1, 3))]},
-        share(970, 1000),
-        share(700, 1000),
-        share(900, 1000),
-    ),
+    "changes": ("… and only once", lambda v: {"caps": [cap(len(v), changes=np.where(v == 1, 1, 3))]}),
 }
+
+
+@pytest.mark.parametrize("name", UNLIMITED)
+def test_what_no_paper_puts_a_number_to_is_measured_and_not_decided(name):
+    start, evidence = UNLIMITED[name]
+    for values in (share(97, N), share(30, N)):
+        row = only(start, **evidence(values))
+        assert_mean_of(row, values)
+        assert row["verdict"] == MEASURED and np.isnan(row["p"])
 
 
 @pytest.fixture(params=PLACED, ids=str)
@@ -491,14 +616,11 @@ def test_one_image_decides_no_mean(placed):
 @pytest.mark.parametrize(
     ("name", "values"),
     [
-        ("changes", share(98, 100)),
-        ("slopes", share(13, 14)),
-        ("fuzzy", share(9, 10)),
         ("below ¼", np.r_[np.ones(59), 0.5]),
         ("above 1", np.r_[np.zeros(199), 0.2]),
         ("SNR", np.r_[np.full(30, 1e-3), 0.1]),
     ],
-    ids=["changes", "slopes", "fuzzy", "below ¼", "above 1", "SNR"],
+    ids=["below ¼", "above 1", "SNR"],
 )
 def test_a_claim_holds_though_the_normal_interval_goes_beyond_what_a_share_or_a_ratio_can_be(name, values):
     """No share is above one or below zero: the side of the target that says so cannot be missed."""
@@ -511,14 +633,12 @@ def test_a_claim_holds_though_the_normal_interval_goes_beyond_what_a_share_or_a_
     ("start", "evidence"),
     [
         ("An attacker who knows ξ does", lambda: PAIRED["knowing"][2](first(2, 2), first(0, 2))),
-        ("The decision changes sharply", lambda: PLACED["slopes"][1](first(3, 3))),
-        ("… and only once", lambda: PLACED["changes"][1](first(3, 3))),
         (
             "The critical threshold tells",
             lambda: {"margins": [margin(first(1, 2) == 1, threshold=np.array([2.0, 1.0]))]},
         ),
     ],
-    ids=["knowing", "slopes", "changes", "AUC"],
+    ids=["knowing", "AUC"],
 )
 def test_a_few_images_that_all_agree_decide_nothing(start, evidence):
     """What has no spread in two or three images is not therefore certain."""
@@ -533,7 +653,7 @@ def test_images_without_a_fit_or_a_threshold_do_not_count_in_caps():
     assert_mean_of(only("The decision changes sharply", caps=[record]), [1, 1, 0, 1])
     assert_mean_of(only("… and only once", caps=[record]), [1, 1, 0, 1])
     nowhere = findings(caps=[cap(6, slope=np.full(6, nan), threshold=np.full(6, inf))])
-    assert set(nowhere["n"]) == {0} and set(nowhere["verdict"]) == {OPEN}
+    assert set(nowhere["n"]) == {0} and set(nowhere["verdict"]) == {MEASURED}
     assert findings(caps=[cap(6, usable=np.zeros(6, bool))]).empty
 
 
@@ -552,12 +672,12 @@ def test_an_infinite_alpha_or_ratio_does_not_count():
         (first(850, 1000), first(855, 1000), HOLDS),
         (first(950, 1000), first(850, 1000), FAILS),
         (first(850, 1000), first(950, 1000), FAILS),
-        (first(850, 1000), first(800, 1000), OPEN),
+        (first(850, 1000), first(840, 1000), OPEN),
         (first(17, 20), first(17, 20)[::-1], OPEN),
     ],
     ids=["as good", "better", "worse", "at the edge", "few"],
 )
-def test_clean_accuracies_are_the_same_within_five_points(fresh, fixed, said):
+def test_clean_accuracies_are_the_same_within_one_point(fresh, fixed, said):
     arrays = {"correct_varying": as_outcomes(fresh)[None], "correct_fixed": as_outcomes(fixed)}
     row = only("Fixing ξ", measured=[measured(len(fresh), attack="clean", knowledge="none", **arrays)])
     assert_mean_of(row, fresh - fixed)
@@ -581,7 +701,7 @@ def mixed(c: float, i: int, j: int) -> np.ndarray:
     return c * pattern(i) + np.sqrt(1 - c**2) * pattern(j)
 
 
-@pytest.mark.parametrize(("c", "said"), [(0.1, HOLDS), (-0.1, HOLDS), (0.9, FAILS), (-0.9, FAILS), (0.25, OPEN)])
+@pytest.mark.parametrize(("c", "said"), [(0.1, HOLDS), (-0.9, HOLDS), (0.9, FAILS), (0.25, FAILS), (0.1682, OPEN)])
 def test_perturbations_that_share_a_pattern_are_correlated_as_they_share_it(c, said):
     each = c + 0.05 * np.where(np.arange(20) % 2, 1, -1)
     records = [crafted([pattern(1)] * 20, seed=0), crafted((mixed(of, 1, 2) for of in each), seed=1)]
@@ -696,7 +816,9 @@ def test_spectra_are_alike_if_the_largest_values_of_fooled_and_robust_images_are
 def test_frechet_distances_are_compared_seed_by_seed(changes, said):
     """Three seeds of one tenth more or less are too few, by Student's law, for a mean of −.2."""
     records = [
-        measured(5, seed=s, frechet_before=np.array([0.5 + s]), frechet_after=np.array([0.5 + s + change]))
+        measured(
+            5, knowledge="none", seed=s, frechet_before=np.array([0.5 + s]), frechet_after=np.array([0.5 + s + change])
+        )
         for s, change in enumerate(changes)
     ]
     row = only("Purification brings the distribution", measured=records)
@@ -770,7 +892,7 @@ def test_resubmission_does_not_fool_a_defence_that_always_says_the_same(right):
 def test_clean_images_are_asked_of_resubmission_only_and_attacked_ones_of_the_others():
     made = findings(judgings=[judging(often([9] * 5), "clean"), judging(often([7] * 5), "pgd-eot")])
     assert set(zip(made["quantity"], made["case"], strict=True)) == {
-        ("share with grade 0 < m < 1; above .25", "ddpm, pgd-eot"),
+        ("share with grade 0 < m < 1", "ddpm, pgd-eot"),
         ("vote of all judgings − standard", "ddpm, pgd-eot"),
         ("standard − worst of 10", "ddpm, clean"),
     }
@@ -809,21 +931,22 @@ def test_purifiers_along_a_sigmoid_obey_the_law():
     misfit, at_zero = (of_claim(c, made) for c in ("One sigmoid gives", "Its value at α = 0"))
     assert (misfit["mean"] < 1 / 400).all() and (at_zero["mean"].abs() < 0.01).all()
     for cases in (misfit, at_zero):
-        assert set(cases["verdict"]) == {HOLDS} and set(cases["n"]) == {400}
+        assert set(cases["verdict"]) == {MEASURED} and set(cases["n"]) == {400}
         assert len(cases) and cases["case"].str.startswith("7 purifiers").all() and cases["case"].is_unique
 
 
 @pytest.mark.usefixtures("fits")
 def test_purifiers_up_and_down_obey_none():
     cases = of_claim("One sigmoid gives", findings(probes=lawful(np.where(np.arange(7) % 2, 0.9, 0.1))))
-    assert (cases["mean"] > 0.3).all() and set(cases["verdict"]) == {FAILS}
+    assert (cases["low"] > 0.3).all()
 
 
 @pytest.mark.usefixtures("fits")
 @pytest.mark.parametrize("clean", [1.0, 0.7])
 def test_a_law_that_does_not_end_at_the_clean_accuracy_is_found_out(clean):
     cases = of_claim("Its value at α = 0", findings(probes=lawful(clean=clean)))
-    assert cases["mean"].to_numpy() == pytest.approx(LAW(0.0) - clean, abs=0.02) and set(cases["verdict"]) == {FAILS}
+    assert cases["mean"].to_numpy() == pytest.approx(LAW(0.0) - clean, abs=0.02)
+    assert ((cases["low"] > 0) | (cases["high"] < 0)).all()
 
 
 @pytest.mark.usefixtures("fits")
@@ -834,7 +957,7 @@ def test_purifiers_that_lose_clean_images_spoil_the_law_of_all_and_not_that_of_t
         for r in lawful(accuracies=[0.1, 0.1], alphas=ALPHAS[:2])
     ]
     cases = of_claim("One sigmoid gives", findings(probes=[*lawful(), *lost])).set_index("case")
-    assert cases["verdict"].to_dict() == {"9 purifiers: all": FAILS, "7 purifiers: recognised": HOLDS}
+    assert cases["low"]["9 purifiers: all"] > 0.1 and cases["mean"]["7 purifiers: recognised"] < 1 / 400
 
 
 def without_diffusion(records: list[Record]) -> list[Record]:
@@ -847,7 +970,8 @@ def test_the_points_of_the_law_and_of_predictors_are_those_of_their_tables():
     probes = [*lawful()[:5], *without_diffusion(lawful()[5:])]
     made = findings(probes=probes)
     assert set(of_claim("One sigmoid gives", made)["case"]) == {"7 purifiers: all", "7 purifiers: recognised"}
-    assert of_claim("The compression rate ranks", made)["case"].tolist() == ["7 purifiers"]
+    of_law = set(of_claim("One sigmoid gives", made)["case"])
+    assert set(of_claim("The compression rate ranks purifiers", made)["case"]) == of_law
     fit = law.law_fit(probes)
     row = fit[(fit["quantity"] == "misfit") & (fit["through"] == "all")].iloc[0]
     found = of_claim("One sigmoid gives", made).set_index("case").loc["7 purifiers: all"]
@@ -870,21 +994,29 @@ def budget(accuracies, scales=ALPHAS, attack="pgd", seed=0) -> Record:
 
 
 @pytest.mark.parametrize(
-    ("shift", "said"),
-    [(0.0, HOLDS), (0.05, HOLDS), (0.2, FAILS), (-0.2, FAILS)],
+    "shift",
+    [0.0, 0.05, 0.2, -0.2],
     ids=["same", "near", "above", "below"],
 )
-def test_the_classifier_falls_as_the_purifiers_do_if_its_curve_is_theirs(shift, said):
+def test_the_classifier_falls_as_the_purifiers_do_if_its_curve_is_theirs(shift):
     accuracies = 0.3 + 0.4 * LAW(ALPHAS)
     row = only("The undefended classifier", probes=lawful(accuracies), budgets=[budget(accuracies + shift)])
-    assert row["mean"] == pytest.approx(shift, abs=1 / 400) and row["verdict"] == said
-    assert row["n"] == 400
+    assert row["mean"] == pytest.approx(abs(shift), abs=0.01) and row["verdict"] == MEASURED
+    assert row["n"] == 400 and row["low"] <= row["mean"] <= row["high"]
+
+
+def test_what_is_too_high_at_one_alpha_and_too_low_at_another_is_off():
+    """A mean of differences would call it the same."""
+    accuracies = 0.3 + 0.4 * LAW(ALPHAS)
+    bent = budget(accuracies + 0.2 * np.array([1, -1, 1, 0, -1, 1, -1]))
+    row = only("The undefended classifier", probes=lawful(accuracies), budgets=[bent])
+    assert row["mean"] == pytest.approx(0.2 * np.sqrt(6 / 7), abs=0.02) and row["low"] > 0.1
 
 
 def test_the_curve_of_the_classifier_is_read_between_its_scales():
     straight = budget([1.0, 0.0], scales=[0.0, 1.0])
     row = only("The undefended classifier", probes=lawful(1 - np.array(ALPHAS)), budgets=[straight])
-    assert row["mean"] == pytest.approx(0, abs=1 / 400)
+    assert row["mean"] == pytest.approx(0, abs=0.01)
 
 
 def test_the_order_of_scales_changes_nothing():
@@ -893,7 +1025,7 @@ def test_the_order_of_scales_changes_nothing():
         only("The undefended classifier", probes=lawful(), budgets=[budget(accuracies[order], scales[order])])
         for order in ([0, 1, 2, 3], [3, 1, 0, 2])
     ]
-    assert made[0].to_dict() == made[1].to_dict()
+    pd.testing.assert_series_equal(*made)
 
 
 def test_the_classifier_and_the_purifiers_are_compared_image_by_image():
@@ -912,22 +1044,33 @@ CENTRED = np.abs(RANKS - 14.5)  # no rank correlation with them
 @pytest.mark.parametrize(
     ("start", "name", "values", "mean", "said"),
     [
-        ("The compression rate ranks", "alpha", -RANKS, -1, HOLDS),
-        ("The compression rate ranks", "alpha", RANKS, 1, FAILS),
-        ("The compression rate ranks", "alpha", CENTRED, 0, FAILS),
-        ("The magnitude of the attack does not", "magnitude", CENTRED, 0, HOLDS),
-        ("The magnitude of the attack does not", "magnitude", RANKS, 1, FAILS),
-        ("The magnitude of the attack does not", "magnitude", -RANKS, -1, FAILS),
-        ("The Fréchet distance does not", "frechet", CENTRED, 0, HOLDS),
-        ("The Fréchet distance does not", "frechet", -RANKS, -1, FAILS),
+        ("The compression rate ranks purifiers", "alpha", -RANKS, -1, HOLDS),
+        ("The compression rate ranks purifiers", "alpha", RANKS, 1, FAILS),
+        ("The compression rate ranks purifiers", "alpha", CENTRED, 0, OPEN),
+        ("The magnitude of the attack does not", "magnitude", CENTRED, 0, MEASURED),
+        ("The magnitude of the attack does not", "magnitude", -RANKS, -1, MEASURED),
+        ("The Fréchet distance does not", "frechet", -RANKS, -1, MEASURED),
     ],
 )
 def test_a_predictor_is_ranked_by_the_robust_accuracies(start, name, values, mean, said):
     of_point = {name: 2 + values / 30} if name != "alpha" else {}
     alphas = 2 + values / 30 if name == "alpha" else 2 - RANKS / 30
-    row = only(start, probes=lawful((RANKS + 1) / 40, alphas=alphas, **of_point))
-    assert row["mean"] == pytest.approx(mean, abs=1e-9) and row["verdict"] == said
-    assert row["n"] == 30 and row["case"] == "30 purifiers"
+    cases = of_claim(start, findings(probes=lawful((RANKS + 1) / 40, alphas=alphas, **of_point)))
+    assert cases["case"].tolist() == ["30 purifiers: all", "30 purifiers: recognised"]
+    for _, row in cases.iterrows():
+        assert row["mean"] == pytest.approx(mean, abs=1e-9) and row["verdict"] == said and row["n"] == 30
+
+
+@pytest.mark.parametrize(
+    ("alpha", "magnitude", "said"),
+    [(-RANKS, CENTRED, HOLDS), (CENTRED, -RANKS, FAILS), (-RANKS, -RANKS, OPEN)],
+    ids=["better", "worse", "as well"],
+)
+def test_alpha_ranks_better_where_the_other_does_not_rank(alpha, magnitude, said):
+    probes = lawful((RANKS + 1) / 40, alphas=2 + alpha / 30, magnitude=2 + magnitude / 30)
+    cases = of_claim("The compression rate ranks better", findings(probes=probes))
+    assert cases["case"].tolist() == [f"30 purifiers: {t}, beside magnitude" for t in ("all", "recognised")]
+    assert set(cases["verdict"]) == {said}
 
 
 def test_few_purifiers_rank_nothing():
@@ -935,16 +1078,16 @@ def test_few_purifiers_rank_nothing():
         np.linspace(0.1, 0.9, 5), alphas=np.linspace(0.9, 0.1, 5), magnitude=[1, 3, 2, 5, 4], frechet=[1] * 5
     )
     made = findings(probes=probes)
-    for start in ("The magnitude of the attack does not", "The Fréchet distance does not"):
-        assert of_claim(start, made)["verdict"].tolist() == [OPEN]
+    assert set(of_claim("The compression rate ranks better", made)["verdict"]) == {OPEN}
     three = findings(probes=probes[:3])
-    assert of_claim("The compression rate ranks", three)["verdict"].tolist() == [OPEN]
+    assert set(of_claim("The compression rate ranks purifiers", three)["verdict"]) == {OPEN}
 
 
 def test_a_predictor_that_was_not_measured_is_left_out():
     made = findings(probes=lawful())
     assert of_claim("The magnitude of the attack does not", made).empty
-    assert not of_claim("The compression rate ranks", made).empty
+    assert of_claim("The compression rate ranks better", made).empty
+    assert not of_claim("The compression rate ranks purifiers", made).empty
 
 
 # Margins.
@@ -960,7 +1103,7 @@ def test_scores_tell_robust_from_fooled_images_as_far_as_they_are_ordered(start,
     turned = margin(~robust, **{name: apart.arrays[name]})
     alike = margin(np.arange(80) % 2 == 0, **{name: np.arange(80) // 2 + 1.0})
     few = margin(first(2, 4) == 1, **{name: np.array([2.0, 4.0, 1.0, 3.0])})
-    for record, mean, said in ((apart, 1, HOLDS), (turned, 0, FAILS), (alike, 0.5, OPEN if sign < 0 else FAILS)):
+    for record, mean, said in ((apart, 1, HOLDS), (turned, 0, FAILS), (alike, 0.5, OPEN)):
         row = only(start, margins=[record])
         assert row["mean"] == mean and row["n"] == 80 and row["verdict"] == said
     assert only(start, margins=[few])["verdict"] == OPEN
@@ -979,9 +1122,9 @@ def test_a_threshold_out_of_reach_is_the_highest():
 @pytest.mark.parametrize(
     ("ts", "case"),
     [
-        ((10, 50, 200, 300), "ddpm, t = 10 → 200"),
-        ((20, 180, 300), "ddpm, t = 20 → 180"),
-        ((1, 5, 9), "ddpm, t = 9 → 9"),
+        ((10, 50, 200, 300), "ddpm, t = 10, 50, 200"),
+        ((20, 180, 300), "ddpm, t = 20, 180"),
+        ((1, 5, 9), None),
         ((50,), None),
     ],
     ids=str,
@@ -989,23 +1132,31 @@ def test_a_threshold_out_of_reach_is_the_highest():
 def test_strengths_are_the_nearest_there_are(ts, case):
     made = findings(probes=[probe(5, t, alpha=np.full(5, 1 / t)) for t in ts[::-1]])
     cases = of_claim("More noise compresses more", made)
-    if case is None or case.endswith("9 → 9"):  # one t is no change
+    if case is None:  # one t is no change
         assert cases.empty
     else:
-        first_t, last_t = map(int, re.findall(r"\d+", case))
-        assert cases["case"].tolist() == [case] and cases["mean"].tolist() == pytest.approx([1 / last_t - 1 / first_t])
+        *_, before, last = map(int, re.findall(r"\d+", case))
+        assert cases["case"].tolist() == [case] and cases["mean"].tolist() == pytest.approx([1 / before - 1 / last])
+
+
+def test_what_falls_between_its_ends_and_rises_once_does_not_fall():
+    between = {10: 0.8, 50: 0.3, 100: 0.5, 200: 0.2}
+    made = findings(probes=[probe(20, t, alpha=about(alpha, 0.01, 20)) for t, alpha in between.items()])
+    row = of_claim("More noise compresses more", made).iloc[0]
+    assert row["mean"] == pytest.approx(-0.2) and row["verdict"] == FAILS
 
 
 def test_what_is_said_of_one_sampler_is_not_asked_of_another():
     ts = (200, 700, 1000)
     made = findings(probes=[probe(5, t, p, alpha=np.full(5, 1 / t)) for p, t in product(("ddpm", "reverse"), ts)])
-    assert of_claim("α of ddpm goes on", made)["case"].tolist() == ["ddpm, t = 200 → 1000"]
-    assert of_claim("α of reverse rises", made)["case"].tolist() == ["reverse, t = 200 → 700"]
+    assert of_claim("α of ddpm goes on", made)["case"].tolist() == ["ddpm, t = 200, 700, 1000"]
+    assert of_claim("α of reverse rises", made)["case"].tolist() == ["reverse, t = 200, 700"]
+    assert of_claim("… and falls again", made)["case"].tolist() == ["reverse, t = 700, 1000"]
 
 
 def test_purifiers_without_a_strength_have_no_change():
     made = findings(probes=[probe(5, None, "gaussian"), probe(5, 10), probe(5, 200, alpha=np.full(5, 0.1))])
-    assert set(of_claim("More noise compresses more", made)["case"]) == {"ddpm, t = 10 → 200"}
+    assert set(of_claim("More noise compresses more", made)["case"]) == {"ddpm, t = 10, 200"}
 
 
 # Of all of them.
@@ -1019,7 +1170,7 @@ def every(seeds=(0, 1, 2), n=12) -> dict[str, list[Record]]:
     made["subset"] = [Record({}, {"x": g.random((n, 1, 4, 4))})]
     attacks = {"clean": ["none"], "uniform": ["none"], "uniform-x4": ["none"], "pgd": ["none", "all"]}
     attacks |= {"pgd-eot": ["none"], "bpda": ["none", "all"], "bpda-eot": ["none"]}
-    for purifier, seed in product(("ddpm", "reverse"), seeds):
+    for purifier, seed in product(("ddpm", "reverse", "ddim"), seeds):
         of = of_purifier(purifier, seed)
         for attack, knowledge in ((a, k) for a, knowledges in attacks.items() for k in knowledges):
             scale = 4 if attack == "uniform-x4" else 1
@@ -1028,21 +1179,27 @@ def every(seeds=(0, 1, 2), n=12) -> dict[str, list[Record]]:
             arrays |= {"correct_fixed": right(n), "correct_varying": right(2, n)}
             record = measured(n, purifier, attack, knowledge, seed, **arrays)
             made["measured"].append(record)
+            made["purified"].append(Record(record.keys, {"path_l2": 1 + g.random((4, n))}))
             if (attack, knowledge) == ("pgd", "all"):
                 made["outcomes"].append(record)
+                made["headline"].append(record)
+                for name, points in (("harder", {}), ("wide", {"epsilon": 1.0}), *EQUAL):
+                    grid = {"of": "pgd", "set": {}, "place": 0, "varied": list(points), "values": list(points.values())}
+                    said = {"attack": name, "beyond": name == "harder", "grids": [grid] if points else []}
+                    made["varied"].append(Record(record.keys | said, {"correct_fixed": right(n)}))
             if attack.startswith(("pgd", "bpda")):
                 x = made["subset"][0].arrays["x"] + 0.1 * g.standard_normal((n, 1, 4, 4))
                 made["crafted"].append(Record(record.keys, {"x": x}))
         arrays = {name: g.random(n) for name in ("directions_xi", "directions_input", "snr")}
         arrays |= {"centroid_initial": g.random((n, 3))}
-        arrays |= {name: g.random((n, 3, 3)) for name in ("centroid_input", "centroid_xi")}
+        arrays |= {name: g.random((n, 3, 3)) for name in ("centroid_input", "centroid_xi", "centroid_both")}
         made["balls"].append(Record(of, arrays))
         made["jacobians"].append(Record(of, {"singular_values": 2 * g.random((n - 2, 16))}))
         made["spectra"].append(Record(of, {when: g.random((3, 16)) for when in WHEN}))
-        for t in (10, 100, 200, 700, 1000):
+        for t in (10, 100, 200, 300, 700, 1000):
             arrays = {"alpha": g.random(n), "clean_fixed": right(n), "clean_fresh": right(n)}
             attacked = {"robust": right(n), "magnitude": g.random(n)} | features_apart(g.random(), n)
-            made["probes"].append(Record(of | {"t": t}, arrays | (attacked if t <= 200 else {})))
+            made["probes"].append(Record(of | {"t": t}, arrays | (attacked if t <= 300 else {})))
         made["judgings"] += [judging(right(10, n), attack, purifier, seed) for attack in ("clean", "pgd")]
         arrays = {"length": g.random(n), "threshold": g.random(n), "attack_length": g.random(n)}
         made["margins"].append(margin(right(n), purifier, seed, **arrays))
@@ -1051,21 +1208,40 @@ def every(seeds=(0, 1, 2), n=12) -> dict[str, list[Record]]:
         arrays = {"scale": np.array([0.0, 0.5, 1.0]), "epsilon": np.array([0, 0.05, 0.1]), "robust": falling}
         made["budgets"].append(Record({"attack": "pgd", "seed": seed}, arrays))
         made["caps"].append(cap(n, seed=seed, slope=12 * g.random(n), changes=g.integers(1, 3, n)))
-    attacks = (("pgd-20-eot", "none"), ("pgd-20", "all"))
-    for purifier, (attack, knowledge), seed in product(("ddpm", "reverse", "reverse-addt"), attacks, seeds):
-        arrays = {"correct_fixed": right(n), "correct_varying": right(2, n)}
+    attacks = (("pgd-20-eot", "none"), ("pgd-20-eot", "forward"), ("pgd-20-eot", "reverse"), ("pgd-20", "all"))
+    for purifier, (attack, knowledge), seed in product(("ddpm", "reverse", *HARDENED), attacks, seeds):
+        arrays = {"correct_fixed": right(n), "correct_varying": right(2, n), "correct_partly": right(2, n)}
         record = measured(n, purifier, attack, knowledge, seed, **arrays)
-        if purifier == "reverse-addt":
-            tuned = {"vanilla": "reverse", "ablation": False}
-            made["hardened"].append(Record(record.keys | tuned, record.arrays))
-            continue
-        made["boxed"].append(record)
-        made["hardened"] += [record] if purifier == "reverse" else []
+        if purifier not in HARDENED:
+            made["boxed"].append(record)
+        if purifier != "ddpm" and knowledge in ("none", "all"):
+            made["hardened"].append(Record(record.keys | HARDENED.get(purifier, {}), record.arrays))
+    walks = walked(("ddpm", "ddpm-addt"), range(n), repeats=2, steps=2)
+    made |= {"paths": walks["paths"]}
+    made["landscapes"] = [
+        Record(r.keys | ({"vanilla": "ddpm"} if r.keys["purifier"] == "ddpm-addt" else {}), r.arrays)
+        for r in walks["landscapes"]
+    ]
     return made
 
 
+EQUAL = (("one", {"steps": 8, "draws": 1}), ("four", {"steps": 2, "draws": 4}))
+WHOLE = {
+    "vanilla": "reverse",
+    "ablation": False,
+    "perturbation": "ranked",
+    "objective": "classifier",
+    "perturbed": True,
+}
+HARDENED = {
+    "reverse-addt": WHOLE,
+    "reverse-bounded": WHOLE | {"ablation": True, "perturbation": "bounded"},
+    "reverse-unguided": WHOLE | {"ablation": True, "objective": "prediction"},
+    "reverse-longer": WHOLE | {"ablation": True, "perturbed": False},
+}
 KINDS = ("measured", "crafted", "subset", "balls", "jacobians", "outcomes", "spectra")
 KINDS += ("probes", "judgings", "margins", "budgets", "caps", "boxed", "hardened")
+KINDS += ("purified", "headline", "varied", "paths", "landscapes")
 
 
 @pytest.fixture(scope="module")
@@ -1073,6 +1249,24 @@ def whole():
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(law, "law_fit", no_fit)
         return findings(**every())
+
+
+# what a row says by itself; its verdict hangs on the family it is in
+SAID = [
+    "id",
+    "source",
+    "claim",
+    "quantity",
+    "paper",
+    "case",
+    "mean",
+    "low",
+    "high",
+    "n",
+    "target_low",
+    "target_high",
+    "weak",
+]
 
 
 def in_order(made: pd.DataFrame) -> pd.DataFrame:
@@ -1084,11 +1278,14 @@ def test_there_is_a_row_for_each_claim_and_case(whole):
     assert not whole.duplicated(["source", "claim", "case"]).any()
     assert list(whole.columns) == [
         *("id", "source", "claim", "quantity", "paper"),
-        *("case", "mean", "low", "high", "n", "target_low", "target_high", "verdict"),
+        *("case", "mean", "low", "high", "n", "target_low", "target_high", "verdict", "p", "p_holm", "needed", "weak"),
     ]
     for _, row in whole.iterrows():
-        assert row["verdict"] == verdict(row["low"], row["high"], (row["target_low"], row["target_high"]))
-        assert row["low"] <= row["mean"] <= row["high"] or row["id"] == "law", row["claim"]  # of few resamples
+        alone = verdict(row["low"], row["high"], (row["target_low"], row["target_high"]))
+        assert row["verdict"] in (alone, OPEN) or (row["verdict"] == MEASURED and np.isinf(row["target_high"]))
+        assert row["low"] <= row["mean"] <= row["high"] or row["id"] in ("law", "predictors"), row[
+            "claim"
+        ]  # few points
         assert row["n"] == int(row["n"]) > 0
 
 
@@ -1106,6 +1303,10 @@ def needed(claim: SimpleNamespace) -> set[str]:
         return {"crafted", "subset"}
     if claim.claim.startswith("The spectra of robust and fooled"):
         return {"jacobians", "outcomes"}
+    if claim.claim.startswith("The path is the same"):
+        return {"purified", "measured"}
+    if claim.quantity == "tenfold-loss":
+        return {"headline", "varied"}
     of_kind = {
         "measured": ("distances", "trajectory", "robustness", "transfer", "compression"),
         "balls": ("directions", "centroids", "variance"),
@@ -1118,6 +1319,9 @@ def needed(claim: SimpleNamespace) -> set[str]:
         "margins": ("margins",),
         "boxed": ("dw-box",),
         "hardened": ("addt",),
+        "varied": ("strength",),
+        "paths": ("attack-paths",),
+        "landscapes": ("landscape",),
     }
     return {kind for kind, tables in of_kind.items() if claim.id in tables}
 
@@ -1127,7 +1331,7 @@ def test_a_missing_kind_of_evidence_leaves_out_its_claims_and_no_others(whole, m
     left = {(c.source, c.claim) for c in CLAIMS if missing not in needed(c)}
     made = findings(**{kind: records for kind, records in every().items() if kind != missing})
     wanted = whole[[pair in left for pair in zip(whole["source"], whole["claim"], strict=True)]]
-    pd.testing.assert_frame_equal(made, wanted.reset_index(drop=True))
+    pd.testing.assert_frame_equal(made[SAID], wanted[SAID].reset_index(drop=True))
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -1198,7 +1402,7 @@ def repeated():
 
 
 # What seeds are the sample of, or pairs of them: a seed that is another one's copy is something new there.
-OF_SEEDS = ("Purification brings the distribution", "Attacks for different ξ", "EOT's perturbation")
+OF_SEEDS = ("Purification brings the distribution", "ddim brings", "Attacks for different ξ", "EOT's perturbation")
 
 
 @pytest.mark.parametrize("claim", [c for c in CLAIMS if not c.claim.startswith(OF_SEEDS)], ids=lambda c: c.quantity)
@@ -1207,7 +1411,7 @@ def test_images_are_what_is_sampled_and_seeds_add_none(whole, repeated, claim):
     once, twice = (
         made[(made["source"] == claim.source) & (made["claim"] == claim.claim)] for made in (whole, repeated)
     )
-    columns = ["case", "mean", "low", "high", "verdict"]
+    columns = ["case", "mean", "low", "high"]
     pd.testing.assert_frame_equal(
         once[columns].reset_index(drop=True), twice[columns].reset_index(drop=True), rtol=1e-6, atol=1e-9
     )
@@ -1224,7 +1428,7 @@ def test_purifiers_are_cases_of_their_own(whole):
         in_order(f[f["case"].str.startswith(("ddpm", "identity")) & ~f["id"].isin(through_all)])
         for f in (findings(**alone), whole)
     )
-    pd.testing.assert_frame_equal(made, wanted)
+    pd.testing.assert_frame_equal(made[SAID], wanted[SAID])
     assert len(wanted) > 30
 
 
@@ -1241,7 +1445,7 @@ def test_purifiers_without_a_diffusion_model_are_asked_nothing_of_their_own():
     """Caps are those of the bare classifier; the law and what predicts are of all that were attacked."""
     unasked = {kind: without_diffusion(records) for kind, records in every().items() if kind != "subset"}
     made = findings(**unasked, subset=every()["subset"])
-    assert set(made["id"]) == {"cap", "law", "predictors"}
+    assert set(made["id"]) == {"cap", "law", "predictors", "budget", "strength"}
 
 
 @pytest.mark.parametrize("kind", ["margins", "hardened"])
@@ -1284,7 +1488,8 @@ def test_without_a_role_nothing_is_compared_whatever_the_names(role, whole):
         kind: [Record({key: v for key, v in r.keys.items() if key != role}, r.arrays) for r in records]
         for kind, records in every().items()
     }
-    missing = {"eot_of": {"eot-gap", "knowing-minus-eot", "eot-correlation-gap", "dw-box-gap"}, "twin_of": {"bpda-gap"}}
+    box = {"dw-box-gap", "forward-gap", "reverse-gap", "part-minus-all"}
+    missing = {"eot_of": {"eot-gap", "knowing-minus-eot", "eot-correlation-gap"} | box, "twin_of": {"bpda-gap"}}
     found = set(evidence_of(**silent)["quantity"])
     assert found == set(evidence_of(**every())["quantity"]) - missing[role]
 
@@ -1307,7 +1512,7 @@ def test_what_is_said_of_one_process_is_asked_of_all_its_purifiers_whatever_thei
     probes = [probe(5, t, p, alpha=np.full(5, 1 / t)) for p, t in product(("ours", "ddpm-like"), (200, 1000))]
     process = {"ours": "ddpm", "ddpm-like": "reverse"}
     probes = [Record(r.keys | {"process": process[r.keys["purifier"]]}, r.arrays) for r in probes]
-    assert of_claim("α of ddpm goes on", findings(probes=probes))["case"].tolist() == ["ours, t = 200 → 1000"]
+    assert of_claim("α of ddpm goes on", findings(probes=probes))["case"].tolist() == ["ours, t = 200, 1000"]
 
 
 def test_every_study_yields_what_it_declares():
