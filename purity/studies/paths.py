@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 
 from purity import stats
 from purity.studies.drawing import COLUMN, SMALL, legend_below
-from purity.studies.records import Evidence, Record, of_mean, with_diffusion
+from purity.studies.records import Evidence, Record, grouped, of_mean, with_diffusion
 
 
 def principal_plane(moved: np.ndarray, front: np.ndarray) -> tuple[np.ndarray, float]:
@@ -178,12 +178,16 @@ def evidence(paths: list[Record], landscapes: list[Record]) -> Iterator[Evidence
     """Image by image, of purifiers with a diffusion model. dw-box-height: loss under the fixed ξ where the attack ends
     that knows it − where EOT ends. landscape-flattened: mean rise of the loss over its plane, from the clean image,
     vanilla − fine-tuned."""
-    for record in with_diffusion(paths):
-        ends = {kind: record.arrays[f"{kind}_loss"][:, :, -1].mean(axis=1) for kind in ("dw_box", "eot")}
-        yield of_mean("dw-box-height", record.keys["purifier"], ends["dw_box"] - ends["eot"])
-    rises = {r.keys["purifier"]: _rise(r) for r in with_diffusion(landscapes)}
-    for record in with_diffusion(landscapes):
-        purifier, vanilla = record.keys["purifier"], record.keys.get("vanilla")
+    for keys, members in grouped(with_diffusion(paths), ("purifier",)):
+        known, eot = (
+            np.mean([r.arrays[f"{kind}_loss"][:, :, -1].mean(axis=1) for r in members], axis=0)
+            for kind in ("dw_box", "eot")
+        )
+        yield of_mean("dw-box-height", keys["purifier"], known - eot)
+    made = {keys["purifier"]: members for keys, members in grouped(with_diffusion(landscapes), ("purifier",))}
+    rises = {purifier: np.mean([_rise(r) for r in members], axis=0) for purifier, members in made.items()}
+    for purifier, members in made.items():
+        vanilla = members[0].keys.get("vanilla")
         if vanilla in rises:
             yield of_mean("landscape-flattened", purifier, rises[vanilla] - rises[purifier])
 

@@ -104,7 +104,7 @@ def _ways_apart(purified: list[Record], measured: list[Record]) -> Iterator[Evid
         apart = (way - other) / level[:, None]
         draws = np.stack([apart[:, rows].mean(axis=1) for rows in images_drawn(apart.shape[1])])
         found = stats.misfit_interval(apart.mean(axis=1), draws)
-        case = f"{purifier}, {attack} beside {noise[1]}, knows {knowledge}"
+        case = f"{purifier}, {attack}, knows {knowledge}"
         yield Evidence("path-difference", case, *found, apart.shape[1])
 
 

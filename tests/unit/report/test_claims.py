@@ -37,9 +37,7 @@ def test_every_claim_says_what_is_claimed_measured_and_printed_and_where():
         for name in ("id", "source", "claim", "quantity", "measured", "paper"):
             text = getattr(c, name)
             assert isinstance(text, str) and text == text.strip() != "" and "\n" not in text, (c.claim, name)
-        places = (
-            r"(earlier )?(§|App\. )|stochastic perspective( \(our control\))?$|Carlini et al. 2019 \(our control\)$"
-        )
+        places = r"(earlier )?(§|App\. )|stochastic perspective( \(our control\))?$|(Carlini|Athalye) et al\. 20\d\d"
         assert re.match(places, c.source), c.source
 
 
