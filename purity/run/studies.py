@@ -242,8 +242,9 @@ def spec(study: Study, experiment: Experiment, project: Project) -> dict:
     tuned = {name: said for name, said in experiment.fine_tuned().items() if name in purifiers}
     variants = {name: said for name, said in experiment.variants().items() if "variants" in study.reads.values()}
     features = experiment.said.get("features")
-    of_cells = {"/".join(cell): said for cell, said in experiment.strength_roles().items()}
-    told: dict = {"cells": of_cells} if "strength" in study.reads.values() else {}
+    told: dict = {}
+    if "strength" in study.reads.values():
+        told["cells"] = {"/".join(cell): said for cell, said in experiment.strength_roles().items()}
     if {"strengths", "law-purifiers"} & set(study.reads.values()):
         told["swept"] = {"attack": experiment.part("sweep")["attack"], "knowledge": "all"}
     return {

@@ -109,7 +109,7 @@ def _first_attack(table: pd.DataFrame) -> pd.DataFrame:
 # by what the attacker knows: how quantities are called
 SETTINGS = {"none": "eot", "all": "dw-box"}
 # what an ablation lacks, by what its perturbations were instead
-LACKS = {
+LACKS: dict[str, dict[str, object]] = {
     "rbgm": {"perturbation": "bounded"},
     "guide": {"objective": "prediction"},
     "perturbation": {"perturbed": False},

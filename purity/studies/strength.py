@@ -122,7 +122,7 @@ def _union(by: dict[tuple, list[Record]], purifier: str, knowledge: str) -> floa
 
 
 def draw_strength(table: pd.DataFrame, verdicts: pd.DataFrame) -> Figure:
-    """A panel for each option that is varied: accuracy with 95 % intervals. Below: what ten times the budget takes from
+    """A panel for each option that is varied: accuracy with 95 % intervals. Last: what ten times the budget takes from
     the attacks that the main findings rest on."""
     table = all_seeds(table)
     panels = list(dict.fromkeys(table["varied"]))
@@ -155,7 +155,7 @@ def _draw_grid(ax: Axes, table: pd.DataFrame) -> None:
         look |= {"ls": KNOWN_LINES[first["knowledge"]], "ms": 3, "lw": 1, "elinewidth": 0.6}
         ax.errorbar(at, line["mean"], error, label=label, **look)
     ax.set_xticks(range(len(values)), values, rotation=45 if max(map(len, values)) > 4 else 0)
-    ax.set(xlabel=table["varied"].iloc[0].replace("_", " "), ylim=(0, 1))
+    ax.set(xlabel=table["varied"].iloc[0].replace("_", " "), ylim=(0, 1), ylabel="accuracy")
 
 
 def _draw_verdicts(ax: Axes, verdicts: pd.DataFrame) -> None:
