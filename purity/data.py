@@ -4,7 +4,7 @@ split: "train" or "test". n: the first so many images, or all there are if they 
 them is not decoded. x (N, C, H, W) float32 in [0, 1], y (N,) int64; ids (N,) int64: the place of each image in the
 whole split, the same for any n. Name an importable function of this kind in the config to bring your own images; what
 it promises is in docs/contract.md. A function `<loader>_classes(split, **options)` beside it may give the names of its
-classes by label.
+classes by label; those here that read files have `<loader>_files(split, n, **options)`, which are these.
 """
 
 import copy
@@ -35,6 +35,9 @@ Images = tuple[np.ndarray, np.ndarray, np.ndarray]
 # Folders that operating systems and tools leave behind; those with a leading dot do not count either.
 _LEFT_BEHIND = {"__MACOSX", "__pycache__", "@eaDir", "lost+found", "$RECYCLE.BIN", "System Volume Information"}
 
+# Of image files: torchvision's IMG_EXTENSIONS, without torchvision, which planning a run has no time for.
+_ENDINGS = (".jpg", ".jpeg", ".png", ".ppm", ".bmp", ".pgm", ".tif", ".tiff", ".webp")
+
 _SPLITS = ("train", "val", "test")
 
 _WNID = re.compile(r"n\d{8}")
@@ -51,9 +54,18 @@ def digits(split: str, n: int | None = None) -> Images:
 
     pixels, labels = load_digits(return_X_y=True)
     x = (pixels / 16).astype(np.float32).reshape(-1, 1, 8, 8)
-    ids = np.arange(len(x))
-    chosen = (ids[ids % 6 == 0] if split == "test" else ids[ids % 6 != 0])[:n]
+    chosen = _digits_of(split)[:n]
     return x[chosen], labels[chosen].astype(np.int64), chosen
+
+
+def _digits_of(split: str) -> np.ndarray:
+    ids = np.arange(1797)
+    return ids[ids % 6 == 0] if split == "test" else ids[ids % 6 != 0]
+
+
+def digits_count(split: str) -> int:
+    """How many there are."""
+    return len(_digits_of(split))
 
 
 def digits_classes(split: str) -> list[str]:
@@ -206,6 +218,18 @@ def folder(
     ValueError if there are no images, a class has none, a folder is foreign (only some names are numbers; train has no
     such class), a file cannot be read or the images differ in size.
     """
+    base, labels, listed = _class_folders(root, split, classes)
+    chosen = _in_line(listed, n, order, seed)
+    counted = Counter(name for name, _, _ in chosen)
+    said = ", ".join(f"{label} {name} ({counted[name]})" for name, label in labels.items())
+    logging.info("classes of %s, and images of each: %s", base, said)
+    return _read(base, chosen, resize, crop, channels)
+
+
+def _class_folders(
+    root: str, split: str, classes: Sequence[str | int] | None
+) -> tuple[Path, dict[str, int], list[Listed]]:
+    """The folder of the class folders, labels of the classes, and the images there are."""
     base, labels = _labelled(root, split, classes)
     listed = [(name, file, label) for name, label in labels.items() for file in _files(base / name)]
     if not listed:
@@ -214,11 +238,22 @@ def folder(
         if (base / name).is_dir():
             said = f"class folder {base / name} holds no images: take it away, or name `classes` in the options"
             raise broken(said, "folders")
-    chosen = _in_line(listed, n, order, seed)
-    counted = Counter(name for name, _, _ in chosen)
-    said = ", ".join(f"{label} {name} ({counted[name]})" for name, label in labels.items())
-    logging.info("classes of %s, and images of each: %s", base, said)
-    return _read(base, chosen, resize, crop, channels)
+    return base, labels, listed
+
+
+def folder_files(
+    split: str,
+    n: int | None,
+    *,
+    root: str,
+    order: str = "balanced",
+    classes: Sequence[str | int] | None = None,
+    seed: int = 0,
+    **decoding,
+) -> tuple[Path, dict[str, int]]:
+    """A folder, and in it the paths of the files that `folder` reads, in its order, with their labels."""
+    base, _, listed = _class_folders(root, split, classes)
+    return base, {f"{name}/{file}": label for name, file, label in _in_line(listed, n, order, seed)}
 
 
 def _in_line(listed: list[Listed], n: int | None, order: str, seed: int) -> list[Listed]:
@@ -236,11 +271,9 @@ def _read(base: Path, chosen: list[Listed], resize: int | None, crop: int | None
 
 
 def _files(folder: Path) -> list[str]:
-    from torchvision.datasets.folder import IMG_EXTENSIONS
-
     if not folder.is_dir():
         return []
-    return [file for file in os.listdir(folder) if file.lower().endswith(IMG_EXTENSIONS) and not file.startswith(".")]
+    return [file for file in os.listdir(folder) if file.lower().endswith(_ENDINGS) and not file.startswith(".")]
 
 
 def _labelled(root: str, split: str, classes: Sequence[str | int] | None) -> tuple[Path, dict[str, int]]:
@@ -488,11 +521,24 @@ def imagenet(
     classes; "path" begins with all images of the first class. resize, crop: as in `folder`.
     ValueError unless there are 1,000 class folders, and as in `folder`.
     """
+    base, listed = _of_wnids(split, root)
+    return _read(base, _in_line(listed, n, order, 0), resize, crop, 3)
+
+
+def _of_wnids(split: str, root: str) -> tuple[Path, list[Listed]]:
     base, wnids = _wnids(split, root)
     listed = [(wnid, file, label) for label, wnid in enumerate(wnids) for file in _files(base / wnid)]
     if not listed:
         raise broken(f"{base} has no class folders with images", "folders")
-    return _read(base, _in_line(listed, n, order, 0), resize, crop, 3)
+    return base, listed
+
+
+def imagenet_files(
+    split: str, n: int | None, *, root: str, order: str = "name", **decoding
+) -> tuple[Path, dict[str, int]]:
+    """A folder, and in it the paths of the files that `imagenet` reads, in its order, with their labels."""
+    base, listed = _of_wnids(split, root)
+    return base, {f"{wnid}/{file}": label for wnid, file, label in _in_line(listed, n, order, 0)}
 
 
 def _wnids(split: str, root: str) -> tuple[Path, list[str]]:

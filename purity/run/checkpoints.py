@@ -74,15 +74,16 @@ def _saved_state(path: Path, device: str) -> dict | None:
     return state
 
 
-def load(network: str, options: dict, weights: str | None, device: str = "cpu") -> nn.Module:
+def load(network: str, options: dict, weights: str | None, device: str = "cpu", digest: str | None = None) -> nn.Module:
     """The network in eval mode, frozen.
 
     weights: .safetensors or a state dict that torch.load reads; a folder in diffusers' format; the receipt of a
-    published file (purity.run.weights); None: as the function made it. Options that are not set are those kept with the
-    weights, or of the folder's config.json. A module's method `adapted(checkpoint)` gives the state dict under the
-    module's own names. ValueError naming the checkpoint if it is not there, cannot be read or does not fit.
+    published file (purity.run.weights); None: as the function made it. digest: what they were when the run was planned.
+    Options that are not set are those kept with the weights, or of the folder's config.json. A module's method
+    `adapted(checkpoint)` gives the state dict under the module's own names. ValueError naming the checkpoint if it is
+    not there, cannot be read, does not fit, or is not what it was.
     """
-    path = None if weights is None else checked(weights)
+    path = None if weights is None else checked(weights, digest)
     module = untrained(network, all_options(options, weights))
     if path is not None:
         if path.is_dir():
@@ -198,7 +199,7 @@ def network(preset: dict, weights: list[str], device: str) -> Callable:
     """The network of a preset: network, options, engine if it is another than the exact one; weights: one checkpoint,
     or none: then any callable will do."""
     if weights:
-        loaded = load(preset["network"], preset["options"], weights[0], device)
+        loaded = load(preset["network"], preset["options"], weights[0], device, preset.get("weights"))
     else:
         loaded = _ready(untrained(preset["network"], preset["options"]), device)
     return prepared(loaded, device, **preset["engine"]) if "engine" in preset else loaded

@@ -13,6 +13,7 @@ that a base class finds by itself are not seen.
 
 import ast
 import hashlib
+import sys
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import cache, lru_cache
@@ -66,6 +67,7 @@ class Project:
         self._known: dict[tuple, _Reached] = {}
         self._digests: dict[tuple, str] = {}  # many jobs ask for the same
         self._leads: dict[tuple[str, str], _Lead] = {}
+        self._packages: dict[str, list[Path]] = {}  # where each top-level package is looked for
 
     def digest(self, script: str | Path, *named: str) -> str:
         """Hex digest of the code that `script` and the functions `named` ('module:function') can reach.
@@ -263,7 +265,7 @@ class Project:
         return self._modules[name]
 
     def _find(self, name):
-        for folder in self.folders:
+        for folder in self._places(name.partition(".")[0]):
             stem = folder.joinpath(*name.split("."))
             for path, package in ((stem / "__init__.py", name), (stem.with_suffix(".py"), name.rpartition(".")[0])):
                 if path.is_file():
@@ -271,6 +273,39 @@ class Project:
             if stem.is_dir() and next(stem.rglob("*.py"), None) is not None:
                 return _Module(name, name)  # a package without __init__.py
         return None
+
+    def _places(self, package: str) -> list[Path]:
+        """The folders that a package may lie in: the project's, else that of somebody's own package."""
+        if package not in self._packages:
+            here = [f for f in self.folders if (f / package).is_dir() or (f / f"{package}.py").is_file()]
+            self._packages[package] = here or own_folders(package)
+        return self._packages[package]
+
+
+def own_folders(package: str) -> list[Path]:
+    """Where somebody's own package or module lies outside the project: on PYTHONPATH, or installed to be edited. None
+    for what is installed, which lies among what pip says of it (*.dist-info): its version tells it."""
+    if package in sys.stdlib_module_names:
+        return []
+    try:
+        spec = find_spec(package)
+    except (ImportError, ValueError):  # e.g. __main__
+        return []
+    places = [*(spec.submodule_search_locations or ()), spec.origin or ""] if spec else []
+    found = dict.fromkeys(Path(place).parent for place in places if place and not place.endswith("__init__.py"))
+    return [f for f in found if f.is_dir() and not _INSTALLED & {*f.parts} and not any(f.glob("*.dist-info"))]
+
+
+_INSTALLED = {"site-packages", "dist-packages"}  # of pip, conda, Debian, a cluster's modules
+
+
+def strangers(root: Path, places: Iterable[str]) -> list[str]:
+    """Those of the folders that modules are imported from that hold another package of the name than root has."""
+    package = Path(__file__).parents[1].name
+    found = [place for place in places if place and (Path(place) / package / "__init__.py").is_file()]
+    if not (root / package).is_dir():
+        return []
+    return [place for place in found if not (root / package).samefile(Path(place) / package)]
 
 
 def _file(module: str) -> str:

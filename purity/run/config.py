@@ -1,16 +1,19 @@
 """Is a configuration possible? Everything wrong with it is said in one line that names the key, before any job."""
 
+import ast
 import copy
 import math
 from collections.abc import Iterable
 from pathlib import Path
-from typing import cast
+from typing import NoReturn, cast
 
 import jsonschema
 import yaml
 
 from purity.run.codehash import Project
-from purity.run.presets import FULL, INTERCEPTED, NORMALISED, small_options
+from purity.run.naming import standard
+from purity.run.presets import FULL, INTERCEPTED, NORMALISED, Presets, small_options
+from purity.run.rules import broken
 from purity.run.studies import RECORDS, Study, own, quantities
 from purity.run.yaml_slips import check_epsilon
 
@@ -22,7 +25,9 @@ _Validator = jsonschema.validators.extend(
     ),
 )
 
-RESERVED = {"experiments": {"models"}, "purifiers": {"any"}, "attacks": {"clean"}}
+RESERVED = {"experiments": {"models", "logs"}, "purifiers": {"any"}, "attacks": {"clean"}, "studies": {"findings"}}
+# What is put behind a model's name in names of its other files.
+ENDINGS = ("-loss", "-fetched")
 
 
 def check(config: dict, schema: str | Path, project: Project) -> None:
@@ -36,8 +41,10 @@ def check(config: dict, schema: str | Path, project: Project) -> None:
     if errors:
         raise ValueError(_line(jsonschema.exceptions.best_match(errors)))
     for group, names in RESERVED.items():
-        for name in names & set(config[group]):
+        for name in names & set(config.get(group, {})):
             _refuse(f"{group}.{name}", "this name is taken by the workflow itself")
+    for group in GROUPS:
+        _distinct(group, config.get(group, {}))
     for name, preset in config["purifiers"].items():
         _purifier_preset(config, project, f"purifiers.{name}", preset)
     for name, preset in config["attacks"].items():
@@ -58,6 +65,32 @@ def check(config: dict, schema: str | Path, project: Project) -> None:
         _experiment(config, f"experiments.{name}", experiment)
         for i, grid in enumerate((experiment.get("strength") or {}).get("grids", [])):
             _variants(config, project, f"experiments.{name}.strength.grids.{i}", grid)
+
+
+# Groups whose names are in paths.
+GROUPS = ("experiments", "purifiers", "attacks", "classifiers", "diffusions", "features", "studies")
+
+
+def _distinct(group: str, names: Iterable[str]) -> None:
+    """No two names share a file: where a file system knows no case, or where something is put behind a model's name."""
+    seen: dict[str, str] = {}
+    for name in names:
+        if (other := seen.setdefault(name.lower(), name)) != name:
+            _refuse(f"{group}.{name}", f"'{other}' differs in upper and lower case only; some disks take both for one")
+    if group in ("classifiers", "diffusions", "features"):
+        for name in names:
+            if taken := [name + ending for ending in ENDINGS if name + ending in names]:
+                _refuse(f"{group}.{taken[0]}", f"files of '{name}' are called so; take another name")
+
+
+def check_images(config: dict, presets: Presets) -> None:
+    """ValueError if an experiment to run asks for more test images than there are, where that is told without them."""
+    for name in config["run"]:
+        experiment = config["experiments"][name]
+        there = presets.available(experiment["dataset"], "test")
+        if there is not None and experiment["images"] > there:
+            said = f"{experiment['images']} asked for, dataset '{experiment['dataset']}' has {there} in its test split"
+            raise broken(f"config: experiments.{name}.images: {said}", "enough-images")
 
 
 def _purifier_preset(config: dict, project: Project, key: str, preset: dict) -> None:
@@ -123,6 +156,11 @@ def _network_preset(config: dict, project: Project, key: str, preset: dict) -> N
     weights = preset.get("weights")
     if isinstance(weights, str):
         path = Path(weights).expanduser()
+        if path.resolve().is_relative_to(Path("results").resolve()):
+            _refuse(
+                f"{key}.weights",
+                f"{weights} is a result, which a run may make anew: name the model that it is of, or copy it elsewhere",
+            )
         if not path.is_file() and not (path / "config.json").is_file():
             _refuse(f"{key}.weights", f"there is no file {weights}, nor a folder in diffusers' format")
 
@@ -420,10 +458,7 @@ def _argument(name: str) -> str:
 
 def _handed(project: Project, function: str, key: str, handed: list[str]) -> None:
     """The function exists, and needs no argument but what is handed over by name."""
-    try:
-        arguments = project.signature(function)
-    except ValueError as error:
-        _refuse(key, str(error))
+    arguments = _signature(project, function, key)
     if arguments is None:
         return  # installed elsewhere, or no plain function: found out when it is imported
     named = [a.arg for a in (*arguments.posonlyargs, *arguments.args) if a.arg != "self"]
@@ -468,6 +503,9 @@ def small(config: dict) -> dict:
     Published networks, strengths t and budgets stay as they are. Networks that are trained or fine-tuned here are
     `<name>-small` too, trained for a moment: one that was trained for hours is left alone. Its numbers mean nothing.
     """
+    for name in config["experiments"]:
+        if f"{name}-small" in config["experiments"]:
+            _refuse(f"experiments.{name}-small", f"a small run of '{name}' is called so; take another name")
     shrunk = copy.deepcopy(config)
     _shrink_training(shrunk)
     for group in ("purifiers", "attacks"):
@@ -570,10 +608,7 @@ def _function(
 ) -> None:
     """The function that `field` names exists and takes `given` arguments (due to `giving`) and the options by name."""
     options = preset.get("options", {})
-    try:
-        arguments = project.signature(function)
-    except ValueError as error:
-        _refuse(f"{key}.{field}", str(error))
+    arguments = _signature(project, function, f"{key}.{field}")
     if arguments is None:
         return  # installed elsewhere, or no plain function: found out when it is imported
     positional = [a.arg for a in (*arguments.posonlyargs, *arguments.args) if a.arg != "self"]
@@ -590,6 +625,16 @@ def _function(
         if name not in (*positional[given:], *keywords) and arguments.kwarg is None:
             known = ", ".join((*positional[given:], *keywords)) or "none"
             _refuse(f"{key}.options.{name}", f"{function} has no such option; it has {known}")
+
+
+def _signature(project: Project, function: str, key: str) -> ast.arguments | None:
+    """Of a function of anybody but Python itself: nothing of `os` or `shutil` purifies an image."""
+    if standard(function):
+        _refuse(key, f"{function} is of Python's standard library, which has no parts of an experiment")
+    try:
+        return project.signature(function)
+    except ValueError as error:
+        _refuse(key, str(error))
 
 
 def _refuse_what_yaml_makes_of_slips(value: object, path: tuple[str, ...]) -> None:
@@ -618,5 +663,5 @@ def _line(error: jsonschema.ValidationError) -> str:
     return f"config: {'.'.join(path) or '(top)'}: {message}"
 
 
-def _refuse(key: str, message: str) -> None:
+def _refuse(key: str, message: str) -> NoReturn:
     raise ValueError(f"config: {key}: {message}")

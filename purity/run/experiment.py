@@ -377,8 +377,8 @@ class Experiment:
     # Specs: what the result of a stage depends on of the config, and what it reads. See purity.run.parts.made.
 
     def subset(self, block: str) -> dict:
-        name = self.said["dataset"]
-        return {"name": name, "images": [int(number) for number in block.split("-")], **self.presets.dataset(name)}
+        name, images = self.said["dataset"], [int(number) for number in block.split("-")]
+        return {"name": name, "images": images, **self.presets.dataset(name, "test", *images)}
 
     def perturb(self, attack: str, block: str) -> dict:
         cell = Cell("any", attack, "none")

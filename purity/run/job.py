@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from purity.run import lineage, status, store
+from purity.run.codehash import strangers
 from purity.run.devices import claimed, no_memory
 from purity.run.progress import Done, Progress, duration
 
@@ -85,8 +86,10 @@ def running(given) -> Iterator[Job]:
         running_file.says(at, share, left)
 
     try:
+        _refuse_another_clone(given)
         with claimed(getattr(given.resources, "gpu", 0)) as device:
             prepare_torch(given.threads)
+            check_driver(device)
             started, cpu_started = time.monotonic(), time.process_time()
             depends = {key: given.params.get(key) for key in ("spec", "code")}
             depends["inputs"] = lineage.digests(given.input)
@@ -120,6 +123,14 @@ def running(given) -> Iterator[Job]:
         running_file.ends()
 
 
+def _refuse_another_clone(given) -> None:
+    """The code that runs is that of the project which the script lies in, whose digest is recorded."""
+    scripts = getattr(given, "scriptdir", None) or ""  # an address, where the workflow comes from the network
+    if len(Path(scripts).parents) > 1 and (found := strangers(Path(scripts).parents[1], [str(lineage.ROOT)])):
+        said = f"the job would run the `purity` of {found[0]}, not that of {Path(scripts).parents[1]}"
+        raise ValueError(f"{said}: unset PYTHONPATH or uninstall it")
+
+
 def name(given) -> str:
     """What a job is called in messages: its rule, and what it is about."""
     about = [value for key, value in given.wildcards.items() if key != "experiment"]
@@ -145,6 +156,21 @@ def prepare_torch(threads: int) -> None:
         torch.backends.cudnn.benchmark = False
         torch.backends.cudnn.deterministic = True
         torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False
+
+
+def check_driver(device: str) -> None:
+    """ValueError if torch, where it is loaded, cannot work on the device that was claimed."""
+    torch = sys.modules.get("torch")
+    if torch is not None and device == "cuda":
+        try:
+            torch.zeros(1, device=device)
+        except (RuntimeError, AssertionError) as error:
+            if no_memory(error):
+                raise
+            said = str(error).splitlines()[0].rstrip(".")
+            raise ValueError(
+                f"device: cuda is configured, but torch cannot use it ({said}); set device: cpu"
+            ) from error
 
 
 def _keep_freed_memory() -> None:

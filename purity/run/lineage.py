@@ -10,6 +10,7 @@ that was recorded.
 import argparse
 import hashlib
 import json
+import logging
 import os
 import platform
 import socket
@@ -18,8 +19,9 @@ import sys
 from collections.abc import Iterable, Iterator
 from graphlib import TopologicalSorter
 from pathlib import Path
+from textwrap import shorten
 
-from purity.run import store
+from purity.run import content, store
 from purity.run.codehash import installed_version
 
 ROOT = Path(__file__).parents[2]
@@ -33,10 +35,7 @@ def sha256(path: str | Path) -> str | None:
         listed = sorted(p for p in path.rglob("*") if p.is_file())
         text = "".join(f"{p.relative_to(path)} {sha256(p)}\n" for p in listed)
         return hashlib.sha256(text.encode()).hexdigest()
-    if not path.is_file():
-        return None
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    return content.sha256(path) if path.is_file() else None
 
 
 def digests(paths: Iterable[str]) -> dict[str, str | None]:
@@ -97,12 +96,32 @@ def record(path: str | Path, **said) -> None:
     store.save_text(path, json.dumps(said, indent=1, sort_keys=True) + "\n")
 
 
+def record_of(log: str | Path) -> Path:
+    """Where the record of the job with this log is."""
+    return Path(log).with_suffix(".json")
+
+
+def read_record(path: Path) -> dict | None:
+    """None if there is none. ValueError in one line if it is damaged, or no record."""
+    try:
+        said = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError) as error:
+        raise ValueError(f"{path} cannot be read ({error}); delete it") from error
+    if not isinstance(said, dict) or any(not isinstance(said.get(key), dict) for key in ("outputs", "inputs")):
+        raise ValueError(f"{path} is no record of a job; move it elsewhere")
+    return said
+
+
 def records(results: Path = Path("results")) -> dict[str, dict]:
-    """The records there are, by each file that they say was made."""
+    """The records there are, by each file that they say was made. What is damaged or foreign is named and left out."""
     found: dict[str, dict] = {}
     for path in sorted(results.glob("*/logs/**/*.json")):
-        said = json.loads(path.read_text(encoding="utf-8"))
-        found |= dict.fromkeys(said["outputs"], said)
+        try:
+            found |= dict.fromkeys((said := read_record(path) or {})["outputs"], said)
+        except ValueError as fault:
+            logging.warning("%s; it is left out", fault)
     return found
 
 
@@ -115,6 +134,39 @@ def short(paths: Iterable[str]) -> list[tuple[str, str, str, str]]:
         digest = said.get("outputs", {}).get(path) or sha256(path) or ""
         rows.append((path, digest[:12], str(said.get("code") or "")[:12], str(said.get("commit") or "")[:12]))
     return rows
+
+
+def made_otherwise(log: str | Path, spec: object, code: str) -> str | None:
+    """What of the spec or the code is other today than in the record of the job with this log: `a.b: 1 → 2`. None if
+    nothing is, or if there is no record that says it."""
+    try:
+        said = read_record(record_of(log))
+    except ValueError:
+        return None  # named where records are read; what Snakemake knows decides
+    if said is None or "code" not in said:
+        return None
+    spec = json.loads(json.dumps(spec))
+    accepted = said.get("accepted", {})
+    if (said.get("spec"), said["code"]) == (spec, code) or (accepted.get("spec"), accepted.get("code")) == (spec, code):
+        return None
+    return _difference(said.get("spec"), spec, "spec") or "its code"
+
+
+def _difference(then: object, now: object, key: str) -> str | None:
+    """The first difference, in the order of keys."""
+    if then == now:
+        return None
+    if isinstance(then, dict) and isinstance(now, dict):
+        found = (_difference(then.get(name), now.get(name), f"{key}.{name}") for name in sorted({*then, *now}))
+        return next(filter(None, found), f"{key}: other keys")
+    return f"{key}: {shorten(json.dumps(then), 60)} → {shorten(json.dumps(now), 60)}"
+
+
+def accept(log: str | Path, spec: object, code: str) -> None:
+    """Note in a job's record that what it made counts as made by this spec and code: somebody has said --touch."""
+    said = read_record(record_of(log))
+    if said is not None:
+        record(record_of(log), **said | {"accepted": {"spec": spec, "code": code}})
 
 
 def trail(path: str, known: dict[str, dict]) -> Iterator[str]:
@@ -151,6 +203,8 @@ def _paragraph(rule: str, files: list[str], known: dict[str, dict]) -> Iterator[
             yield f"    {what}: {', '.join(map(str, values))}"
     if made and made[0]["spec"]:
         yield f"    spec{' of the first' * (len(files) > 1)}: {json.dumps(made[0]['spec'], ensure_ascii=False)}"
+    if any("accepted" in said for said in made):
+        yield "    ! somebody has said --touch: another spec or other code made it than today's"
     for file in files:
         if file in known and sha256(file) != known[file]["outputs"][file]:
             yield f"    ! {file} is not what was made then"

@@ -5,7 +5,11 @@ Presets are sorted, so that the order of keys changes nothing.
 
 import json
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
+
+from purity.run.content import Contents, named
+from purity.run.naming import resolve
 
 
 def ordered(value):
@@ -86,16 +90,58 @@ class Presets:
         self.protocol = {name for name, preset in config["attacks"].items() if preset.get("protocol")}
         self.sighted = [name for name in config["attacks"] if name not in self.blind]
         self.fine_tuned = [name for name, preset in config["diffusions"].items() if "fine_tuning" in preset]
+        self._contents = Contents()
+        self._held: dict[str | Path, str | None] = {}
+        self._listed: dict[tuple[str, str], tuple[Path, list[tuple[str, int]]] | None] = {}
 
-    def dataset(self, name: str) -> dict:
+    def dataset(self, name: str, split: str, first: int = 0, last: int | None = None) -> dict:
+        """The images first … last of a split (all of it), with a digest of the files that they are read from."""
         chosen = self.config["datasets"][name]
-        return {"load": chosen["load"], "options": ordered(chosen.get("options", {}))}
+        said = {"load": chosen["load"], "options": ordered(chosen.get("options", {}))}
+        if not chosen["load"].startswith("purity.data:"):
+            return said | self._files(said["options"])
+        if listed := self.listed(name, split):
+            base, files = listed
+            wanted = dict(files[first : None if last is None else last + 1])
+            return said | {"files": self._contents.of_files(base, wanted)}
+        return said
+
+    def listed(self, name: str, split: str) -> tuple[Path, list[tuple[str, int]]] | None:
+        """A folder, and the files in it with their labels that a loader of purity.data reads, in its order. None if it
+        reads none, or cannot: it says why when it is asked for images."""
+        if (name, split) not in self._listed:
+            chosen = self.config["datasets"][name]
+            self._listed[name, split] = None
+            with suppress(ValueError, OSError, TypeError):
+                base, files = resolve(f"{chosen['load']}_files")(split, None, **chosen.get("options", {}))
+                self._listed[name, split] = base, list(files.items())
+        return self._listed[name, split]
+
+    def available(self, name: str, split: str) -> int | None:
+        """How many images a split has; None where only loading them tells."""
+        if self.config["datasets"][name]["load"] == "purity.data:digits":
+            return resolve("purity.data:digits_count")(split)
+        listed = self.listed(name, split)
+        return listed and len(listed[1])
+
+    def _files(self, options: dict) -> dict:
+        """{files: {option: digest}} of the files and folders that options name, if there are any."""
+        found = {key: self._content(path) for key, path in named(options)}
+        return {"files": found} if found else {}
+
+    def _content(self, path: str | Path) -> str | None:
+        """Looked at once in a run."""
+        if path not in self._held:
+            self._held[path] = self._contents.of(path)
+        return self._held[path]
 
     def model(self, kind: str, name: str) -> dict:
-        """kind: classifiers, diffusions, features. A fine-tuned one is the same network with other weights."""
+        """kind: classifiers, diffusions, features. A fine-tuned one is the same network with other weights; weights
+        that are given are told by a digest, and may be moved or copied."""
         chosen = self.config[kind][name]
         if "fine_tuning" in chosen:
-            return self.model(kind, chosen["fine_tuning"]["of"])
+            base = self.model(kind, chosen["fine_tuning"]["of"])
+            return {key: value for key, value in base.items() if key != "weights"}
         engine = {"engine": ordered(chosen["engine"])} if "engine" in chosen else {}
         return self.exact(kind, name) | engine
 
@@ -103,8 +149,12 @@ class Presets:
         """The same without its engine: training is exact."""
         chosen = self.config[kind][name]
         if "fine_tuning" in chosen:
-            return self.exact(kind, chosen["fine_tuning"]["of"])
-        return {"network": chosen["network"], "options": ordered(chosen.get("options", {}))}
+            base = self.exact(kind, chosen["fine_tuning"]["of"])
+            return {key: value for key, value in base.items() if key != "weights"}
+        said = {"network": chosen["network"], "options": ordered(chosen.get("options", {}))}
+        if isinstance(chosen.get("weights"), str):
+            said["weights"] = self._content(chosen["weights"])
+        return said | self._files(said["options"])
 
     def purifier(self, name: str) -> dict:
         """name: of a preset, or <preset>@t=<t>."""
@@ -114,6 +164,7 @@ class Presets:
             "make": chosen["make"],
             "options": ordered(chosen["options"]),
             "diffusion": self.model("diffusions", diffusion) if diffusion else None,
+            **self._files(chosen["options"]),
         }
 
     def sampler(self, name: str, steps: int) -> dict:
@@ -159,7 +210,7 @@ class Presets:
     def attack(self, name: str) -> dict:
         """name: of a preset, or a variant of it."""
         chosen = self.attack_preset(name)
-        return {"run": chosen["run"], "options": ordered(chosen["options"])}
+        return {"run": chosen["run"], "options": ordered(chosen["options"]), **self._files(chosen["options"])}
 
     def attack_preset(self, name: str) -> dict:
         """An attack's preset; `<attack>@<option>=<value>,…` is the same with these options."""
@@ -186,13 +237,16 @@ class Presets:
 
     def training(self, kind: str, name: str) -> dict:
         chosen = self.config[kind][name]["training"]
-        return self.exact(kind, name) | {"training": ordered(chosen), "dataset": self.dataset(chosen["dataset"])}
+        return self.exact(kind, name) | {
+            "training": ordered(chosen),
+            "dataset": self.dataset(chosen["dataset"], "train"),
+        }
 
     def fine_tuning(self, name: str) -> dict:
         chosen = self.config["diffusions"][name]["fine_tuning"]
-        return self.exact("diffusions", name) | {
+        return self.exact("diffusions", chosen["of"]) | {
             "classifier": self.exact("classifiers", chosen["classifier"]),
-            "dataset": self.dataset(chosen["dataset"]),
+            "dataset": self.dataset(chosen["dataset"], "train"),
             "fine_tuning": ordered({k: v for k, v in chosen.items() if k not in ("of", "classifier", "dataset")}),
         }
 
@@ -208,6 +262,10 @@ class Presets:
     def made_here(self, kind: str, name: str) -> bool:
         """Whether a network is trained here, or fine-tuned."""
         return not {"training", "fine_tuning"}.isdisjoint(self.config[kind][name])
+
+    def published(self, kind: str, name: str) -> bool:
+        """Whether its weights are fetched."""
+        return isinstance(self.config[kind][name].get("weights"), dict)
 
     def weights(self, kind: str, name: str) -> list[str]:
         """The checkpoint of a model: trained here, the receipt of a published file, a file or folder given, or none."""

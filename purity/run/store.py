@@ -9,10 +9,12 @@ A large stage lies in blocks of images, `images-<first>-<last>.zarr.zip` in one 
 reads several gets their arrays as one, put together along the axis that the images are on.
 """
 
+import errno
 import hashlib
 import io
 import math
 import os
+import shutil
 import tempfile
 import zipfile
 import zlib
@@ -43,18 +45,42 @@ def replacing(path: str | Path) -> Iterator[str]:
     A process killed inside the block leaves only a `.tmp` file, never a `path` that looks complete.
     """
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(prefix=f".{path.stem}-", suffix=f".tmp{path.suffix}", dir=path.parent)
-    os.close(handle)
+    temporary = None
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, temporary = tempfile.mkstemp(prefix=f".{path.stem}-", suffix=f".tmp{path.suffix}", dir=path.parent)
+        os.close(handle)
         yield temporary
         with open(temporary, "rb+") as file:
             os.fsync(file.fileno())
-        os.chmod(temporary, 0o644)
+        os.chmod(temporary, 0o666 & ~_umask())
         os.replace(temporary, path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
+    except BaseException as error:
+        if temporary is not None:
+            Path(temporary).unlink(missing_ok=True)
+        if isinstance(error, OSError) and error.errno in _NO_ROOM:
+            raise _no_room(path, error) from error
         raise
+
+
+def _umask() -> int:
+    """What this process takes from the rights of new files; it is told only when it is set."""
+    mask = os.umask(0o077)
+    os.umask(mask)
+    return mask
+
+
+# The disk or the quota is full, the file too large for the system or the user's limit, the place read-only, broken.
+_NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO}
+
+
+def _no_room(path: Path, error: OSError) -> OSError:
+    """The error with the file, its folder and how much room there is, none of which the system's says."""
+    room = ""
+    with suppress(OSError):
+        room = f" ({shutil.disk_usage(path.parent).free / 2**20:.0f} MiB free)"
+    said = f"{path} cannot be written into {path.parent.absolute()}{room}: {error.strerror or error}"
+    return OSError(error.errno, f"{said}; make room and run again")
 
 
 @dataclass(frozen=True)

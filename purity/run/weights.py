@@ -23,6 +23,7 @@ from typing import BinaryIO, NamedTuple, cast
 from urllib.parse import quote
 from urllib.request import Request, urlopen
 
+from purity.run import content
 from purity.run.rules import broken
 from purity.run.store import replacing
 
@@ -128,9 +129,10 @@ def located(path: str | Path) -> Path:
     return checkpoint
 
 
-def checked(path: str | Path) -> Path:
-    """`located`, and what it leads to is what was recorded then, byte by byte: by the receipt of a published file, or
-    by the record of the job that trained it (purity.run.lineage), if there is one beside it.
+def checked(path: str | Path, digest: str | None = None) -> Path:
+    """`located`, and what it leads to is what was recorded then, byte by byte: by the receipt of a published file, by
+    the record of the job that trained it (purity.run.lineage), if there is one beside it, or by `digest`
+    (purity.run.content), taken when the run was planned.
 
     ValueError in one line that names the file. What has no record is taken as it is.
     """
@@ -144,11 +146,12 @@ def checked(path: str | Path) -> Path:
     else:
         recorded, again = _trained(path), "delete it and run again"
     for file, wanted in recorded.items():
-        with open(file, "rb") as content:
-            found = _digest(content, hashlib.sha256)
+        found = content.sha256(file)
         if found != wanted:
             said = f"{file} is not what it was when it was recorded: expected sha256 {wanted}, found {found}"
             raise broken(f"{said}; {again}", "weights")
+    if digest is not None and content.Contents(None).of(checkpoint) != digest:
+        raise broken(f"{checkpoint} is not what it was when this run was planned; run again", "weights")
     return checkpoint
 
 
@@ -287,28 +290,28 @@ def _blaming(file: _File) -> Iterator[None]:
 def _verified(path: Path, file: _File) -> str:
     """sha256 of the content, after every check that can be made. A legacy pickle has a digest or no check at all."""
     size = path.stat().st_size
-    with open(path, "rb") as content:
-        start = content.read(_START)
+    with open(path, "rb") as opened:
+        start = opened.read(_START)
         _refuse_page(start)
         if size == 0:
             raise ValueError("expected a checkpoint, found no bytes")
         if file.place.suffix == ".safetensors":
-            _refuse_cut_safetensors(content, size)
+            _refuse_cut_safetensors(opened, size)
         elif start.startswith(b"PK\x03\x04"):
-            _refuse_cut_zip(content)
-        sha256 = _digest(content, hashlib.sha256)
+            _refuse_cut_zip(opened)
+        sha256 = _digest(opened, hashlib.sha256)
         if not sha256.startswith(file.sha256.lower()):
             raise ValueError(f"expected sha256 {file.sha256}, found {sha256}")
         if file.md5:
-            md5 = _digest(content, partial(hashlib.md5, usedforsecurity=False))  # else some clusters forbid it
+            md5 = _digest(opened, partial(hashlib.md5, usedforsecurity=False))  # else some clusters forbid it
             if md5 != file.md5.lower():
                 raise ValueError(f"expected md5 {file.md5}, found {md5}")
     return sha256
 
 
-def _digest(content: BinaryIO, algorithm: Callable) -> str:
-    content.seek(0)
-    return hashlib.file_digest(cast(BufferedReader, content), algorithm).hexdigest()
+def _digest(opened: BinaryIO, algorithm: Callable) -> str:
+    opened.seek(0)
+    return hashlib.file_digest(cast(BufferedReader, opened), algorithm).hexdigest()
 
 
 def _refuse_page(start: bytes) -> None:
@@ -316,21 +319,21 @@ def _refuse_page(start: bytes) -> None:
         raise ValueError("expected a checkpoint, found a web page (HTML)")
 
 
-def _refuse_cut_zip(content: BinaryIO) -> None:
+def _refuse_cut_zip(opened: BinaryIO) -> None:
     """The list of a zip's entries is its end."""
     try:
-        zipfile.ZipFile(content)
+        zipfile.ZipFile(opened)
     except zipfile.BadZipFile as error:
         raise ValueError(f"expected a whole zip file, found one without its end ({error})") from error
 
 
-def _refuse_cut_safetensors(content: BinaryIO, size: int) -> None:
+def _refuse_cut_safetensors(opened: BinaryIO, size: int) -> None:
     """Eight bytes n, little-endian, n bytes of JSON, then the tensors at data_offsets from there."""
-    content.seek(0)
-    end = 8 + int.from_bytes(content.read(8), "little")
+    opened.seek(0)
+    end = 8 + int.from_bytes(opened.read(8), "little")
     if end <= size:
         try:
-            header = json.loads(content.read(end - 8))
+            header = json.loads(opened.read(end - 8))
             end += max((v["data_offsets"][1] for k, v in header.items() if k != "__metadata__"), default=0)
         except (ValueError, KeyError, TypeError, AttributeError, IndexError) as error:
             raise ValueError(f"expected a safetensors file, found no header of one ({error})") from error

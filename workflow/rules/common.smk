@@ -44,18 +44,29 @@ def root():
 
 ROOT = root()
 RULES = ROOT / "workflow/rules"
-if str(ROOT) not in sys.path:
-    sys.path.insert(0, str(ROOT))
+sys.path.insert(0, str(ROOT))
+# found last, here and in jobs, which get these paths after their own: modules of the user
+sys.path.append(str(Path.cwd()))
 
+import purity
 import yaml
 
-from purity.run import forecast, judge, status, studies, workload, yaml_slips
-from purity.run.codehash import Project
+from snakemake.io import apply_wildcards
+
+from purity.run import forecast, judge, lineage, status, studies, workload, yaml_slips
+from purity.run.codehash import Project, strangers
 from purity.report.claims import check_claims
-from purity.run.config import agrees, check, check_studies, left_out, same, small
+from purity.run.config import agrees, check, check_images, check_studies, left_out, same, small
 from purity.run.experiment import GROUPS, Cell, Experiment, log, store, timing
 from purity.run.presets import Presets, functions, ordered
 from purity.run.weights import cache, missing, unreachable
+
+# jobs import from these places before they get to ROOT: their code would not be the code whose digest they record
+if found := strangers(ROOT, [str(Path(purity.__file__).parents[1]), *sys.path[1:-1]]):
+    sys.exit(
+        f"{found[0]} has a `purity` of its own, which jobs would run instead of that in {ROOT}: "
+        "unset PYTHONPATH, uninstall it, or start elsewhere"
+    )
 
 PROJECT = Project(ROOT, Path.cwd())
 # relative, so that a folder that is moved with its results has the same inputs
@@ -69,15 +80,22 @@ try:
     if judge.asked(config):
         config.update(judge.expanded(config))
         check(config, ROOT / "config/schema.yaml", PROJECT)
+    if config.get("small"):
+        config.update(small(config))
+    check_images(config, Presets(config))
 except ValueError as mistake:
     sys.exit(str(mistake))
-
-if config.get("small"):
-    config.update(small(config))
 
 PRESETS = Presets(config)
 EXPERIMENTS = {name: Experiment(config, name) for name in config["experiments"]}
 GPU = int(config["device"] == "cuda")
+
+# with none of a resource, Snakemake gives a job none, and it would work on the CPU
+limits = {"--resources": workflow.resource_settings.resources, **workflow.resource_settings.overwrite_resources}
+if GPU and workflow.is_main_process and (without := [said for said, of in limits.items() if str(of.get("gpu")) == "0"]):
+    sys.exit(
+        f"config: device: cuda, but {without[0]} has gpu=0: jobs would run on the CPU; raise it, or set device: cpu"
+    )
 CONDA_GPU, CONDA_TABLES = str(ROOT / "envs/gpu.yaml"), str(ROOT / "envs/tables.yaml")
 
 
@@ -117,16 +135,28 @@ def one_of(names):
     return "|".join(re.escape(str(name)) for name in names) or "(?!)"
 
 
+def kinds_of(chosen, ending):
+    """A pattern for {kind} in {kind}/{name}<ending>, where chosen(kind, name) holds. ending: a pattern too."""
+    kinds = [kind for kind in ("classifiers", "diffusions", "features") if kind in config]
+    names = {kind: one_of(name for name in config[kind] if chosen(kind, name)) for kind in kinds}
+    return "|".join(f"{kind}(?=/(?:{known}){ending}$)" for kind, known in names.items())
+
+
+def checkpoints(paths):
+    """As inputs. Those that are given are in the spec by their content: when they were written says nothing."""
+    return [path if path.startswith("results/") else ancient(path) for path in paths]
+
+
 def classifier_weights(w):
-    return experiment(w).classifier_weights()
+    return checkpoints(experiment(w).classifier_weights())
 
 
 def features_weights(w):
-    return experiment(w).features_weights()
+    return checkpoints(experiment(w).features_weights())
 
 
 def diffusion_weights(w):
-    return experiment(w).diffusion_weights(w.purifier)
+    return checkpoints(experiment(w).diffusion_weights(w.purifier))
 
 
 def attacked(w):
@@ -136,7 +166,7 @@ def attacked(w):
 
 def calibrated(w):
     """Checkpoints of the networks that are measured, by the names that the script asks for."""
-    return workload.weights(experiment(w))
+    return {argument: checkpoints(paths) for argument, paths in workload.weights(experiment(w)).items()}
 
 
 def calibration_code(w):

@@ -6,6 +6,10 @@ localrules:
     loss_curve,
 
 
+def fine_tuning(w):
+    return config["diffusions"][w.name]["fine_tuning"]
+
+
 rule fetch:
     """A published checkpoint in the cache outside results: fetched if it is not there, checked. Leaves a receipt."""
     output:
@@ -13,7 +17,7 @@ rule fetch:
     log:
         "results/models/logs/{kind}/{name}-fetched.log",
     wildcard_constraints:
-        kind="classifiers|diffusions|features",
+        kind=kinds_of(PRESETS.published, r"\.json"),
     # before anything that may take hours
     priority: 1000
     conda:
@@ -55,6 +59,8 @@ rule train_classifier:
         "results/models/logs/classifiers/{name}.log",
     benchmark:
         "results/models/logs/classifiers/{name}.tsv"
+    wildcard_constraints:
+        name=one_of(name for name in config["classifiers"] if PRESETS.made_here("classifiers", name)),
     conda:
         CONDA_GPU
     resources:
@@ -77,7 +83,7 @@ rule train_diffusion:
     benchmark:
         "results/models/logs/diffusions/{name}.tsv"
     wildcard_constraints:
-        name=one_of(name for name in config["diffusions"] if name not in PRESETS.fine_tuned),
+        name=one_of(name for name, preset in config["diffusions"].items() if "training" in preset),
     conda:
         CONDA_GPU
     resources:
@@ -93,8 +99,8 @@ rule train_diffusion:
 rule fine_tune:
     """ε_θ of another one, fine-tuned against perturbations that mislead a classifier (ADDT)."""
     input:
-        diffusion=lambda w: PRESETS.weights("diffusions", config["diffusions"][w.name]["fine_tuning"]["of"]),
-        classifier=lambda w: PRESETS.weights("classifiers", config["diffusions"][w.name]["fine_tuning"]["classifier"]),
+        diffusion=lambda w: checkpoints(PRESETS.weights("diffusions", fine_tuning(w)["of"])),
+        classifier=lambda w: checkpoints(PRESETS.weights("classifiers", fine_tuning(w)["classifier"])),
     output:
         weights="results/models/diffusions/{name}.safetensors",
         loss="results/models/diffusions/{name}-loss.csv",
@@ -132,7 +138,7 @@ rule loss_curve:
     log:
         "results/models/logs/{kind}/{name}-loss.log",
     wildcard_constraints:
-        kind="classifiers|diffusions",
+        kind=kinds_of(PRESETS.made_here, r"-loss\.(?:png|pdf)"),
     conda:
         CONDA_TABLES
     resources:
