@@ -94,13 +94,13 @@ class Presets:
         self._held: dict[str | Path, str | None] = {}
         self._listed: dict[tuple[str, str], tuple[Path, list[tuple[str, int]]] | None] = {}
 
-    def dataset(self, name: str, split: str, first: int = 0, last: int | None = None) -> dict:
-        """The images first … last of a split (all of it), with a digest of the files that they are read from."""
+    def dataset(self, name: str, split: str | None = None, first: int = 0, last: int | None = None) -> dict:
+        """A data set; of its images first … last of a split (all of it) a digest of the files they are read from."""
         chosen = self.config["datasets"][name]
         said = {"load": chosen["load"], "options": ordered(chosen.get("options", {}))}
         if not chosen["load"].startswith("purity.data:"):
             return said | self._files(said["options"])
-        if listed := self.listed(name, split):
+        if split and (listed := self.listed(name, split)):
             base, files = listed
             wanted = dict(files[first : None if last is None else last + 1])
             return said | {"files": self._contents.of_files(base, wanted)}
@@ -141,7 +141,7 @@ class Presets:
         chosen = self.config[kind][name]
         if "fine_tuning" in chosen:
             base = self.model(kind, chosen["fine_tuning"]["of"])
-            return {key: value for key, value in base.items() if key != "weights"}
+            return {key: value for key, value in base.items() if key != "content"}
         engine = {"engine": ordered(chosen["engine"])} if "engine" in chosen else {}
         return self.exact(kind, name) | engine
 
@@ -150,10 +150,10 @@ class Presets:
         chosen = self.config[kind][name]
         if "fine_tuning" in chosen:
             base = self.exact(kind, chosen["fine_tuning"]["of"])
-            return {key: value for key, value in base.items() if key != "weights"}
+            return {key: value for key, value in base.items() if key != "content"}
         said = {"network": chosen["network"], "options": ordered(chosen.get("options", {}))}
         if isinstance(chosen.get("weights"), str):
-            said["weights"] = self._content(chosen["weights"])
+            said["content"] = self._content(chosen["weights"])
         return said | self._files(said["options"])
 
     def purifier(self, name: str) -> dict:
