@@ -42,7 +42,7 @@ def check(config: dict, schema: str | Path, project: Project) -> None:
         raise ValueError(_line(jsonschema.exceptions.best_match(errors)))
     for group, names in RESERVED.items():
         for name in names & set(config.get(group, {})):
-            _refuse(f"{group}.{name}", "this name is taken by the workflow itself")
+            raise broken(f"config: {group}.{name}: this name is taken by the workflow itself", "names")
     for group in GROUPS:
         _distinct(group, config.get(group, {}))
     for name, preset in config["purifiers"].items():
@@ -76,11 +76,12 @@ def _distinct(group: str, names: Iterable[str]) -> None:
     seen: dict[str, str] = {}
     for name in names:
         if (other := seen.setdefault(name.lower(), name)) != name:
-            _refuse(f"{group}.{name}", f"'{other}' differs in upper and lower case only; some disks take both for one")
+            said = f"'{other}' differs in upper and lower case only; some disks take both for one"
+            raise broken(f"config: {group}.{name}: {said}", "names")
     if group in ("classifiers", "diffusions", "features"):
         for name in names:
             if taken := [name + ending for ending in ENDINGS if name + ending in names]:
-                _refuse(f"{group}.{taken[0]}", f"files of '{name}' are called so; take another name")
+                raise broken(f"config: {group}.{taken[0]}: files of '{name}' are called so", "names")
 
 
 def check_images(config: dict, presets: Presets) -> None:
@@ -630,7 +631,7 @@ def _function(
 def _signature(project: Project, function: str, key: str) -> ast.arguments | None:
     """Of a function of anybody but Python itself: nothing of `os` or `shutil` purifies an image."""
     if standard(function):
-        _refuse(key, f"{function} is of Python's standard library, which has no parts of an experiment")
+        raise broken(f"config: {key}: {function} is of Python's standard library, which has no parts", "code")
     try:
         return project.signature(function)
     except ValueError as error:

@@ -86,7 +86,7 @@ def running(given) -> Iterator[Job]:
         running_file.says(at, share, left)
 
     try:
-        _refuse_another_clone(given)
+        refuse_another_clone(given)
         with claimed(getattr(given.resources, "gpu", 0)) as device:
             prepare_torch(given.threads)
             check_driver(device)
@@ -123,7 +123,7 @@ def running(given) -> Iterator[Job]:
         running_file.ends()
 
 
-def _refuse_another_clone(given) -> None:
+def refuse_another_clone(given) -> None:
     """The code that runs is that of the project which the script lies in, whose digest is recorded."""
     scripts = getattr(given, "scriptdir", None) or ""  # an address, where the workflow comes from the network
     if len(Path(scripts).parents) > 1 and (found := strangers(Path(scripts).parents[1], [str(lineage.ROOT)])):

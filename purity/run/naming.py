@@ -5,12 +5,14 @@ import inspect
 import sys
 from collections.abc import Callable
 
+from purity.run.rules import broken
+
 
 def resolve(name: str) -> Callable:
     """The function of that name. ValueError in one line when there is none, or when it is Python's own."""
     module, _, function = name.partition(":")
     if standard(name):
-        raise ValueError(f"'{name}' is of Python's standard library")
+        raise broken(f"'{name}' is of Python's standard library", "code")
     try:
         found = getattr(importlib.import_module(module), function)
     except (ImportError, AttributeError) as error:
@@ -19,7 +21,7 @@ def resolve(name: str) -> Callable:
         raise ValueError(f"'{name}' is not a function")
     # what another module has imported of it; a partial is none, whatever it is made by
     if (inspect.isroutine(found) or inspect.isclass(found)) and standard(f"{found.__module__}:{function}"):
-        raise ValueError(f"'{name}' is of Python's standard library: {found.__module__}.{found.__name__}")
+        raise broken(f"'{name}' is of Python's standard library: {found.__module__}.{found.__name__}", "code")
     return found
 
 

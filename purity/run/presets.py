@@ -98,7 +98,7 @@ class Presets:
         """A data set; of its images first … last of a split (all of it) a digest of the files they are read from."""
         chosen = self.config["datasets"][name]
         said = {"load": chosen["load"], "options": ordered(chosen.get("options", {}))}
-        if not chosen["load"].startswith("purity.data:"):
+        if not chosen["load"].startswith("purity."):
             return said | self._files(said["options"])
         if split and (listed := self.listed(name, split)):
             base, files = listed
@@ -107,7 +107,7 @@ class Presets:
         return said
 
     def listed(self, name: str, split: str) -> tuple[Path, list[tuple[str, int]]] | None:
-        """A folder, and the files in it with their labels that a loader of purity.data reads, in its order. None if it
+        """A folder, and the files in it with their labels that a loader of the package reads, in its order. None if it
         reads none, or cannot: it says why when it is asked for images."""
         if (name, split) not in self._listed:
             chosen = self.config["datasets"][name]

@@ -142,3 +142,49 @@ def test_a_fresh_clone_needs_nothing_but_itself_and_leaves_the_same_bytes(finish
     whole, again = finished.files(), workspace.files()
     assert len(again) > 9 and f"{R}/tables/pca.csv" in again
     assert {path: again[path] == whole[path] for path in again} == dict.fromkeys(again, True)
+
+
+@pytest.mark.parametrize(
+    "file",
+    ["classifiers/nothing.safetensors", "diffusions/small.json", "features/small.json", "features/small-loss.png"],
+)
+def test_a_model_that_no_rule_makes_is_one_line(file, tmp_path):
+    printed = Workspace.fresh(tmp_path / "fresh").run("-n", f"results/models/{file}", fails=True)
+    assert f"No rule to produce results/models/{file}" in printed and "Traceback" not in printed
+
+
+def test_more_images_than_there_are_is_one_line_before_any_job(tmp_path):
+    workspace = Workspace.fresh(tmp_path / "fresh")
+    workspace.configure(lambda c: c["experiments"]["tiny"].update(images=301))
+    printed = workspace.run(fails=True)
+    assert "config: experiments.tiny.images: 301 asked for, dataset 'digits' has 300 in its test split" in printed
+    assert "rule " not in printed and "Traceback" not in printed
+
+
+def test_another_clone_on_the_path_is_refused(tmp_path):
+    workspace, other = Workspace.fresh(tmp_path / "fresh"), Workspace.fresh(tmp_path / "other")
+    printed = workspace.run(fails=True, PYTHONPATH=str(other.path))
+    assert f"{other.path} has a `purity` of its own" in printed and "Traceback" not in printed
+
+
+def test_cuda_without_a_device_to_ask_for_is_one_line_before_any_job(tmp_path):
+    workspace = Workspace.fresh(tmp_path / "fresh")
+    workspace.configure(lambda c: c.update(device="cuda"))
+    for asked in (("--resources", "gpu=0"), ("--set-resources", "attack:gpu=0")):
+        printed = workspace.run("-n", *asked, fails=True)
+        assert "has gpu=0: jobs would run on the CPU" in printed and "Traceback" not in printed
+
+
+def test_a_part_that_only_the_working_directory_knows_is_found_by_jobs(tmp_path):
+    """Where the project lies elsewhere, as when several people share one."""
+    workspace, mine = Workspace.fresh(tmp_path / "fresh"), tmp_path / "mine"
+    mine.mkdir()
+    (mine / "my_data.py").write_text(
+        "from functools import partial\nfrom purity.data import digits\nfew = partial(digits)\n"
+    )
+    (mine / "mine.yaml").write_text("datasets: {digits: {load: 'my_data:few'}}\n")
+    snakefile = ("--snakefile", str(workspace.path / "Snakefile"), "--directory", str(mine))
+    config = ("--configfile", str(mine / "mine.yaml"))
+    target = f"{R}/data/{BLOCK}"
+    workspace.run(target, *snakefile, *config)
+    assert (mine / target).exists()

@@ -4,9 +4,11 @@ Which digests and specs an edit changes is tested without Snakemake in tests/uni
 """
 
 import os
+import shutil
 
 import pandas as pd
 import pytest
+from safetensors.torch import load_file, save_file
 
 from purity.run.store import load
 
@@ -187,6 +189,52 @@ def test_a_failed_rerun_leaves_no_stale_figure_looking_fresh(workspace):
     workspace.edit("purity/attacks.py", "raise ValueError('broken on purpose')\n    noisy", "noisy")
     jobs = workspace.pending()
     assert {"perturb", "purify", "measure", "trajectory_figure", "robustness_figure"} <= rules(jobs)
+
+
+def test_results_that_come_without_what_snakemake_knows_are_held_to_their_records(workspace):
+    """Nothing runs under the config that made them; under another one, what that changes, with a line for each."""
+    shutil.rmtree(workspace.path / ".snakemake")
+    assert workspace.pending() == []
+    workspace.configure(lambda c: c["attacks"]["bpda"]["options"].update(epsilon=0.1))
+    shutil.rmtree(workspace.path / ".snakemake")
+    jobs = workspace.pending()
+    assert outputs(jobs, "attack") == {f"adversarial/ddpm/bpda/all/{BLOCK}"}
+    assert {"purify", "measure", "robustness_tables", "robustness_figure"} <= rules(jobs)
+    assert not rules(jobs) & {"train_classifier", "train_diffusion", "subset", "jacobian", "pca"}
+    printed = workspace.run("-n", MEASURES)
+    bpda = f"{R}/adversarial/ddpm/bpda/all/{BLOCK}"
+    assert f"{bpda} was made by another config or code (spec.attack.options.epsilon: 0.14 → 0.1)" in printed
+
+
+def test_results_that_were_put_in_the_place_of_others_are_not_taken_for_them_but_by_touch(workspace):
+    """Snakemake knows of a run by another config, whose results were moved away."""
+    target = f"{R}/adversarial/ddpm/bpda/all/{BLOCK}"
+    shutil.copytree(workspace.path / "results", workspace.path / "before", symlinks=True)
+    workspace.configure(lambda c: c["attacks"]["bpda"]["options"].update(epsilon=0.1))
+    assert workspace.done(workspace.run(target)) == ["attack"]
+    shutil.rmtree(workspace.path / "results")
+    (workspace.path / "before").rename(workspace.path / "results")
+    assert rules(workspace.pending(target)) == {"attack"}
+    workspace.run("--touch", target)
+    assert workspace.pending(target) == []
+
+
+def test_weights_of_ones_own_are_told_by_their_content(workspace):
+    """Overwritten in place, also with an older date, they make the attack again; touched or copied, they do not."""
+    trained, mine = (workspace.path / p for p in ("results/models/classifiers/small.safetensors", "mine.safetensors"))
+    mine.write_bytes(trained.read_bytes())
+    options = {"channels": 1, "classes": 10, "width": 8, "features": 8}
+    preset = {"network": "purity.networks:cnn", "options": options, "weights": "mine.safetensors"}
+    workspace.configure(lambda c: c["classifiers"].update(mine=preset))
+    workspace.configure(lambda c: c["experiments"]["tiny"].update(classifier="mine"))
+    target = f"{R}/adversarial/identity/pgd/none/{BLOCK}"
+    workspace.run(target)
+    os.utime(mine)
+    assert workspace.pending(target) == []
+    state = load_file(mine)
+    save_file({name: 2 * value for name, value in state.items()}, mine)
+    os.utime(mine, (0, 0))
+    assert rules(workspace.pending(target)) == {"attack"}
 
 
 def test_a_config_without_a_part_makes_none_of_it_and_nothing_else_again(workspace):

@@ -1,5 +1,6 @@
 """A checkpoint gives back the weights that were saved, or one line that names it."""
 
+import functools
 import os
 import random
 from pathlib import Path
@@ -8,7 +9,8 @@ import numpy as np
 import pytest
 import torch
 
-from purity.run import checkpoints
+from purity import purifiers
+from purity.run import checkpoints, content
 from purity.run.naming import resolve
 
 CNN, UNET = "purity.networks:cnn", "purity.networks:unet"
@@ -201,3 +203,34 @@ def test_a_name_of_nothing_is_refused_in_one_line(name):
     with pytest.raises(ValueError) as error:
         resolve(name)
     assert name in str(error.value) and "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    "name", ["os:system", "shutil:rmtree", "purity.run.store:suppress", "purity.run.weights:urlopen"]
+)
+def test_no_part_is_of_the_standard_library_not_by_way_of_others_either(name):
+    with pytest.raises(ValueError, match="standard library.*contract.md#code"):
+        resolve(name)
+
+
+@pytest.mark.parametrize("name", ["functools.partial", "an instance"])
+def test_a_part_may_be_a_callable_without_a_name(name, monkeypatch):
+    class Made:
+        def __call__(self, sigma=0.1):
+            return purifiers.gaussian(sigma)
+
+    made = functools.partial(purifiers.gaussian, 0.1) if name == "functools.partial" else Made()
+    monkeypatch.setattr(purifiers, "nameless", made, raising=False)
+    assert callable(
+        checkpoints.purifier({"make": "purity.purifiers:nameless", "options": {}, "diffusion": None}, [], "cpu")
+    )
+
+
+def test_weights_that_are_not_those_of_the_plan_are_refused(checkpoint):
+    digest = content.Contents(None).of(checkpoint)
+    assert checkpoints.load(CNN, SMALL, str(checkpoint), digest=digest)
+    written = bytearray(checkpoint.read_bytes())
+    written[-1] ^= 1
+    checkpoint.write_bytes(written)
+    with pytest.raises(ValueError, match="is not what it was when this run was planned.*contract.md#weights"):
+        checkpoints.load(CNN, SMALL, str(checkpoint), digest=digest)

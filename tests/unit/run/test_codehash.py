@@ -711,3 +711,52 @@ def test_tables_and_measures_do_not_depend_on_torch(original, before, monkeypatc
     monkeypatch.setattr(codehash, "installed_version", lambda name: "0.0" if name == "torch" else installed(name))
     again = {name for name, value in digests(original).items() if value != before[name]}
     assert again == {n for n in before if n.split()[0] in ("attack", "perturb", "purify", "ball", "states", "train")}
+
+
+# Code outside of the project.
+
+
+@pytest.fixture
+def elsewhere(tmp_path, monkeypatch):
+    """A folder that Python imports from, as one on PYTHONPATH is; the project's functions lie beside it."""
+    write(tmp_path / "project", {"main.py": "import own\nown.f()\n"})
+    monkeypatch.syspath_prepend(tmp_path / "elsewhere")
+    return tmp_path / "elsewhere"
+
+
+@pytest.mark.parametrize("file", ["own.py", "own/__init__.py", "own/parts.py"])
+def test_somebodys_own_module_outside_the_project_counts(file, elsewhere):
+    files = {"own/__init__.py": "from own.parts import f\n"} if file == "own/parts.py" else {}
+    write(elsewhere, files | {file: F})
+    before = digest(elsewhere.parent / "project", "own:f")
+    edited(elsewhere, file, "VALUE", "OTHER")
+    assert digest(elsewhere.parent / "project", "own:f") != before
+
+
+def test_its_options_are_checked_too(elsewhere):
+    write(elsewhere, {"own.py": "def f(*, sigma):\n    return sigma\n"})
+    arguments = Project(elsewhere.parent / "project").signature("own:f")
+    assert [a.arg for a in arguments.kwonlyargs] == ["sigma"]
+
+
+def test_what_pip_has_installed_is_told_by_its_version(elsewhere):
+    write(elsewhere, {"own.py": F, "own-1.0.dist-info/METADATA": ""})
+    before = digest(elsewhere.parent / "project", "own:f")
+    edited(elsewhere, "own.py", "VALUE", "OTHER")
+    assert digest(elsewhere.parent / "project", "own:f") == before
+
+
+def test_a_package_of_the_project_is_not_looked_for_elsewhere(elsewhere):
+    write(elsewhere, {"own/__init__.py": "", "own/more.py": F})
+    write(elsewhere.parent / "project", {"own/__init__.py": F})
+    before = digest(elsewhere.parent / "project")
+    edited(elsewhere, "own/more.py", "VALUE", "OTHER")
+    assert digest(elsewhere.parent / "project") == before
+
+
+def test_another_copy_of_the_package_is_a_stranger(tmp_path):
+    write(tmp_path, {"clone/purity/__init__.py": "", "other/purity/__init__.py": "", "mine/blur.py": ""})
+    (tmp_path / "link").symlink_to("clone")
+    places = [str(tmp_path / name) for name in ("link", "mine", "other", "nowhere")]
+    assert codehash.strangers(tmp_path / "clone", ["", *places]) == [str(tmp_path / "other")]
+    assert codehash.strangers(tmp_path / "mine", places) == []  # no project lies there

@@ -413,6 +413,32 @@ MISTAKES = {
     ("purifiers/any", "{make: 'purity.purifiers:identity'}"): "purifiers.any",
     ("attacks/clean", "{run: 'purity.attacks:uniform', blind: true, options: {epsilon: 1}}"): "attacks.clean",
     ("experiments/models", yaml.safe_dump(SHIPPED["experiments"]["digits"])): "experiments.models",
+    ("experiments/logs", yaml.safe_dump(SHIPPED["experiments"]["digits"])): "experiments.logs",
+    ("purifiers/DDPM", "{make: 'purity.purifiers:identity'}"): r"purifiers.DDPM: 'ddpm' differs in .* case only",
+    ("experiments/Digits", yaml.safe_dump(SHIPPED["experiments"]["digits"])): "experiments.Digits.*case only",
+    ("classifiers/digits-cnn-loss", "{network: 'purity.networks:cnn'}"): "digits-cnn-loss: files of 'digits-cnn'",
+    ("diffusions/digits-unet-fetched", "{network: 'purity.networks:unet'}"): "digits-unet-fetched: files of",
+    ("purifiers", f"{{{'d' * 101}: {{make: 'purity.purifiers:identity'}}}}"): "purifiers.*too long",
+    ("purifiers", "{a, b: {make: 'purity.purifiers:identity'}}"): "purifiers",
+    ("purifiers", '{"ddpm\\n": {make: "purity.purifiers:identity"}}'): "purifiers.*does not match",
+    # what a run makes is no weights of one's own
+    (
+        "classifiers/mine",
+        "{network: 'purity.networks:cnn', weights: results/models/classifiers/digits-cnn.safetensors}",
+    ): "classifiers.mine.weights: results/models.* is a result",
+    (
+        "classifiers/mine",
+        "{network: 'purity.networks:cnn', weights: ./results/../results/a.pt}",
+    ): "classifiers.mine.weights.* is a result",
+    # Python's own functions are no parts
+    ("purifiers/mine", "{make: 'os:system'}"): "purifiers.mine.make: os:system is of Python's standard library",
+    ("attacks/mine", "{run: 'subprocess:run'}"): "attacks.mine.run: .*standard library",
+    ("datasets/mine", "{load: 'shutil:rmtree'}"): "datasets.mine.load: .*standard library",
+    ("classifiers/mine", "{network: 'builtins:exec'}"): "classifiers.mine.network: .*standard library",
+    (
+        "purifiers/mine",
+        "{make: 'purity.intercepted:purifier', options: {call: 'os.path:join'}}",
+    ): "purifiers.mine.options.call: .*standard library",
     ("purifiers", "{ddpm/small: {make: 'purity.purifiers:identity'}}"): "ddpm/small",
     ("purifiers/my purifier", "{make: 'purity.purifiers:identity'}"): "my purifier",
     ("purifiers/.hidden", "{make: 'purity.purifiers:identity'}"): r"\.hidden",

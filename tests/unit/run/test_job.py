@@ -9,9 +9,10 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+import torch
 
 from purity.run import store
-from purity.run.job import name
+from purity.run.job import check_driver, name, refuse_another_clone
 
 ROOT = Path(__file__).parents[3]
 
@@ -160,3 +161,25 @@ def test_a_store_that_is_made_is_found_again_under_its_second_name(tmp_path):
 )
 def test_a_job_is_called_by_its_rule_and_what_it_is_about(rule, wildcards, called):
     assert name(SimpleNamespace(rule=rule, wildcards=wildcards)) == called
+
+
+def test_the_code_of_another_clone_is_refused(tmp_path):
+    """A job's scripts lie in the project whose digest is recorded; those from an address tell nothing."""
+    for folder in ("workflow/scripts", "purity"):
+        (tmp_path / folder).mkdir(parents=True)
+    (tmp_path / "purity/__init__.py").touch()
+    with pytest.raises(ValueError, match="not that of .*: unset PYTHONPATH") as raised:
+        refuse_another_clone(SimpleNamespace(scriptdir=str(tmp_path / "workflow/scripts")))
+    assert str(tmp_path) in str(raised.value) and str(ROOT) in str(raised.value)
+    for scripts in (str(ROOT / "workflow/scripts"), "https://host/owner/project/workflow/scripts", None):
+        refuse_another_clone(SimpleNamespace(scriptdir=scripts))
+    refuse_another_clone(SimpleNamespace())
+
+
+def test_a_device_without_a_driver_is_one_line():
+    if torch.cuda.is_available():
+        pytest.skip("there is one here")
+    with pytest.raises(ValueError, match="torch cannot use it .*; set device: cpu") as raised:
+        check_driver("cuda")
+    assert "\n" not in str(raised.value)
+    check_driver("cpu")

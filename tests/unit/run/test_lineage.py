@@ -147,3 +147,53 @@ def test_in_short_a_file_is_its_digest_its_code_and_its_commit(tmp_path, monkeyp
     rows = lineage.short([made, given, "nowhere"])
     assert rows[0] == (made, lineage.sha256(made)[:12], "c0dec0dec0de", "f" * 12)
     assert rows[1] == (given, lineage.sha256(given)[:12], "", "") and rows[2] == ("nowhere", "", "", "")
+
+
+def log_of(path: str) -> str:
+    return str(Path("results/e/logs", Path(path).relative_to("results/e")).with_suffix(".log"))
+
+
+SPEC, CODE = {"keys": {"seed": 0}, "epsilon": 0.3}, "code of measure"
+
+
+@pytest.mark.parametrize(
+    ("spec", "code", "said"),
+    [
+        (SPEC, CODE, None),
+        ({"epsilon": 0.3, "keys": {"seed": 0}}, CODE, None),
+        ({**SPEC, "epsilon": 0.1}, CODE, "spec.epsilon: 0.3 → 0.1"),
+        ({**SPEC, "keys": {"seed": 7}}, CODE, "spec.keys.seed: 0 → 7"),
+        ({**SPEC, "files": "abc"}, CODE, 'spec.files: null → "abc"'),
+        (SPEC, "another", "its code"),
+    ],
+)
+def test_a_record_tells_what_was_made_by_another_spec_or_code(spec, code, said):
+    assert lineage.made_otherwise(log_of(MEASURES[0]), spec, code) == said
+
+
+def test_what_has_no_record_is_not_told_to_be_anything():
+    assert lineage.made_otherwise("results/e/logs/nothing.log", SPEC, CODE) is None
+
+
+def test_tuples_and_numbers_as_keys_are_what_json_makes_of_them(project):
+    project("measure", ["results/e/t.zarr.zip"], images=(0, 5), by={1: 2})
+    assert lineage.made_otherwise("results/e/logs/t.zarr.log", {"images": (0, 5), "by": {1: 2}}, CODE) is None
+
+
+def test_what_was_accepted_counts_as_made_so_and_the_trail_says_it():
+    lineage.accept(log_of(MEASURES[0]), {**SPEC, "epsilon": 0.1}, CODE)
+    assert lineage.made_otherwise(log_of(MEASURES[0]), {**SPEC, "epsilon": 0.1}, CODE) is None
+    assert lineage.made_otherwise(log_of(MEASURES[0]), {**SPEC, "epsilon": 0.2}, CODE) is not None
+    assert any("--touch" in line for line in paragraphs()["measure"])
+
+
+@pytest.mark.parametrize("text", ["", "{", "[1, 2]", '"text"', '{"a": 1}', '{"outputs": [], "inputs": {}}', "\x00"])
+def test_a_damaged_or_foreign_file_among_the_logs_is_named_and_the_others_are_read(text, caplog):
+    whole = lineage.records()
+    Path("results/e/logs/notes.json").write_text(text)
+    Path("results/other/logs").mkdir(parents=True)
+    Path("results/other/logs/measures.json").write_bytes(b"\xff\xfe")
+    assert lineage.records() == whole
+    assert [line for line in caplog.messages if "results/e/logs/notes.json" in line]
+    assert [line for line in caplog.messages if "results/other/logs/measures.json" in line]
+    assert all("\n" not in line for line in caplog.messages)

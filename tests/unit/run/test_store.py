@@ -664,3 +664,24 @@ def test_whatever_is_written_to_a_full_device_fails_and_leaves_the_old_file(file
     assert error.value.errno == errno.ENOSPC
     assert (tmp_path / file).read_text() == "old"
     assert not [name for name in os.listdir(tmp_path) if name.startswith(".")]
+
+
+@pytest.mark.parametrize("mask", [0o022, 0o002, 0o077])
+def test_the_rights_of_what_is_written_are_those_that_the_umask_leaves(mask, path):
+    before = os.umask(mask)
+    try:
+        store.save(path, SPEC, **arrays())
+        assert os.umask(mask) == mask  # and it is what it was
+    finally:
+        os.umask(before)
+    assert path.stat().st_mode & 0o777 == 0o666 & ~mask
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS])
+def test_a_disk_without_room_is_said_with_the_file_and_its_folder(number, tmp_path):
+    path = tmp_path / "measures/a.zarr.zip"
+    with pytest.raises(OSError, match="make room and run again") as raised, store.replacing(path):
+        raise OSError(number, os.strerror(number))
+    said = str(raised.value)
+    assert raised.value.errno == number and "\n" not in said
+    assert str(path) in said and str(path.parent) in said and "MiB free" in said and os.strerror(number) in said
