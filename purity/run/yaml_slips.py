@@ -7,7 +7,7 @@ YAML 1.1, which Snakemake reads, takes the last of two equal keys, `1:30` for 90
 import datetime
 import math
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 import yaml
@@ -103,6 +103,41 @@ def _refuse_other_bases(path: str | Path, key: str, node: yaml.ScalarNode) -> No
     if _OCTAL.fullmatch(text) and int(plain, 8) != int(plain, 10):
         said = f'YAML takes {text} for {int(plain, 8)}, in base 8; write {int(plain, 10)}, or "{text}" in quotes'
         raise broken(f"{path}: {key} (line {line}): {said}", "numbers")
+
+
+def as_written(config: dict, given: Mapping) -> dict:
+    """The config, with what `given` of it on the command line read as in a file; a copy.
+
+    Of `--config experiments={digits: {images: 10}}` Snakemake leaves every number, `true` and `null` text. Text of a
+    `TEXT` key and names stay text. ValueError that names the key: `1:30` or `010`.
+    """
+    return _read_again(config, given, (), set(_keys(config)))
+
+
+def _read_again(config: dict, given: Mapping, keys: tuple[str, ...], names: set[str]) -> dict:
+    read = dict(config)
+    for key, value in given.items():
+        inside = (*keys, str(key))
+        if isinstance(value, Mapping) and isinstance(config.get(key), dict):
+            read[key] = _read_again(config[key], value, inside, names)
+        elif key in config and key not in TEXT:
+            read[key] = _read(value, inside, names)
+    return read
+
+
+def _read(value: object, keys: tuple[str, ...], names: set[str]) -> object:
+    if isinstance(value, list):
+        return [_read(inner, (*keys, str(place)), names) for place, inner in enumerate(value)]
+    if not isinstance(value, str) or value in names:
+        return value
+    try:
+        node = yaml.compose(value, Loader=yaml.SafeLoader)
+    except yaml.YAMLError:
+        return value
+    if not isinstance(node, yaml.ScalarNode):
+        return value
+    _refuse_other_bases("--config", ".".join(keys), node)
+    return yaml.safe_load(value)
 
 
 def as_numbers(config: dict) -> dict:

@@ -75,6 +75,7 @@ REFERENCE = Path(os.path.relpath(ROOT / "config/reference"))
 try:
     # as written, and as loaded; the config that Snakemake holds is put right in its place
     yaml_slips.refuse_slips(workflow.configfiles)
+    config.update(yaml_slips.as_written(config, workflow.config_settings.config))
     config.update(left_out(yaml_slips.as_numbers(config)))
     check(config, ROOT / "config/schema.yaml", PROJECT)
     if judge.asked(config):

@@ -209,7 +209,7 @@ def test_a_name_of_nothing_is_refused_in_one_line(name):
     "name", ["os:system", "shutil:rmtree", "purity.run.store:suppress", "purity.run.weights:urlopen"]
 )
 def test_no_part_is_of_the_standard_library_not_by_way_of_others_either(name):
-    with pytest.raises(ValueError, match="standard library.*contract.md#code"):
+    with pytest.raises(ValueError, match=r"standard library.*contract.md#code"):
         resolve(name)
 
 
@@ -232,5 +232,5 @@ def test_weights_that_are_not_those_of_the_plan_are_refused(checkpoint):
     written = bytearray(checkpoint.read_bytes())
     written[-1] ^= 1
     checkpoint.write_bytes(written)
-    with pytest.raises(ValueError, match="is not what it was when this run was planned.*contract.md#weights"):
+    with pytest.raises(ValueError, match=r"is not what it was when this run was planned.*contract.md#weights"):
         checkpoints.load(CNN, SMALL, str(checkpoint), digest=digest)

@@ -168,7 +168,7 @@ def test_the_code_of_another_clone_is_refused(tmp_path):
     for folder in ("workflow/scripts", "purity"):
         (tmp_path / folder).mkdir(parents=True)
     (tmp_path / "purity/__init__.py").touch()
-    with pytest.raises(ValueError, match="not that of .*: unset PYTHONPATH") as raised:
+    with pytest.raises(ValueError, match=r"not that of .*: unset PYTHONPATH") as raised:
         refuse_another_clone(SimpleNamespace(scriptdir=str(tmp_path / "workflow/scripts")))
     assert str(tmp_path) in str(raised.value) and str(ROOT) in str(raised.value)
     for scripts in (str(ROOT / "workflow/scripts"), "https://host/owner/project/workflow/scripts", None):
@@ -179,7 +179,7 @@ def test_the_code_of_another_clone_is_refused(tmp_path):
 def test_a_device_without_a_driver_is_one_line():
     if torch.cuda.is_available():
         pytest.skip("there is one here")
-    with pytest.raises(ValueError, match="torch cannot use it .*; set device: cpu") as raised:
+    with pytest.raises(ValueError, match=r"torch cannot use it .*; set device: cpu") as raised:
         check_driver("cuda")
     assert "\n" not in str(raised.value)
     check_driver("cpu")

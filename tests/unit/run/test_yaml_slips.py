@@ -187,3 +187,47 @@ def test_an_epsilon_that_has_its_place_is_not(epsilon, norm):
 def test_a_count_with_an_exponent_is_a_whole_number():
     assert type(yaml_slips.as_numbers({"steps": "1e3"})["steps"]) is int
     assert type(yaml_slips.as_numbers({"rate": "1.0e0"})["rate"]) is float
+
+
+# The command line.
+
+
+@pytest.mark.parametrize(
+    ("given", "read"),
+    [
+        ({"small": "true"}, {"small": True}),
+        ({"small": "no"}, {"small": False}),
+        ({"batch": 7}, {"batch": 7}),
+        ({"run": ["tiny"]}, {"run": ["tiny"]}),
+        ({"run": ["007"]}, {"run": ["007"]}),  # the name of an experiment
+        (
+            {"experiments": {"tiny": {"images": "10"}}},
+            {"experiments": {"tiny": {"images": 10, "seeds": [0]}, "007": {}}},
+        ),
+        (
+            {"experiments": {"tiny": {"seeds": ["0", "1"], "sweep": "null"}}},
+            {"experiments": {"tiny": {"seeds": [0, 1], "sweep": None, "images": 6}, "007": {}}},
+        ),
+        ({"defence": "my_code:defend"}, {"defence": "my_code:defend"}),
+        ({"weights": "123"}, {"weights": "123"}),
+    ],
+    ids=str,
+)
+def test_what_the_command_line_says_is_read_as_in_a_file(given, read):
+    """Snakemake reads all but a number or True by itself as text, and merges it into the config."""
+    config = {"run": ["tiny"], "batch": 6, "experiments": {"tiny": {"images": 6, "seeds": [0]}, "007": {}}}
+    merged = merge(copy.deepcopy(config), copy.deepcopy(given))
+    before = copy.deepcopy(merged)
+    assert yaml_slips.as_written(merged, given) == config | read
+    assert merged == before
+
+
+def merge(config, given):
+    for key, value in given.items():
+        config[key] = merge(config[key], value) if isinstance(value, dict) and key in config else value
+    return config
+
+
+@pytest.mark.parametrize("text", ["1:30", "010"])
+def test_a_number_in_another_base_on_the_command_line_is_refused(text):
+    refusal(lambda: yaml_slips.as_written({"batch": text}, {"batch": text}), "--config: batch")
