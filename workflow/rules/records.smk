@@ -9,9 +9,9 @@ def held_to_its_record(made):
     def held(w):
         # a job that another Snakemake has started was told what to make; who asks for no params to count, gets none
         asked = {trigger.name for trigger in workflow.dag_settings.rerun_triggers}
-        if not workflow.is_main_process or "PARAMS" not in asked:
-            return []
         log = apply_wildcards(made.log[0], w)
+        if not workflow.is_main_process or "PARAMS" not in asked or not lineage.record_of(log).is_file():
+            return []
         today = {key: value(w) if callable(value) else value for key, value in made.params.items()}
         if other := lineage.made_otherwise(log, today.get("spec"), today["code"]):
             outputs = [apply_wildcards(path, w) for path in made.output]
