@@ -41,7 +41,7 @@ def test_the_example_runs_and_only_what_is_new_runs(workspace):
     after = workspace.parts()
     assert {part: after[part] for part in before} == before
     assert all("/blur/" in path for path, _ in after.keys() - before.keys())
-    (x,) = load(workspace.path / f"{R}/adversarial/blur/fgsm/all/{BLOCK}", "x", part="seed-0")
+    (x,) = load(workspace.path / f"{R}/adversarial/blur/sign-step/all/{BLOCK}", "x", part="seed-0")
     (x0,) = load(workspace.path / f"{R}/data/{BLOCK}", "x")
     assert abs(x - x0).max() == pytest.approx(0.15, abs=1e-6)
     assert "Nothing to be done" in workspace.run("--configfile", "mine.yaml")
