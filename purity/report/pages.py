@@ -1,4 +1,4 @@
-"""A page to read in a browser: the papers' claims with the evidence, and their numbers beside ours."""
+"""Pages to read in a browser: the papers' claims with the evidence, and their numbers beside ours; two experiments."""
 
 from collections.abc import Mapping
 from html import escape
@@ -35,6 +35,11 @@ def comparison(
         if not any(len(table) for table in compared.values()):
             parts += ["<p>None: no purifier and attack has the papers' options (config/reference/settings.yaml).</p>"]
     parts += ["<h2>Claim by claim</h2>", _claims(findings)]
+    return _page(title, parts)
+
+
+def _page(title: str, parts: list[str]) -> str:
+    """One file that needs no other."""
     head = f'<meta charset="utf-8"><title>{escape(title)}</title>\n<style>{_STYLE}</style>'
     body = "\n".join(parts)
     return f'<!doctype html>\n<html lang="en">{head}\n{body}\n</html>\n'
@@ -121,6 +126,38 @@ def _numbers(table: pd.DataFrame) -> str:
         cells = (where, paper, number(row["ours"]), f"{number(row['low'])} … {number(row['high'])}", str(int(row["n"])))
         remark = "" if pd.isna(row["remark"]) else str(row["remark"])
         rows.append("<tr>" + "".join(f"<td>{escape(c)}</td>" for c in (*cells, remark)) + "</tr>")
+    return f"<table><tr>{head}</tr>" + "\n".join(rows) + "</table>"
+
+
+def side_by_side(table: pd.DataFrame, differences: list[tuple[str, str, str]], one: str, other: str) -> str:
+    """HTML. table: of purity.report.side_by_side.paired; differences: key, value of `one`, value of `other`."""
+    parts = [
+        f"<h1>{escape(one)} and {escape(other)}, image by image</h1>",
+        f"<p>Differences are {escape(other)} − {escape(one)} on the same images, 95 % intervals of the mean over "
+        "n images; seeds and fresh draws are averaged before. Bold: the interval leaves out 0.</p>",
+        "<h2>What differs in the config</h2>",
+    ]
+    if differences:
+        head = "".join(f"<th>{escape(h)}</th>" for h in ("key", one, other))
+        rows = ["<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in row) + "</tr>" for row in differences]
+        parts += [f"<table><tr>{head}</tr>" + "\n".join(rows) + "</table>"]
+    else:
+        parts += ["<p>Nothing: they differ by chance at most, if a network or code is another one.</p>"]
+    for measure, of_measure in table.groupby("measure", sort=False):
+        parts += [f"<h2>{escape(str(measure))}</h2>", _paired(of_measure, one, other)]
+    return _page(f"{one} and {other}", parts)
+
+
+def _paired(table: pd.DataFrame, one: str, other: str) -> str:
+    head = "".join(f"<th>{escape(h)}</th>" for h in ("purifier", "attack, who knows", one, other, "difference", "n"))
+    rows = []
+    for _, row in table.iterrows():
+        attack = row["attack"] if row["attack"] == "clean" else f"{row['attack']}, {row['knowledge']}"
+        said = f"{number(row['difference'])} [{number(row['low'])}, {number(row['high'])}]"
+        said = f"<b>{said}</b>" if row["low"] > 0 or row["high"] < 0 else said
+        names = "".join(f"<td>{escape(text)}</td>" for text in (row["purifier"], attack))
+        cells = (number(row["one"]), number(row["other"]), said, str(row["n"]))
+        rows.append(f"<tr>{names}" + "".join(f'<td class="number">{cell}</td>' for cell in cells) + "</tr>")
     return f"<table><tr>{head}</tr>" + "\n".join(rows) + "</table>"
 
 

@@ -11,6 +11,7 @@ import jsonschema
 import yaml
 
 from purity.run.codehash import Project
+from purity.run.inheritance import seen_by
 from purity.run.naming import standard
 from purity.run.presets import FULL, INTERCEPTED, NORMALISED, Presets, small_options
 from purity.run.rules import broken
@@ -25,7 +26,7 @@ _Validator = jsonschema.validators.extend(
     ),
 )
 
-RESERVED = {"experiments": {"models", "logs"}, "purifiers": {"any"}, "attacks": {"clean"}, "studies": {"findings"}}
+RESERVED = {"experiments": {"models", "logs", "compared"}, "purifiers": {"any"}, "attacks": {"clean"}, "studies": {"findings"}}
 # What is put behind a model's name in names of its other files.
 ENDINGS = ("-loss", "-fetched")
 
@@ -37,20 +38,13 @@ def check(config: dict, schema: str | Path, project: Project) -> None:
     """
     _refuse_what_yaml_makes_of_slips(config, ())
     validator = _Validator(yaml.safe_load(Path(schema).read_text(encoding="utf-8")))
-    errors = sorted(validator.iter_errors(config), key=lambda e: len(e.absolute_path))
-    if errors:
-        raise ValueError(_line(jsonschema.exceptions.best_match(errors)))
+    _hold_to(validator, config)
     for group, names in RESERVED.items():
         for name in names & set(config.get(group, {})):
             raise broken(f"config: {group}.{name}: this name is taken by the workflow itself", "names")
     for group in GROUPS:
         _distinct(group, config.get(group, {}))
-    for name, preset in config["purifiers"].items():
-        _purifier_preset(config, project, f"purifiers.{name}", preset)
-    for name, preset in config["attacks"].items():
-        _attack_preset(config, project, name, preset)
-        if preset.get("batchwise") and config["batch"] == "auto":
-            _refuse("batch", f"a number is wanted: what attack '{name}' does depends on it (batchwise)")
+    _presets(config, project)
     for name, preset in config["datasets"].items():
         _function(project, preset["load"], preset, f"datasets.{name}", "load", 2)
     for group in ("classifiers", "diffusions", "features"):
@@ -63,6 +57,10 @@ def check(config: dict, schema: str | Path, project: Project) -> None:
         _named(name, config["experiments"], "run", "experiment")
     for name, experiment in config["experiments"].items():
         _experiment(config, f"experiments.{name}", experiment)
+        if experiment.get("presets"):
+            seen = seen_by(config, name)
+            _hold_to(validator, seen)
+            _presets(seen, project)
         for i, grid in enumerate((experiment.get("strength") or {}).get("grids", [])):
             _variants(config, project, f"experiments.{name}.strength.grids.{i}", grid)
 
@@ -92,6 +90,21 @@ def check_images(config: dict, presets: Presets) -> None:
         if there is not None and experiment["images"] > there:
             said = f"{experiment['images']} asked for, dataset '{experiment['dataset']}' has {there} in its test split"
             raise broken(f"config: experiments.{name}.images: {said}", "enough-images")
+
+
+def _hold_to(validator: jsonschema.Draft202012Validator, config: dict) -> None:
+    errors = sorted(validator.iter_errors(config), key=lambda e: len(e.absolute_path))
+    if errors:
+        raise ValueError(_line(jsonschema.exceptions.best_match(errors)))
+
+
+def _presets(config: dict, project: Project) -> None:
+    for name, preset in config["purifiers"].items():
+        _purifier_preset(config, project, f"purifiers.{name}", preset)
+    for name, preset in config["attacks"].items():
+        _attack_preset(config, project, name, preset)
+        if preset.get("batchwise") and config["batch"] == "auto":
+            _refuse("batch", f"a number is wanted: what attack '{name}' does depends on it (batchwise)")
 
 
 def _purifier_preset(config: dict, project: Project, key: str, preset: dict) -> None:

@@ -4,8 +4,9 @@ import hashlib
 import json
 import logging
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 
@@ -26,8 +27,9 @@ def made(function: Callable, spec: dict, code: str, inputs, job: Job, arguments:
     the same attack, knowledge and seed; images: how many of the first images are wanted, None for all; parts: {name:
     {keys, and what else is the part's own}}; all else is common to the parts. code: digest of the code. inputs: what
     Snakemake gives, by name. arguments: tells other arguments than those in spec. A part that an earlier job has made
-    with the same spec, code and inputs is taken from the store that it left (purity.run.store.earlier); the record of
-    that job says what its parts depended on. The store does not, so that what comes out the same has the same bytes.
+    with the same spec, code and inputs is taken from the store that it left (purity.run.store.earlier), in this
+    experiment or in another one; the record of that job says what its parts depended on. The store does not, so that
+    what comes out the same has the same bytes.
     """
     common = {key: value for key, value in spec.items() if key != "parts"}
     stores = {name: store.gathered(_listed(inputs, name)) for name in _stores(spec)}
@@ -35,16 +37,16 @@ def made(function: Callable, spec: dict, code: str, inputs, job: Job, arguments:
     known = job.inputs  # digests that `running` has taken already: a checkpoint may have gigabytes
     digests = {path: known[path] if path in known else lineage.sha256(path) for path in files}
     given = {"code": code, "common": common, "files": digests}
-    there = _there(job)
     todo = {}
     for name, own in spec["parts"].items():
         read = {argument: _found(stores, source, own) for argument, source in _reads(spec, own).items()}
         content = {argument: found.content for argument, found in read.items() if found is not None}
         todo[name] = own, read, _digest(given | {"own": own, "read": content})
-    ready = [name for name, (_, _, depends) in todo.items() if name in there and there[name][0] == depends]
+    there = _there(job, {name: depends for name, (_, _, depends) in todo.items()})
+    ready = [name for name in todo if name in there]
     if ready:
         logging.info("%d of %d parts are there already: %s", len(ready), len(todo), ", ".join(ready))
-    parts = {name: store.Part(there[name][1].spec, dict(there[name][1])) for name in ready}
+    parts = {name: store.Part(there[name].spec, dict(there[name])) for name in ready}
     for name in job.progress([name for name in todo if name not in ready]):
         own, read, depends = todo[name]
         if len(todo) > 1:
@@ -116,20 +118,40 @@ def _found(stores: Mapping[str, list[store.Stored]], source: list, own: dict) ->
     return None
 
 
-def _there(job: Job) -> dict[str, tuple[str, store.Stored]]:
-    """Parts that an earlier job of the same output has left, each with what it depended on; none if there was no such
-    job, if its record is not of the file that is there, or if that is damaged."""
-    if not (job.record and job.record.is_file() and (path := store.earlier(job.output)).is_file()):
-        return {}
-    try:
-        said = json.loads(job.record.read_text(encoding="utf-8"))
-        if said["outputs"].get(job.output) != lineage.sha256(path):
-            return {}
-        depended = said.get("parts", {})
-        return {s.part: (depended[s.part], s) for s in store.parts(path) if s.part in depended}
-    except (ValueError, KeyError) as error:  # the record or the store is damaged
-        logging.info("parts of %s cannot be taken over (%s); they are made again", job.output, error)
-        return {}
+def _there(job: Job, wanted: Mapping[str, str]) -> dict[str, store.Stored]:
+    """Parts that an earlier job has left, of those that are wanted (by name: what each depends on).
+
+    Left in a store of the same output, or in the same store of another experiment: what depends on the same is the
+    same. None if there was no such job, if its record is not of the file that is there, or if that is damaged.
+    """
+    found: dict[str, store.Stored] = {}
+    for output, path, record in _places(job):
+        if not (record.is_file() and path.is_file()):
+            continue
+        try:
+            said = json.loads(record.read_text(encoding="utf-8"))
+            depended = said.get("parts", {})
+            here = {name for name in wanted.keys() - found.keys() if depended.get(name) == wanted[name]}
+            if here and said["outputs"].get(output) == lineage.sha256(path):
+                found |= {s.part: s for s in store.parts(path) if s.part in here}
+        except (ValueError, KeyError, AttributeError, OSError) as error:  # the record or the store is damaged, or gone
+            logging.info("parts of %s cannot be taken over (%s); they are made again", path, error)
+    return found
+
+
+def _places(job: Job) -> Iterator[tuple[str, Path, Path]]:
+    """(output, file, record) of stores whose parts may be taken over: what this job made before, under its second name,
+    and results/<another experiment>/…, which are about the same by their path."""
+    if not job.record:
+        return
+    yield job.output, store.earlier(job.output), job.record
+    output = Path(job.output)
+    if output.parts[0] != "results" or job.record.parts[:2] != output.parts[:2]:
+        return
+    for other in sorted(Path("results").iterdir()):
+        if other.name not in (output.parts[1], "models") and other.is_dir():
+            path = other.joinpath(*output.parts[2:])
+            yield str(path), path, other.joinpath(*job.record.parts[2:])
 
 
 def _digest(said: dict) -> str:

@@ -47,7 +47,6 @@ def style() -> Iterator[None]:
         "legend.title_fontsize": 6.5,
         "axes.spines.top": False,
         "axes.spines.right": False,
-        "hatch.linewidth": 0.6,
         "pdf.fonttype": 42,
         "savefig.dpi": 400,
     }
@@ -107,8 +106,14 @@ OTHERS = (
     "#90840c", "#84189c",
 )  # fmt: skip
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", ">", "h")
-LINES = ("-", (0, (4, 1.2)), (0, (1, 1)), (0, (4, 1, 1, 1)), (0, (7, 1.5)), (0, (3, 1, 1, 1, 1, 1)))
-HATCHES = ("", "////", "....", "\\\\\\\\", "xxxx", "----", "oooo", "||||", "++++")
+LINES: tuple[str | tuple, ...] = (
+    "-",
+    (0, (4, 1.2)),
+    (0, (1, 1)),
+    (0, (4, 1, 1, 1)),
+    (0, (7, 1.5)),
+    (0, (3, 1, 1, 1, 1, 1)),
+)
 
 
 class Look(NamedTuple):
@@ -117,7 +122,6 @@ class Look(NamedTuple):
     colour: str
     marker: str
     line: str | tuple
-    hatch: str
 
 
 def look_of(name: str) -> Look:
@@ -136,8 +140,7 @@ def look_of(name: str) -> Look:
 
 def _look(colour: str, number: int) -> Look:
     """The lists are of lengths without a common divisor of note: their combinations recur late."""
-    marker, line, hatch = (of[number % len(of)] for of in (MARKERS, LINES, HATCHES))
-    return Look(colour, marker, line, hatch)
+    return Look(colour, MARKERS[number % len(MARKERS)], LINES[number % len(LINES)])
 
 
 def shades(n: int) -> list[str]:
@@ -150,7 +153,7 @@ def shaded(names: Iterable[str]) -> dict[str, Look]:
     """A shade, a line and a marker for each name, in their order."""
     names = list(names)
     return {
-        name: Look(colour, MARKERS[k % len(MARKERS)], LINES[k % len(LINES)], "")
+        name: Look(colour, MARKERS[k % len(MARKERS)], LINES[k % len(LINES)])
         for k, (name, colour) in enumerate(zip(names, shades(len(names)), strict=True))
     }
 

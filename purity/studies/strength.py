@@ -151,7 +151,7 @@ def _draw_grid(ax: Axes, table: pd.DataFrame) -> None:
         error = [line["mean"] - line["low"], line["high"] - line["mean"]]
         first = line.iloc[0]
         colour, marker = look_of(first["attack"]).colour, look_of(first["purifier"]).marker
-        look = {"color": colour, "marker": marker, "mfc": "white" if first["set"] else colour}
+        look: dict = {"color": colour, "marker": marker, "mfc": "white" if first["set"] else colour}
         look |= {"ls": KNOWN_LINES[first["knowledge"]], "ms": 3, "lw": 1, "elinewidth": 0.6}
         ax.errorbar(at, line["mean"], error, label=label, **look)
     ax.set_xticks(range(len(values)), values, rotation=45 if max(map(len, values)) > 4 else 0)

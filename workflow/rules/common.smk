@@ -55,9 +55,11 @@ from snakemake.io import apply_wildcards
 
 from purity.run import forecast, judge, lineage, status, studies, workload, yaml_slips
 from purity.run.codehash import Project, strangers
+from purity.report import side_by_side
 from purity.report.claims import check_claims
 from purity.run.config import agrees, check, check_images, check_studies, left_out, same, small
 from purity.run.experiment import GROUPS, Cell, Experiment, log, store, timing
+from purity.run.inheritance import inherited, seen_by
 from purity.run.presets import Presets, functions, ordered
 from purity.run.weights import cache, missing, unreachable
 
@@ -76,7 +78,8 @@ try:
     # as written, and as loaded; the config that Snakemake holds is put right in its place
     yaml_slips.refuse_slips(workflow.configfiles)
     config.update(yaml_slips.as_written(config, workflow.config_settings.config))
-    config.update(left_out(yaml_slips.as_numbers(config)))
+    config.update(inherited(yaml_slips.as_numbers(config)))
+    config.update(left_out(config))
     check(config, ROOT / "config/schema.yaml", PROJECT)
     if judge.asked(config):
         config.update(judge.expanded(config))
@@ -88,7 +91,7 @@ except ValueError as mistake:
     sys.exit(str(mistake))
 
 PRESETS = Presets(config)
-EXPERIMENTS = {name: Experiment(config, name) for name in config["experiments"]}
+EXPERIMENTS = {name: Experiment(seen_by(config, name), name) for name in config["experiments"]}
 GPU = int(config["device"] == "cuda")
 
 # with none of a resource, Snakemake gives a job none, and it would work on the CPU
@@ -189,7 +192,7 @@ def papers_setting(w):
 
 def same_setting(w):
     """Purifiers and attacks of an experiment that are those of the papers' setting."""
-    return {kind: same(config[kind], papers_setting(w)[kind]) for kind in ("purifiers", "attacks")}
+    return {kind: same(experiment(w).config[kind], papers_setting(w)[kind]) for kind in ("purifiers", "attacks")}
 
 
 def compared(w):

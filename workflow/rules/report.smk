@@ -12,6 +12,7 @@ localrules:
     findings,
     compare,
     comparison_page,
+    side_by_side,
 
 
 rule findings:
@@ -27,7 +28,12 @@ rule findings:
         ),
         claims=CLAIMS,
     output:
-        "results/{experiment}/tables/findings.csv",
+        report(
+            "results/{experiment}/tables/findings.csv",
+            caption="../report/findings.rst",
+            category="1 Comparison with the papers",
+            labels={"experiment": "{experiment}", "shows": "table findings"},
+        ),
     log:
         "results/{experiment}/logs/tables/findings.log",
     conda:
@@ -84,3 +90,52 @@ rule comparison_page:
         code=code("comparison_page"),
     script:
         "../scripts/comparison_page.py"
+
+
+def both(w):
+    """The two experiments of a page; what cannot be paired is said before any job."""
+    one, other = EXPERIMENTS[w.one], EXPERIMENTS[w.other]
+    try:
+        return one, other, side_by_side.shared(one, other)
+    except ValueError as mistake:
+        sys.exit(str(mistake))
+
+
+def beside(w):
+    one, other, cells = both(w)
+    return {
+        "cells": [list(cell) for cell in cells],
+        "seeds": {"one": one.seeds, "other": other.seeds},
+        "images": min(one.said["images"], other.said["images"]),
+        "differences": side_by_side.differences(one, other),
+        "names": [w.one, w.other],
+    }
+
+
+rule side_by_side:
+    """Two experiments side by side: differences image by image."""
+    input:
+        one=lambda w: both(w)[0].of_cells("measures", both(w)[2]),
+        other=lambda w: both(w)[1].of_cells("measures", both(w)[2]),
+    output:
+        page=report(
+            "results/compared/{one}-and-{other}.html",
+            caption="../report/side-by-side.rst",
+            category="10 Experiments side by side",
+            labels={"experiment": "{one} and {other}", "shows": "differences"},
+        ),
+        table="results/compared/{one}-and-{other}.csv",
+    log:
+        "results/compared/logs/{one}-and-{other}.log",
+    wildcard_constraints:
+        one=one_of(config["experiments"]),
+        other=one_of(config["experiments"]),
+    conda:
+        CONDA_TABLES
+    resources:
+        **TABLES,
+    params:
+        spec=beside,
+        code=code("side_by_side"),
+    script:
+        "../scripts/side_by_side.py"

@@ -5,6 +5,7 @@ try:
 except ValueError as mistake:
     sys.exit(str(mistake))
 
+TABLE_CAPTION = "../report/table.rst"
 STUDIES |= {own.name: own for own in studies.own(config)}
 
 
@@ -22,7 +23,15 @@ for study_ in STUDIES.values():
             input:
                 unpack(records(study_)),
             output:
-                tables=[f"results/{{experiment}}/tables/{table}.csv" for table in study_.tables],
+                tables=[
+                    report(
+                        f"results/{{experiment}}/tables/{table}.csv",
+                        caption=TABLE_CAPTION,
+                        category=study_.section,
+                        labels={"experiment": "{experiment}", "shows": f"table {table}"},
+                    )
+                    for table in study_.tables
+                ],
                 evidence=[f"results/{{experiment}}/evidence/{study_.name}.csv"] if study_.evidence else [],
             log:
                 f"results/{{experiment}}/logs/tables/{study_.name}.log",
