@@ -129,7 +129,8 @@ def _fitted(through: str, alpha: np.ndarray, robust: np.ndarray, clean: np.ndarr
     again, others = zip(*(quantities(rows) for rows in images_drawn(n)), strict=True)
     low, high = np.quantile([list(values.values()) for values in again], (0.025, 0.975), axis=0)
     found = [(*key, value, lo, hi) for (key, value), lo, hi in zip(whole.items(), low, high, strict=True)]
-    found.append(("misfit", float("nan"), *stats.misfit_interval(residuals, np.stack(others))))
+    before = next(k for k, row in enumerate(found) if row[0] == "curve")
+    found.insert(before, ("misfit", float("nan"), *stats.misfit_interval(residuals, np.stack(others))))
     common = {"through": through, "points": points, "n": n}
     return pd.DataFrame(
         common | dict(zip(("quantity", "alpha", "mean", "low", "high"), row, strict=True)) for row in found

@@ -14,7 +14,9 @@ from purity.studies.records import Record
 
 
 def ranks_of(probes: list[Record]) -> pd.DataFrame:
-    return study.predictors_rank(study.predictors(probes))
+    """Through all points, of each predictor by itself."""
+    made = study.predictors_rank(study.predictors(probes))
+    return made[(made["through"] == "all") & (made["beside"] == "")].reset_index(drop=True)
 
 
 def predicting(accuracies, alphas, magnitudes=None, frechets=None, seeds=(0,)) -> list[Record]:
@@ -22,7 +24,7 @@ def predicting(accuracies, alphas, magnitudes=None, frechets=None, seeds=(0,)) -
     wobble = np.linspace(-1, 1, 20) * 0.01
     probes = []
     for j, (accuracy, alpha) in enumerate(zip(accuracies, alphas, strict=True)):
-        arrays = {"alpha": alpha + wobble, "robust": np.arange(20) < round(20 * accuracy)}
+        arrays = {"alpha": alpha + wobble, "robust": np.arange(20) < round(20 * accuracy), "clean_fixed": [1] * 20}
         if magnitudes is not None:
             arrays |= {"magnitude": magnitudes[j] + wobble}
         if frechets is not None:
@@ -32,10 +34,11 @@ def predicting(accuracies, alphas, magnitudes=None, frechets=None, seeds=(0,)) -
 
 
 def test_a_predictor_has_a_row_for_each_purifier_of_its_mean_and_the_accuracy():
+    known = {"clean_fixed": [1, 1]}
     probes = [
-        probe("ddpm", 50, 0, alpha=[0.1, 0.3], magnitude=[1.0, 3.0], robust=[1, 0], **features_apart(5.0, 2)),
-        probe("ddpm", 50, 1, alpha=[0.2, 0.6], magnitude=[2.0, 2.0], robust=[1, 1], **features_apart(8.0, 2)),
-        probe("gaussian", None, 0, alpha=[1.0, 1.0], magnitude=[2.0, 4.0], robust=[0, 0]),
+        probe("ddpm", 50, 0, alpha=[0.1, 0.3], magnitude=[1.0, 3.0], robust=[1, 0], **features_apart(5.0, 2), **known),
+        probe("ddpm", 50, 1, alpha=[0.2, 0.6], magnitude=[2.0, 2.0], robust=[1, 1], **features_apart(8.0, 2), **known),
+        probe("gaussian", None, 0, alpha=[1.0, 1.0], magnitude=[2.0, 4.0], robust=[0, 0], clean_fixed=[1, 0]),
         probe("unattacked", 9, 0, alpha=[1.0, 1.0], clean_fixed=[1, 1]),
     ]
     made = study.predictors(probes)
@@ -46,6 +49,18 @@ def test_a_predictor_has_a_row_for_each_purifier_of_its_mean_and_the_accuracy():
     gaussian = made[made["purifier"] == "gaussian"]
     assert gaussian["predictor"].tolist() == ["alpha", "magnitude"] and gaussian["value"].tolist() == [1, 3]
     assert "unattacked" not in set(made["purifier"])
+    assert ddpm["recognised"].all() and not gaussian["recognised"].any()
+
+
+def test_ranks_are_of_the_points_that_the_law_goes_through():
+    """The same points as those of the fit, all and recognised; α beside each of the others."""
+    probes = predicting([0.1, 0.3, 0.9, 0.5, 0.2], [2.0, 0.9, 0.1, 0.4, 0.3], magnitudes=[1, 2, 3, 4, 5])
+    probes[-1] = Record(probes[-1].keys, probes[-1].arrays | {"clean_fixed": np.zeros(20, bool)})
+    made = study.predictors_rank(study.predictors(probes))
+    assert made.groupby("through")["points"].unique().map(list).to_dict() == {"all": [5], "recognised": [4]}
+    gap = only(made, through="recognised", beside="magnitude")
+    alone = [only(made, through="recognised", predictor=p, beside="")["mean"] for p in ("alpha", "magnitude")]
+    assert gap["mean"] == pytest.approx(alone[0] - alone[1]) and gap["predictor"] == "alpha"
 
 
 def test_alpha_that_falls_as_accuracy_rises_has_rank_minus_one_and_magnitude_that_rises_one():
@@ -90,6 +105,7 @@ def test_a_number_that_is_not_known_is_not_written(case, drawn):
 def test_predictors_have_their_points_and_their_rank_correlation(case, drawn):
     figure, given, *_ = drawn("predictors", case)
     axes, (table, rank) = data_axes(figure), given.values()
+    rank = rank[(rank["through"] == "all") & rank["beside"].isin(["", np.nan])]
     named, predictors = colours(figure.legends[0]), list(rank["predictor"])
     assert predictors == ["alpha", "magnitude", "frechet"][: 2 if "no features" in case else 3]
     assert list(named) == list(SWEPT)

@@ -128,6 +128,7 @@ def parts(request):
 
 def test_a_row_of_a_part_has_keys_that_no_other_row_has(parts):
     names = {"purifier", "attack", "t", "seed", "outcome", "measure", "rank", "when", "component", "scale", "predictor"}
+    names |= {"through", "beside"}
     assert not parts["law_fit"].duplicated(["quantity", "alpha"]).any()
     for name in parts.keys() - {"law_fit"}:
         assert not parts[name].duplicated([c for c in parts[name].columns if c in names]).any(), name
