@@ -16,7 +16,8 @@ def made_by(
     records: Records,
     quantities: Collection[str] | None = None,
 ) -> tuple[dict[str, pd.DataFrame], pd.DataFrame]:
-    """The tables by id, made in this order, and the evidence: a row each, columns quantity, case, mean, low, high, n.
+    """The tables by id, made in this order, and the evidence: a row each, columns quantity, case, mean, low, high, n,
+    cells.
 
     A function gets records, or tables made before it, by the names of its arguments (`-` in an id is `_`). ValueError
     for an argument that is neither (unless it has a default), for records that are called as a table is, and for
