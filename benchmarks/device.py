@@ -140,11 +140,13 @@ def noise(bench: Bench, batch: int) -> None:
     print(f"a step's noise / its evaluation without gradient, batch {batch}: {100 * share:.2f} %")
 
 
-def precision(bench: Bench, batch: int, steps: int, out_of_time) -> None:
+def precision(bench: Bench, batch: int, steps: int, names: list[str], share_left) -> None:
     exact, base = bench.step(bench.network, batch, steps)(), bench.seconds(bench.step(bench.network, batch, steps), 1)
     print(f"{'':22}{'gain':>6}{'cosine':>10}{'flips':>10}   gradient of {steps} evaluations, batch {batch}")
-    for name, engine in ENGINES.items():
-        if out_of_time() or ("tf32" in engine.values() and bench.device == "cpu"):
+    for name in names:
+        engine = ENGINES[name]
+        enough = share_left() > (0.3 if "compile" in engine else 0.1)  # compilers take minutes
+        if not enough or ("tf32" in engine.values() and bench.device == "cpu"):
             print(f"{name:22}left out")
             continue
         try:
@@ -182,6 +184,7 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=20, help="evaluations of a gradient that is timed (default 20)")
     parser.add_argument("--t", type=int, nargs="+", default=[100, 300], help="strengths, for memory")
     parser.add_argument("--batch", type=int, help="instead of the best one")
+    parser.add_argument("--engines", nargs="+", choices=ENGINES, default=list(ENGINES))
     a = parser.parse_args()
     started = time.perf_counter()
     prepare_torch(threads=torch.get_num_threads() if a.device == "cuda" else 1)
@@ -204,7 +207,7 @@ def main() -> None:
         "memory": lambda: peaks(bench, batch, a.t),
         "noise": lambda: noise(bench, batch),
         "paper": lambda: paper(bench, batch, a.t[0], 0.3 * left()),
-        "precision": lambda: precision(bench, batch, a.steps, lambda: left() < 60 * a.minutes * 0.1),
+        "precision": lambda: precision(bench, batch, a.steps, a.engines, lambda: left() / 60 / a.minutes),
     }
     for name, table in tables.items():
         print(f"\n{name}" + ("" if left() > 0 else ": no time left"), flush=True)
