@@ -26,7 +26,8 @@ _Validator = jsonschema.validators.extend(
     ),
 )
 
-RESERVED = {"experiments": {"models", "logs", "compared"}, "purifiers": {"any"}, "attacks": {"clean"}, "studies": {"findings"}}
+RESERVED = {"experiments": {"models", "logs", "compared"}, "purifiers": {"any"}}
+RESERVED |= {"attacks": {"clean"}, "studies": {"findings"}}
 # What is put behind a model's name in names of its other files.
 ENDINGS = ("-loss", "-fetched")
 
