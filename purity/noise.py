@@ -100,7 +100,8 @@ class Noise:
     """ξ of a batch: row b's noise is addressed by (seed, ids[b], draw, direction, step).
 
     seed: base seed, 0 ≤ s < 2³². ids: (B,) int64 image ids, 0 ≤ i < 2³².
-    forward_draw, reverse_draw: which draw each direction sees; an int, or (B,) int64 for one a row.
+    forward_draw, reverse_draw: which draw each direction sees; an int, or (B,) int64 for one a row. past: steps that
+    another purification of the same images has used before.
     ValueError if one of these is outside its range.
     """
 
@@ -108,6 +109,7 @@ class Noise:
     ids: Tensor
     forward_draw: int | Tensor = 0
     reverse_draw: int | Tensor = 0
+    past: int = 0
 
     def __post_init__(self):
         if not 0 <= self.seed < 2**32:
@@ -122,6 +124,10 @@ class Noise:
         """The same rows under another draw; one number moves both directions."""
         return replace(self, forward_draw=forward, reverse_draw=forward if reverse is None else reverse)
 
+    def later(self, steps: int) -> "Noise":
+        """The same draw from so many steps on, for another purification of the same images under one ξ."""
+        return replace(self, past=self.past + steps)
+
     def rows(self, index: Tensor) -> "Noise":
         """ξ of some of the rows: ids stay with their images when an attack drops or repeats rows."""
 
@@ -133,11 +139,11 @@ class Noise:
 
     def forward(self, step: int, like: Tensor) -> Tensor:
         """Forward noise of one step (a network index), in the shape, type and device of `like` (B, C, H, W)."""
-        return self._normals(FORWARD, self.forward_draw, step, like)
+        return self._normals(FORWARD, self.forward_draw, self.past + step, like)
 
     def reverse(self, step: int, like: Tensor) -> Tensor:
         """Reverse noise added by the evaluation at network index `step`."""
-        return self._normals(REVERSE, self.reverse_draw, step, like)
+        return self._normals(REVERSE, self.reverse_draw, self.past + step, like)
 
     def start(self, like: Tensor) -> Callable[[int], Tensor]:
         """j ↦ the j-th U(0, 1) tensor of an attack's random start; the same for every attack of this seed."""
