@@ -64,6 +64,8 @@ def check(config: dict, schema: str | Path, project: Project) -> None:
             _presets(seen, project)
         for i, grid in enumerate((experiment.get("strength") or {}).get("grids", [])):
             _variants(config, project, f"experiments.{name}.strength.grids.{i}", grid)
+        if part := experiment.get("search"):
+            _space(project, f"experiments.{name}.search", part)
 
 
 # Groups whose names are in paths.
@@ -277,6 +279,29 @@ def _samples(config: dict, key: str, experiment: dict, part: dict) -> None:
         _refuse(f"{key}.steps", f"{part['steps']} steps cannot be kept of t = {FULL}")
 
 
+def _search(config: dict, key: str, experiment: dict, part: dict) -> None:
+    _named(part["diffusion"], config["diffusions"], f"{key}.diffusion", "diffusion model")
+    _attack(config, f"{key}.noise", part["noise"], blind=True)
+    for role in ("attack", "eot"):
+        _attack(config, f"{key}.{role}", part[role], blind=False)
+    if not experiment.get("sweep"):
+        _refuse(key, "it predicts by the law; give a sweep too")
+    if part["jacobians"] > experiment["images"]:
+        _refuse(f"{key}.jacobians", f"more than the {experiment['images']} images of the experiment")
+    for name, said in part["space"].items():
+        if isinstance(said, dict) and said["low"] >= said["high"]:
+            _refuse(f"{key}.space.{name}", f"low {said['low']} is not below high {said['high']}")
+
+
+def _space(project: Project, key: str, part: dict) -> None:
+    """Options of the family's members."""
+    arguments = project.signature("purity.family:member")
+    options = {argument.arg for argument in arguments.kwonlyargs} if arguments else set()
+    for name in part["space"]:
+        if name not in options:
+            _refuse(f"{key}.space.{name}", "purity.family:member has no such option")
+
+
 def _fuzzy(config: dict, key: str, experiment: dict, part: dict) -> None:
     _purifiers_and_images(key, experiment, part)
     for name in part["attacks"]:
@@ -368,6 +393,7 @@ PARTS = {
     "jacobian": _jacobian,
     "pca": _pca,
     "samples": _samples,
+    "search": _search,
     "fuzzy": _fuzzy,
     "cap": _cap,
     "margins": _margins,
@@ -491,6 +517,7 @@ _SMALL_PARTS = {
     "jacobian": {"images": 1},
     "pca": {"images": 1, "points": 12},
     "samples": {"images": 4, "draws": 2, "steps": 2},
+    "search": {"candidates": 4, "judgings": 2, "jacobians": 1},
     "fuzzy": {"judgings": 3},
     "cap": {"points": 12, "slices": 1},
     "paths": {"images": 2, "repeats": 2, "points": 3},

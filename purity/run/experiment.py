@@ -23,6 +23,8 @@ STORES = {
     "jacobian": "jacobian/{purifier}",
     "pca": "pca/{purifier}",
     "samples": "samples/{purifier}",
+    "search": "search/island-{island}",
+    "verified": "verified/{place}",
     "probes": "probes/{purifier}/images-{block}",
     "budget": "budget/{attack}/images-{block}",
     "fuzzy": "fuzzy/{purifier}/{attack}/{knowledge}/images-{block}",
@@ -327,6 +329,7 @@ class Experiment:
         paths += [path for purifier in dict.fromkeys(probed) for path in self.stores("probes", purifier=purifier)]
         for kind in ("jacobian", "pca", "samples"):
             paths += [path for p in self.part(kind).get("purifiers", []) for path in self.stores(kind, purifier=p)]
+        paths += self.searched() + self.verified()
         paths += [path for a in self.part("budget").get("attacks", []) for path in self.stores("budget", attack=a)]
         paths += [path for cell in self.rejudged() for path in self.stores("fuzzy", **cell._asdict())]
         if part := self.part("cap"):
@@ -487,6 +490,43 @@ class Experiment:
             "features": self.features(),
             **{key: part[key] for key in ("images", "draws")},
         }
+
+    def search(self, island: str) -> dict:
+        part, keys = self.part("search"), {"island": int(island), "seed": self.seeds[0]}
+        noisy = {"attack": part["noise"], "knowledge": "none"}
+        return {
+            "stage": "purity.stages.search:search",
+            "classifier": self.classifier(),
+            "diffusion": self.presets.model("diffusions", part["diffusion"]),
+            **{key: part[key] for key in ("space", "candidates", "rungs", "verify")},
+            "reads": _reads("x0 y ids") | {"noisy": ["noisy", "x", noisy]},
+            "parts": {f"island-{island}": {"keys": keys, "island": int(island), **self._noise(self.seeds[0])}},
+        }
+
+    def verify(self, place: str) -> dict:
+        part = self.part("search")
+        noisy = {"attack": part["noise"], "knowledge": "none"}
+        return {
+            "stage": "purity.stages.search:verify",
+            "classifier": self.classifier(),
+            "diffusion": self.presets.model("diffusions", part["diffusion"]),
+            "place": int(place),
+            **{role: self.presets.attack(part[role]) for role in ("attack", "eot")},
+            **{key: part[key] for key in ("judgings", "jacobians")},
+            "reads": _reads("x0 y ids") | {"noisy": ["noisy", "x", noisy]},
+            "parts": self._seeded({"place": int(place)}, part.get("seeds", self.seeds)),
+        }
+
+    def searched(self) -> list[str]:
+        """The stores of a search, one for each island."""
+        return [
+            p for island in self.part("search").get("islands", []) for p in self.stores("search", island=str(island))
+        ]
+
+    def verified(self) -> list[str]:
+        """Stores of the candidates that are verified: so many of the front, of others, and of the poor."""
+        counts = self.part("search").get("verify", {})
+        return [p for place in range(sum(counts.values())) for p in self.stores("verified", place=str(place))]
 
     def probe(self, purifier: str, block: str) -> dict:
         sweep = self.part("sweep")

@@ -53,7 +53,7 @@ def made(function: Callable, spec: dict, code: str, inputs, job: Job, arguments:
             logging.info("%s", name)
         part = replace(job, done=Done(job.output, {"depends": depends})) if job.output else job
         whole = common | own | {"reads": _reads(spec, own)}
-        parts[name] = store.Part(whole, _called(function, whole, read, part, arguments))
+        parts[name] = store.Part(whole, _called(function, whole, read, part, arguments, code))
     job.parts |= {name: depends for name, (_, _, depends) in todo.items()}
     return {name: parts[name] for name in todo}
 
@@ -63,7 +63,9 @@ def axes(function: Callable, wildcards) -> store.Axes | None:
     return getattr(sys.modules[function.__module__], "AXES", {}) if hasattr(wildcards, "block") else None
 
 
-def _called(function: Callable, spec: dict, read: dict, job: Job, arguments: Arguments | None) -> dict[str, np.ndarray]:
+def _called(
+    function: Callable, spec: dict, read: dict, job: Job, arguments: Arguments | None, code: str
+) -> dict[str, np.ndarray]:
     """The arrays that a stage makes, and the ids and labels of their images."""
     first = slice(spec.get("images"))
     arrays = {}
@@ -79,7 +81,7 @@ def _called(function: Callable, spec: dict, read: dict, job: Job, arguments: Arg
         job = job.with_batch(batch)
         if job.done:
             job.done.chose(batch)
-    known = spec | {"job": job} | arrays
+    known = spec | {"job": job, "code": code} | arrays
     given = {}
     for name, needed in parameters(function).items():
         if arguments is not None and (value := arguments(name, spec, arrays)) is not None:

@@ -210,6 +210,8 @@ RECORDS = {
     "jacobian-outcomes": Kind("jacobian", _of_known("measures", "jacobian")),
     "pca": Kind("pca", _of_purifiers("pca", "pca")),
     "samples": Kind("samples", _of_purifiers("samples", "samples")),
+    "search": Kind("search", lambda e: Records(e.searched(), [], None, None)),
+    "verified": Kind("search", lambda e: Records(e.verified(), [], None, None)),
     "strengths": Kind("sweep", lambda e: _stores(e, "probes", e.strengths("attacked", "clean"))),
     "law-purifiers": Kind("sweep", lambda e: _stores(e, "probes", e.law_purifiers())),
     "variants": Kind("sensitivity", _variants),

@@ -4,6 +4,7 @@ Parts that a user may have brought are held to their contract (docs/contract.md)
 and at every call.
 """
 
+import json
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -14,7 +15,7 @@ import torch
 from purity import batching, contract, noise, purifiers
 from purity.attacks import Attack
 from purity.defence import Defence
-from purity.run import checkpoints
+from purity.run import checkpoints, store
 from purity.run.devices import no_memory
 from purity.run.job import Job
 from purity.run.naming import parameters, resolve
@@ -75,6 +76,7 @@ class Sighted(Blind):
         self.inputs, self.job, self.device, self.loaded = inputs, job, job.device, {}
         self.networks: dict[str, torch.nn.Module] = {}
         self.made = {"classify": self._classify, "purify": self._purify, "features": self._features}
+        self.made |= {"network": self._network, "member": self._member}
 
     def __call__(self, name: str, spec: dict, arrays: Arrays):
         if name not in self.made:
@@ -136,6 +138,16 @@ class Sighted(Blind):
             made = checkpoints.purifier(said, self.inputs.get("diffusion") or [], self.device, self._watch)
         contract.check_purifier(made, self._few(arrays), self._few_xi(spec, arrays), said["name"])
         return contract.protected_purifier(made, said["name"])
+
+    def _network(self, spec: dict, arrays: Arrays):
+        made = checkpoints.network(spec["diffusion"], self.inputs.get("diffusion") or [], self.device)
+        self._watch("diffusion", made)
+        return made
+
+    def _member(self, spec: dict, arrays: Arrays) -> dict:
+        """Options of a member of the family that a search has chosen, by its place in the table."""
+        table = store.load_table(self.inputs.table)
+        return json.loads(table.loc[table["place"] == spec["place"], "options"].item())
 
     def _features(self, spec: dict, arrays: Arrays):
         """None where the classifier's own are meant, which its protection holds to the contract."""
