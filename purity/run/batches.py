@@ -76,7 +76,7 @@ def in_batches(n: int, compute: Callable[[Tensor], Part], job: Job, limit: Batch
         place(there, part)
     if not left.all():
         logging.info("%d of %d images are there from a job that was stopped", n - int(left.sum()), n)
-    limit = limit or BatchLimit(job.batch)
+    limit = limit or BatchLimit(job.batch or 1)
     todo = [rows for block in blocks(n, limit.batch) if len(rows := block[left[block]])]
     for block in job.progress(todo):
         for rows, made in limit.fitting(block, compute):

@@ -6,6 +6,7 @@ import logging
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
+from typing import Protocol
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +18,14 @@ from purity.run.progress import Done
 
 # What a stage is about, as parts of its inputs are found by.
 KEYS = ("attack", "knowledge", "seed")
-Arguments = Callable[[str, dict, Mapping], object]  # an argument's name, the spec of a part, what is read
+
+
+class Arguments(Protocol):
+    """What a stage is given besides arrays and numbers, by an argument's name, the spec of a part, and what is read."""
+
+    def __call__(self, name: str, spec: dict, arrays: Mapping) -> object: ...
+
+    def batch(self, spec: dict, arrays: Mapping) -> int: ...
 
 
 def made(function: Callable, spec: dict, code: str, inputs, job: Job, arguments: Arguments | None = None):
@@ -75,7 +83,7 @@ def _called(
             # read anew for each part, so that no part's arrays are held while others are made
             again = store.Stored(found.paths, found.part)
             arrays[argument] = again if array is None else again[array][first]
-    if job.batch is None:
+    if job.batch is None and arguments is not None:
         # a job that was stopped is gone on with in the batches that it had
         batch = (job.done and job.done.batch()) or arguments.batch(spec, arrays)
         job = job.with_batch(batch)

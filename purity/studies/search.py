@@ -8,8 +8,8 @@ import pandas as pd
 
 from purity import search as searching
 from purity import stats
-from purity.studies.law import Sigmoid, fit, images_drawn
-from purity.studies.records import Record, points_under_attack
+from purity.studies.law import Sigmoid, fit
+from purity.studies.records import Record, images_drawn, points_under_attack
 
 
 class Prediction(NamedTuple):

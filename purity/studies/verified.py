@@ -34,13 +34,13 @@ def verified_members(search: pd.DataFrame, verified: list[Record]) -> list[Verif
     members = []
     for keys, of_place in grouped(verified, ("place",)):
         if (said := by_place.get(float(keys["place"]))) is not None:
-            image = {
-                name: np.mean([np.atleast_2d(r.arrays[name]).mean(axis=0) for r in of_place], axis=0)
+            clean, robust, fresh, alpha = (
+                np.mean([np.atleast_2d(r.arrays[name]).mean(axis=0) for r in of_place], axis=0)
                 for name in ("clean", "robust", "robust_fresh", "alpha")
-            }
+            )
             attacked = float(np.nanmean([np.nanmean(r.arrays["alpha_attacked"]) for r in of_place]))
             gain = float(np.mean([np.mean(r.arrays["largest"]) for r in of_place]))
-            members.append(Verified(said, *image.values(), attacked, gain))
+            members.append(Verified(said, clean, robust, fresh, alpha, attacked, gain))
     return members
 
 

@@ -29,7 +29,15 @@ def test_tables_are_made_in_order_of_records_and_of_tables_made_before():
     tables, evidence = made_by({"counted-twice": counted, "doubled": doubled}, found, ONE, ["my-count"])
     assert list(tables) == ["counted-twice", "doubled"]
     assert tables["counted-twice"]["n"].tolist() == [1] and tables["doubled"]["n"].tolist() == [3]
-    assert evidence.columns.tolist() == COLUMNS and evidence.iloc[0].tolist() == ["my-count", "all", 3.0, 0.0, 9.0, 1, ""]
+    assert evidence.columns.tolist() == COLUMNS and evidence.iloc[0].tolist() == [
+        "my-count",
+        "all",
+        3.0,
+        0.0,
+        9.0,
+        1,
+        "",
+    ]
 
 
 def test_a_study_of_the_package_gives_its_tables_and_evidence():
