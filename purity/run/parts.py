@@ -6,8 +6,8 @@ import logging
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
-from typing import Protocol
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 
