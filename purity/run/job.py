@@ -8,7 +8,7 @@ import resource
 import sys
 import time
 from collections.abc import Callable, Collection, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -75,8 +75,7 @@ def running(given) -> Iterator[Job]:
     """
     what, log = name(given), Path(given.log[0])
     log.parent.mkdir(parents=True, exist_ok=True)
-    handlers = [logging.FileHandler(log, mode="w" if _finished(log) else "a", encoding="utf-8")]
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", handlers=handlers, force=True)
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", handlers=[_written(log)], force=True)
     logging.info("%s: begins", what)
     running_file = status.Running(log, what)
     running_file.says()
@@ -111,6 +110,7 @@ def running(given) -> Iterator[Job]:
                     store.remember(path)
         done.clear()
         logging.info("%s: %s %.1f s", what, _DONE, usage["seconds"])
+        store.earlier(log).unlink(missing_ok=True)
     except (ValueError, OSError, MemoryError, RuntimeError) as error:
         if isinstance(error, RuntimeError) and not no_memory(error):
             raise
@@ -135,6 +135,17 @@ def name(given) -> str:
     """What a job is called in messages: its rule, and what it is about."""
     about = [value for key, value in given.wildcards.items() if key != "experiment"]
     return " ".join([given.rule.replace("_", " "), *([", ".join(about)] if about else [])])
+
+
+def _written(log: Path) -> logging.Handler:
+    """The log, gone on with if a job that was stopped has left it. Snakemake removes it before it starts a job: until
+    the end it has a second name."""
+    if not log.exists() and not _finished(before := store.earlier(log)):
+        with suppress(OSError):
+            os.link(before, log)
+    handler = logging.FileHandler(log, mode="w" if _finished(log) else "a", encoding="utf-8")
+    store.remember(log)
+    return handler
 
 
 def _finished(log: Path) -> bool:

@@ -72,11 +72,8 @@ def begins(
     jobs: Iterable[tuple[str, str, str]], recorded: Recorded | None = None, cores: int | None = None, path: str = RUN
 ) -> None:
     """Write down the jobs of a run: rule, first output and log of each. recorded: what they took elsewhere."""
-    took = recorded.jobs if recorded else {}
-    listed = [
-        {"rule": rule, "output": output, "log": log, "took": took.get(output) and took[output] + recorded.start}
-        for rule, output, log in jobs
-    ]
+    took = {output: recorded.start + seconds for output, seconds in recorded.jobs.items()} if recorded else {}
+    listed = [{"rule": rule, "output": output, "log": log, "took": took.get(output)} for rule, output, log in jobs]
     store.save_text(path, json.dumps(_process() | {"cores": cores or 1, "jobs": listed}) + "\n")
 
 
@@ -118,12 +115,13 @@ def left(run: dict, at_work: list[dict]) -> tuple[int, float | None]:
         return mean(alike) if alike else None
 
     logs = {said["log"]: said for said in at_work}
-    needed = []
+    needed: list[float] = []
     for job in waiting.values():
         said = logs.get(job["log"])
-        needed.append(said["left"] if said and said["left"] is not None else takes(job))
-    if any(seconds is None for seconds in needed):
-        return len(done), None
+        seconds = said["left"] if said and said["left"] is not None else takes(job)
+        if seconds is None:
+            return len(done), None
+        needed.append(seconds)
     return len(done), max(sum(needed) / (len(at_work) or run["cores"]), max(needed, default=0.0))
 
 
@@ -137,8 +135,8 @@ def _made(output: str, began: float) -> bool:
 
 def _seconds(log: str) -> float | None:
     """What a job took when it was last made."""
-    said = _read(Path(log).with_suffix(".json"))
-    return said and said.get("seconds")
+    said = _read(Path(log).with_suffix(".json")) or {}
+    return said.get("seconds")
 
 
 def lines(results: Path = Path("results"), path: str = RUN) -> Iterator[str]:
@@ -152,15 +150,16 @@ def lines(results: Path = Path("results"), path: str = RUN) -> Iterator[str]:
             yield "Nothing runs."
         return
     done, seconds = left(run, at_work)
-    said = f"{done} of {len(run['jobs'])} jobs done"
+    far = f"{done} of {len(run['jobs'])} jobs done"
     if not _lives(run):
-        yield f"{said}. The run was stopped; the same command goes on with it."
+        yield f"{far}. The run was stopped; the same command goes on with it."
     else:
-        yield f"{said}, {len(at_work)} at work" + (f", about {duration(seconds)} left" if seconds is not None else "")
+        yield f"{far}, {len(at_work)} at work" + ("" if seconds is None else f", about {duration(seconds)} left")
 
 
 def _line(said: dict) -> str:
-    where = ", ".join(filter(None, [said["at"], said["left"] is not None and f"about {duration(said['left'])} left"]))
+    left_of_it = "" if said["left"] is None else f"about {duration(said['left'])} left"
+    where = ", ".join(filter(None, [said["at"], left_of_it]))
     silent = time.time() - said["said"]
     heard = f"; nothing heard for {duration(silent)}" if silent > SILENT else ""
     return f"{said['what']}: {where or 'no word yet'}, at work for {duration(time.time() - said['began'])}{heard}"

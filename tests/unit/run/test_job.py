@@ -91,10 +91,12 @@ def test_success_is_noted_with_its_time_and_says_nothing(tmp_path):
 
 def test_a_log_goes_on_after_a_run_that_was_stopped_and_begins_anew_after_one_that_ended(tmp_path):
     job(tmp_path, "raise ValueError('of the first run')")
+    (tmp_path / "logs/deep/job.log").unlink()  # as Snakemake does before each job
     _, _, log = job(tmp_path, "import logging; logging.info('of the second run')")
     assert log.index("of the first run") < log.index("of the second run") and log.count("the job: begins") == 2
     _, _, log = job(tmp_path, "pass")
     assert "of the second run" not in log and log.count("the job: begins") == 1
+    assert [path.name for path in (tmp_path / "logs/deep").iterdir()] == ["job.log"]
 
 
 def test_a_job_says_that_it_runs_while_it_does(tmp_path):
