@@ -55,7 +55,7 @@ def draw_compression(table: pd.DataFrame) -> Figure:
     figure, ax = plt.subplots(figsize=(COLUMN, height_of_dots(alpha)))
     dots_of(ax, alpha, "perturbation", "filling")
     ax.axvline(1, color="0.4", lw=0.7, ls="--")
-    ax.set_xlabel("compression rate α,\nmean ± std over images and seeds")
+    ax.set_xlabel("compression rate α,\nmean ± std over images and seeds", loc="right")
     return figure
 
 

@@ -56,8 +56,8 @@ def style() -> Iterator[None]:
 
 SLATE = "#3d4b69"  # of what is neither
 
-# Who has which colour. tests/unit/studies/test_drawing.py holds any two of them apart for eyes that lack one of the
-# three cones as well. A name that is added gets one of OTHERS, and an entry here if it is to keep it.
+# Who has which colour. tests/unit/studies/test_drawing.py holds them apart for eyes that lack one of the three cones as
+# well, most those of the main findings. A name that is not here has one of OTHERS, by its digest.
 PURIFIERS = {
     "ddpm": "#0072b2",
     "reverse": "#e69f00",
@@ -76,6 +76,25 @@ PURIFIERS = {
     "dp-ddpm-addt-no-rbgm": "#6ccc60",
     "dp-ddpm-addt-no-classifier": "#846084",
     "guided": "#6c6cd8",
+    "ddim-addt": "#9c78d8",
+    "ddpm-small": "#f09cfc",
+    "ddpm-unclipped": "#244884",
+    "ddpm-101": "#b49c6c",
+    "ddpm-at-once": "#54cca8",
+    "ddpm-5": "#9cc048",
+    "ddpm-20": "#9c003c",
+    "ddpm-50": "#7848d8",
+    "vp-sde": "#9c0c6c",
+    "edm": "#b454c0",
+    "ddpm-1": "#6c1854",
+    "ddpm-2": "#fc4854",
+    "ddpm-addt-1": "#a84830",
+    "ddpm-addt-2": "#9084fc",
+    "ddpm-150": "#cc0c60",
+    "reverse-150": "#c0549c",
+    "dp-vp-sde": "#6c009c",
+    "dp-edm": "#60549c",
+    "guided-reverse": "#841884",
 }
 ATTACKS = {
     "clean": "#000000",
@@ -98,14 +117,20 @@ ATTACKS = {
     "uniform-128": "#a878b4",
     "autoattack": "#d80084",
     "autoattack-rand": "#841824",
+    "standard-l2-eot": "#cc9018",
+    "fgsm": "#6c3000",
+    "autoattack-judged": "#849ccc",
+    "standard-x10": "#c04848",
+    "standard-eot-x10": "#60a890",
+    "pgd-restarted": "#c00c6c",
 }
 OTHERS = (
-    "#9c78d8", "#f09cfc", "#244884", "#b49c6c", "#54cca8", "#9cc048", "#9c003c", "#7848d8",
-    "#9c0c6c", "#b454c0", "#6c1854", "#fc4854", "#a84830", "#9084fc", "#cc0c60", "#c0549c", "#6c009c", "#60549c",
-    "#841884", "#cc9018", "#6c3000", "#849ccc", "#c04848", "#60a890", "#c00c6c", "#0060f0", "#54a8b4", "#84b490",
-    "#90840c", "#84189c",
+    "#0060f0", "#54a8b4", "#84b490", "#90840c", "#84189c", "#5400a8", "#0c48e4", "#d800b4", "#cca8d8", "#2484c0",
+    "#901848", "#6c54cc", "#006c78", "#c048e4", "#547848", "#cc786c", "#e4a8c0", "#fca86c", "#606024", "#84b448",
+    "#54c060", "#e4b430", "#906018", "#cc90c0", "#c07878", "#d87830", "#9cc090", "#cc6090", "#840c18", "#780c3c",
+    "#a82400", "#9c24c0", "#9c549c", "#543090", "#e454f0",
 )  # fmt: skip
-MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", ">", "h")
+MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 LINES: tuple[str | tuple, ...] = (
     "-",
     (0, (4, 1.2)),
@@ -139,7 +164,7 @@ def look_of(name: str) -> Look:
 
 
 def _look(colour: str, number: int) -> Look:
-    """The lists are of lengths without a common divisor of note: their combinations recur late."""
+    """Seven markers and six lines have no common divisor: a pair of them recurs after 42."""
     return Look(colour, MARKERS[number % len(MARKERS)], LINES[number % len(LINES)])
 
 

@@ -104,7 +104,9 @@ def draw_transfer(table: pd.DataFrame) -> Figure:
     below.set_xlim(min(0, below.get_xlim()[0]), 1)
     below.invert_yaxis()
     below.axvline(0, color="0.7", lw=0.6)
-    below.set_xlabel("correlation of perturbations (* knows ξ),\nmean ± std over images and pairs of seeds")
+    below.set_xlabel(
+        "correlation of perturbations (* knows ξ),\nmean ± std over images and pairs of seeds", loc="right"
+    )
     return figure
 
 
