@@ -37,7 +37,7 @@ def draw_gallery(rows: dict[str, Shown], labels: np.ndarray, time: np.ndarray, w
         _show(ax, way.images[step].clip(0, 1))
         _say(ax, way.taken_for[step], labels[0])
         ax.set_title(f"t={time[step]}" if ax is axes[0] else f"{time[step]}", fontsize=SMALL)
-    above.suptitle("each purifier on the attack made for it; below an image: what it is taken for")
+    above.suptitle("each purifier on the attack made for it;\nbelow each image what it is taken for, ✓ if right")
     below.suptitle(f"the first image on its way through {purifier}")
     return figure
 
