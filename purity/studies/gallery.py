@@ -20,7 +20,7 @@ def draw_gallery(rows: dict[str, Shown], labels: np.ndarray, time: np.ndarray, w
     lines = [(name, slice(first, first + ACROSS)) for first in range(0, n, ACROSS) for name in rows]
     states = np.unique(np.linspace(0, len(time) - 1, min(len(time), ACROSS)).round().astype(int))
     cell = (COLUMN - name_room) / min(n, ACROSS)
-    heights = [(min(cell, 0.5) + 0.14) * len(lines) + 0.25, COLUMN / ACROSS + 0.62]
+    heights = [(min(cell, 0.5) + 0.14) * len(lines) + 0.4, COLUMN / ACROSS + 0.62]
     figure = plt.figure(figsize=(COLUMN, sum(heights)))
     above, below = figure.subfigures(2, 1, height_ratios=heights)
     axes = above.subplots(len(lines), min(n, ACROSS), squeeze=False)
