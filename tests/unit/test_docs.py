@@ -5,6 +5,7 @@ from pathlib import Path
 
 import yaml
 
+from purity.run import judge
 from purity.run.codehash import Project
 from purity.run.config import check
 
@@ -35,18 +36,22 @@ def test_the_notebook_runs_and_shows_what_it_says(capsys):
 
 
 def test_the_tutorial_names_what_exists(tmp_path):
-    """Its config, on top of the embedded one, is possible with its defence; the workflow itself is run elsewhere."""
+    """Its config, on top of the embedded one, is possible with its defences; tests/slow runs its commands."""
     (defence,), (mine,) = blocks("judge-your-defence.md", "python"), blocks("judge-your-defence.md", "yaml")
     (tmp_path / "my_defence.py").write_text(defence)
     config = yaml.safe_load((ROOT / "config/config.yaml").read_text())
-    for key, value in yaml.safe_load(mine).items():
-        config[key] = {**config[key], **value} if isinstance(value, dict) else value
-    check(config, ROOT / "config/schema.yaml", Project(ROOT, tmp_path))
+    config["judge"] |= yaml.safe_load(mine)["judge"]
+    project = Project(ROOT, tmp_path)
+    check(config, ROOT / "config/schema.yaml", project)
+    judging = judge.expanded(config)
+    check(judging, ROOT / "config/schema.yaml", project)
+    assert list(judging["experiments"]["judged-quick"]["judgement"]["defences"]) == ["rounded", "noisy"]
     assert defence.startswith("# my_defence.py") and mine.startswith("# judge.yaml")
+    assert len(mine.splitlines()) == 6  # five, and its name
 
 
-def test_the_tutorial_is_right_about_its_defence(tmp_path, monkeypatch):
-    """Full gradients find nothing to follow in it; noise is what it differs by from draw to draw."""
+def test_the_tutorial_is_right_about_its_defences(tmp_path, monkeypatch):
+    """Full gradients find nothing to follow in the rounded one; noise is what both differ by from draw to draw."""
     import torch
 
     from purity.defence import Defence
@@ -55,12 +60,13 @@ def test_the_tutorial_is_right_about_its_defence(tmp_path, monkeypatch):
 
     (tmp_path / "my_defence.py").write_text(blocks("judge-your-defence.md", "python")[0])
     monkeypatch.syspath_prepend(tmp_path)
-    options = yaml.safe_load(blocks("judge-your-defence.md", "yaml")[0])["purifiers"]["mine"]["options"]
-    purify, x, xi = purifier(**options), torch.linspace(0, 1, 128).view(2, 1, 8, 8), Noise(0, torch.arange(2))
-    assert not torch.equal(purify(x, xi), purify(x, xi.at(1)))
-    defence = Defence(lambda x: x.flatten(1), purify, xi)
-    assert not defence.gradient(x, torch.tensor([3, 4])).any()
-    assert defence.straight_through().gradient(x, torch.tensor([3, 4])).any()
+    x, xi = torch.linspace(0, 1, 128).view(2, 1, 8, 8), Noise(0, torch.arange(2))
+    for call, seen in (("my_defence:noisy", True), ("my_defence:rounded", False)):
+        purify = purifier(call=call)
+        assert not torch.equal(purify(x, xi), purify(x, xi.at(1)))
+        defence = Defence(lambda x: x.flatten(1), purify, xi)
+        assert bool(defence.gradient(x, torch.tensor([3, 4])).any()) == seen
+        assert defence.straight_through().gradient(x, torch.tensor([3, 4])).any()
 
 
 def test_every_file_that_docs_link_to_exists():
