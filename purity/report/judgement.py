@@ -109,7 +109,7 @@ def page(given: Page) -> str:
     parts += ["<h2>What made this page</h2>", *_made(given)]
     head = '<meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">'
     head += f"<title>{escape(title)}</title>\n<style>{_STYLE}</style>"
-    body = "\n".join(parts)
+    body = "\n".join(parts).replace(" %", "\u00a0%")  # not at the end of a line
     return f'<!doctype html>\n<html lang="en"><head>{head}</head>\n<body>\n{body}\n</body></html>\n'
 
 
@@ -164,7 +164,8 @@ def verdict(
         return "holds", f"A part of it {sure} real: {left}, {points(gain['mean'])} more than without the defence."
     if gain["high"] < 0:
         return "not", f"It does harm: {left}, {points(-gain['mean'])} fewer than without the defence."
-    return "undecided", f"No gain can be told from none: {left}, as many as without the defence within the intervals."
+    without = f"{percent(known['mean'] - gain['mean'])} without the defence"
+    return "undecided", f"No gain can be told from none: {left}, {without}, and the interval decides nothing."
 
 
 def sentences(numbers: Mapping[str, pd.Series], checks: Mapping[str, pd.Series]) -> list[str]:
