@@ -13,7 +13,7 @@ ROOT = Path(__file__).parents[1]
 ASKED = {
     "gpu": (
         "Jobs that work on tensors",
-        "advertorch diffusers foolbox numpy pandas pillow pyautoattack pytorch-fid robustbench safetensors "
+        "advertorch diffusers foolbox numpy optuna pandas pillow pyautoattack pytorch-fid robustbench safetensors "
         "scikit-learn scipy timm torch torchvision zarr",
     ),
     "tables": ("Measures, tables and figures", "matplotlib numpy pandas pyyaml scipy seaborn zarr"),
