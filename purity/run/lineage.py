@@ -109,7 +109,8 @@ def read_record(path: Path) -> dict | None:
         return None
     except (OSError, ValueError) as error:
         raise ValueError(f"{path} cannot be read ({error}); delete it") from error
-    if not isinstance(said, dict) or any(not isinstance(said.get(key), dict) for key in ("outputs", "inputs")):
+    said = {"inputs": {}, **said} if isinstance(said, dict) else {}
+    if any(not isinstance(said.get(key), dict) for key in ("outputs", "inputs")):
         raise ValueError(f"{path} is no record of a job; move it elsewhere")
     return said
 
@@ -119,7 +120,8 @@ def records(results: Path = Path("results")) -> dict[str, dict]:
     found: dict[str, dict] = {}
     for path in sorted(results.glob("*/logs/**/*.json")):
         try:
-            found |= dict.fromkeys((said := read_record(path) or {})["outputs"], said)
+            said = read_record(path) or {}
+            found |= dict.fromkeys(said.get("outputs", ()), said)
         except ValueError as fault:
             logging.warning("%s; it is left out", fault)
     return found
