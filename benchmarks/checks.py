@@ -22,7 +22,7 @@ from purity.defence import Defence
 from purity.noise import Noise
 from purity.run import checkpoints
 from purity.run.job import prepare_torch
-from purity.stages.arguments import FEW
+from purity.stages.arguments import FEW, PAIR
 
 PGD = {"epsilon": 0.15, "relative_step": 1 / 30}
 MINUTE, IMAGES, STEPS = 60.0, 100, 40
@@ -43,13 +43,14 @@ def main() -> None:
     )
     xi, y = Noise(0, torch.arange(IMAGES)), y.to(args.device)
     few = (x[:FEW], y[:FEW], xi.rows(torch.arange(FEW)))
-    on = Defence(classify, purify, few[2])
+    pair = (x[:PAIR], y[:PAIR], xi.rows(torch.arange(PAIR)))
+    on = Defence(classify, purify, pair[2])
     two, one = ({**PGD, "steps": steps} for steps in (2, 1))
     times = rounds(
         {
             "classifier": lambda: contract.check_classifier(classify, few[0], y, "g"),
             "purifier": lambda: contract.check_purifier(purify, few[0], few[2], "f"),
-            "attack": lambda: contract.check_attack(attacks.pgd, two, on, *few, "a"),
+            "attack": lambda: contract.check_attack(attacks.pgd, two, on, *pair, "a"),
             "step": lambda: attacks.pgd(Defence(classify, purify, xi), x, y, xi, **one),
         },
         args.device,

@@ -23,6 +23,7 @@ from purity.run.presets import small_options
 from purity.run.rules import PAGE, broken
 
 FEW = 3  # images that a part is tried on before it counts
+PAIR = 2  # that an attack is tried on, which asks for gradients
 
 Arrays = Mapping[str, np.ndarray]
 
@@ -51,10 +52,10 @@ class Blind:
         run, options, said = resolve(spec[name]["run"]), spec[name]["options"], spec["keys"].get("attack", name)
         if name not in self.tried and not getattr(run, "__module__", "").startswith("purity."):
             self.tried.add(name)
-            x, y = self._few(arrays), torch.from_numpy(arrays["y"][:FEW]).to(self.device)
-            given = {"name": said, "batchwise": "batch" in spec}
-            xi, defence = self._few_xi(spec, arrays), self._defence(spec, arrays)
-            contract.check_attack(run, small_options(options), defence, x, y, xi, **given)
+            x, y = self._few(arrays)[:PAIR], torch.from_numpy(arrays["y"][:PAIR]).to(self.device)
+            rows, defence = torch.arange(len(x)), self._defence(spec, arrays)
+            given = (defence and defence.rows(rows), x, y, self._few_xi(spec, arrays).rows(rows))
+            contract.check_attack(run, small_options(options), *given, said, batchwise="batch" in spec)
         return Attack(contract.protected_attack(run, said), options)
 
     def _defence(self, spec: dict, arrays: Arrays) -> Defence | None:
