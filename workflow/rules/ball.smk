@@ -33,8 +33,6 @@ rule measure_ball:
         store("ball-measures"),
     log:
         log("ball-measures"),
-    group:
-        "measures"
     conda:
         CONDA_TABLES
     resources:

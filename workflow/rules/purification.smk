@@ -38,8 +38,6 @@ rule measure:
         store("measures"),
     log:
         log("measures"),
-    group:
-        "measures"
     conda:
         CONDA_TABLES
     resources:
