@@ -300,8 +300,13 @@ ATTACKED = {
         "reverse": {"uniform": ["none"], "pgd": ["none", "all"], "pgd-eot": ["none"]},
         "ddim": {"uniform": ["none"], "pgd": ["none", "all"], "pgd-eot": ["none"]},
         "one-step": {"pgd-eot": ["none"]},
+        **dict.fromkeys(("ddpm-150", "reverse-150"), {"bpda": ["all"], "bpda-eot": ["all"]}),
     },
-    "imagenet": {"identity": {"bpda": ["none"]}, "guided": {"bpda": ["none", "all"], "bpda-eot": ["none"]}},
+    "imagenet": {
+        "identity": {"bpda": ["none"]},
+        "guided": {"bpda": ["none", "all"], "bpda-eot": ["none"]},
+        "guided-reverse": {"bpda": ["all"]},
+    },
 }
 # Of the stochastic perspective: fine-tuned purifiers are compared with vanilla ones.
 KNOWN = {"pgd-20": ["all"], "pgd-20-eot": ["none"]}
