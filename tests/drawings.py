@@ -4,6 +4,7 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import wraps
+from itertools import product
 from pathlib import Path
 from typing import NamedTuple
 
@@ -20,6 +21,7 @@ from made_up import (
     known_outcomes,
     margin_record,
     of_attack,
+    of_purifier,
     probe,
     record,
     walked,
@@ -32,7 +34,21 @@ from matplotlib.text import Text
 from mpl_toolkits.mplot3d import Axes3D
 
 from purity.run import store
-from purity.studies import addt, budget, cap, drawing, dw_box, fuzzy, jacobian, law, paths, pca, predictors, timesteps
+from purity.studies import (
+    addt,
+    budget,
+    cap,
+    drawing,
+    dw_box,
+    fuzzy,
+    jacobian,
+    law,
+    paths,
+    pca,
+    predictors,
+    sensitivity,
+    timesteps,
+)
 from purity.studies import margins as margins_study
 from purity.studies.law import images_drawn
 from purity.studies.records import Record
@@ -187,6 +203,16 @@ def margins(purifiers=("ddpm", "reverse", "ddim"), seeds=(0, 1), n=30, robust=0.
 THREE = {"ddpm": [10, 50, 100]}
 
 
+def variants(number: int = 9, seeds=(0, 1), n: int = 20, robust: float = 0.5) -> Made:
+    """What the part sensitivity leaves: a purifier, and others that differ from it in something."""
+    g, made = np.random.default_rng(0), []
+    for purifier, seed in product(["ddpm", *(f"ddpm-{k}" for k in range(number))], seeds):
+        arrays = {"alpha": g.random(n), "robust": g.random(n) < robust, "clean_fixed": g.random(n) < 0.9}
+        said = {} if purifier == "ddpm" else {"variant_of": "ddpm", "differs": f"steps {purifier[5:]}"}
+        made.append(Record(of_purifier(purifier, seed, t=100) | said, arrays))
+    return {"varied": made}
+
+
 STRENGTHS = {"all": lambda: probes(lost=3), "one purifier and seed": lambda: probes(THREE, [0])}
 
 
@@ -221,6 +247,11 @@ PARTS = {
     },
     "timesteps": STRENGTHS,
     "clean-t": STRENGTHS,
+    "sensitivity": {
+        "all": lambda: variants(),
+        "one variant, image and seed": lambda: variants(1, [0], n=1),
+        "nothing robust": lambda: variants(robust=0),
+    },
     "law": LAW,
     "budget": {
         "all": LAW["all"],
@@ -308,6 +339,7 @@ FIGURES = {
     "pca": (pca, ["pca"]),
     "timesteps": (timesteps, ["timesteps"]),
     "clean-t": (timesteps, ["clean-t"]),
+    "sensitivity": (sensitivity, ["sensitivity"]),
     "law": (law, ["law", "law-fit"]),
     "budget": (budget, ["budget", "law", "law-fit"]),
     "predictors": (predictors, ["predictors", "predictors-rank"]),

@@ -300,7 +300,7 @@ ATTACKED = {
         "reverse": {"uniform": ["none"], "pgd": ["none", "all"], "pgd-eot": ["none"]},
         "ddim": {"uniform": ["none"], "pgd": ["none", "all"], "pgd-eot": ["none"]},
         "one-step": {"pgd-eot": ["none"]},
-        **dict.fromkeys(("ddpm-150", "reverse-150"), {"bpda": ["all"], "bpda-eot": ["all"]}),
+        **{name: {"bpda": ["all"], "bpda-eot": ["all"]} for name in ("ddpm-150", "reverse-150")},
     },
     "imagenet": {
         "identity": {"bpda": ["none"]},
