@@ -135,7 +135,7 @@ def draw_search(search: pd.DataFrame, search_verified: pd.DataFrame) -> Figure:
     for look, sampler, part in parts_of(search, "sampler"):
         left.plot(part["alpha"], part["clean"], look.marker, ms=2.5, color=look.colour, label=sampler, alpha=0.8)
     best = search[search["front"].astype(bool)].sort_values("alpha")
-    left.plot(best["alpha"], best["clean"], color="0.25", lw=0.9, label="front")
+    left.plot(best["alpha"], best["clean"], color="0.25", lw=0.9, label="nobody beats these")
     left.set(xlabel="α of uniform noise", ylabel="clean accuracy")
     for role, marker in zip(ROLES, "osv", strict=True):
         part = search_verified[search_verified["role"] == role]

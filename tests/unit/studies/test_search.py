@@ -146,7 +146,7 @@ def test_the_figure_shows_every_candidate_and_every_verified_one():
     verified = after.search_verified(under_attack(table), found, probes())
     figure = after.draw_search(table, verified)
     left, right = figure.axes
-    shown = [x for line in left.lines if line.get_label() != "front" for x in line.get_xdata()]
+    shown = [x for line in left.lines if line.get_label() != "nobody beats these" for x in line.get_xdata()]
     assert sorted(shown) == pytest.approx(sorted(table["alpha"]))
     given = [x for line in right.lines if line.get_marker() in "osv" for x in line.get_xdata()]
     assert sorted(given) == pytest.approx(sorted(verified["robust"]))
