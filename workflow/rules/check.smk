@@ -16,6 +16,7 @@ rule check_parts:
     conda:
         CONDA_GPU
     resources:
+        **TENSORS,
         gpu=GPU,
     params:
         spec=lambda w: checks.spec(experiment(w)),
