@@ -152,7 +152,7 @@ def cap_slices(caps: list[Record]) -> pd.DataFrame:
     return pd.concat(rows, ignore_index=True) if rows else pd.DataFrame(columns=columns)
 
 
-PLANES = {"random": "a random direction", "adversarial": "another attack's direction"}
+PLANES = {"random": "a random\ndirection", "adversarial": "another attack's\ndirection"}
 
 
 def draw_cap(images: pd.DataFrame, transition: pd.DataFrame, slices: pd.DataFrame) -> Figure:
@@ -189,7 +189,7 @@ def _draw_plane(ax: Axes, plane: str, points: pd.DataFrame) -> None:
     look = {"origin": "lower", "extent": (-reach, reach) * 2, "cmap": ListedColormap([SLATE, "0.92"])}
     ax.imshow(square, vmin=0, vmax=1, interpolation="nearest", **look)
     ax.plot(0, 0, "o", mfc="white", mec="black", ms=4)
-    ax.set(xlabel="adversarial direction, ℓ2", ylabel=PLANES[plane])
+    ax.set(xlabel="adversarial\ndirection, ℓ2", ylabel=PLANES[plane])
 
 
 def _draw_slopes(ax: Axes, slope: pd.Series) -> None:
@@ -206,7 +206,7 @@ def _draw_transition(ax: Axes, transition: pd.DataFrame) -> None:
         ax.plot(fitted["offset"], fitted["fitted"], color="0.1", lw=1.2, label="fitted: mean of the logistic fits")
     if len(seen):
         ax.plot(seen["offset"], seen["observed"], "o", ms=2, color=SLATE, label="observed: seen at such an offset")
-    ax.set(xlabel="projection − threshold, ℓ2", ylabel="P(adversarial)", ylim=(0, 1))
+    ax.set(xlabel="projection − threshold,\nℓ2", ylabel="P(adversarial)", ylim=(0, 1))
 
 
 QUANTITIES = ("cap-steep", "cap-once")

@@ -70,7 +70,7 @@ def draw_jacobian(spectrum: pd.DataFrame, summary: pd.DataFrame) -> Figure:
         above.fill_between(part["rank"], part["low"], part["high"], color=look.colour, alpha=0.2, lw=0)
     for level, name in ((1, "1: neither compressed nor expanded"), (QUARTER, "¼")):
         above.axhline(level, color="0.4", lw=0.7, ls="--" if level == 1 else ":", label=name)
-    above.set(xlabel="rank", ylabel="singular value of the Jacobian", ylim=(0, None))
+    above.set(xlabel="rank", ylabel="singular value\nof the Jacobian", ylim=(0, None))
     largest = all_seeds(summary[summary["measure"] == "largest"]).dropna(subset="mean")
     bars_of(below, largest.assign(outcome=largest["outcome"].replace("any", "all") + " images"), "purifier", "outcome")
     below.axhline(1, color="0.4", lw=0.7, ls="--")

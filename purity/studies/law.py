@@ -163,7 +163,7 @@ def plot_law(ax, points: pd.DataFrame, fit: pd.DataFrame, quiet: bool) -> None:
         if not quiet:
             ax.plot([], [], marker, color=colour, ms=3.5, label=purifier)
     if not points["recognised"].astype(bool).all():
-        ax.plot([], [], "o", color="0.55" if quiet else "0.25", mfc="white", ms=3.5, label=HOLLOW)
+        ax.plot([], [], "o", color="0.25", mfc="white", ms=3.5, label=HOLLOW)
     ax.set(xlim=(-0.02, None), ylim=(0, 1), xlabel=ALPHA, ylabel="robust accuracy,\nattacker knows ξ")
 
 

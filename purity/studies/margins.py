@@ -109,7 +109,7 @@ def draw_margins(images: pd.DataFrame, roc: pd.DataFrame) -> Figure:
                 ax.hist(
                     values, edges, color=look.colour, alpha=0.75, label=f"{outcome} images" if len(values) else None
                 )
-        line[0].set_ylabel("images")
+            ax.set_ylabel("images")
         line[0].set_title(purifier, loc="left")
         for (score, name), dashes in zip(SCORE_NAMES.items(), ("-", "--", ":"), strict=True):
             curve = roc[(roc["purifier"] == purifier) & (roc["score"] == score)]

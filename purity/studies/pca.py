@@ -34,14 +34,14 @@ def pca(spectra: list[Record], shown: int = 50) -> pd.DataFrame:
 
 def draw_pca(table: pd.DataFrame) -> Figure:
     """Variance along each principal component over the mean variance of the ball, before and after purification."""
-    figure, ax = plt.subplots(figsize=(COLUMN, 2.7))
+    figure, ax = plt.subplots(figsize=(COLUMN, 2.5 + 0.1 * table["purifier"].nunique()))
     before = table[table["when"] == "before"]
     before = before[before["purifier"] == before["purifier"].iloc[0]]
     ax.plot(before["component"], before["mean"], color="0.3", lw=1.2, ls=(0, (1, 2)), label="before")
     for look, purifier, part in parts_of(table[table["when"] == "after"], "purifier"):
         ax.plot(part["component"], part["mean"], color=look.colour, ls=look.line, lw=1.2, label=f"after {purifier}")
     ax.axhline(1, color="0.4", lw=0.7, ls="--")
-    ax.set(yscale="log", xlabel="principal component", ylabel="variance, relative to the ball")
+    ax.set(yscale="log", xlabel="principal component", ylabel="variance,\nrelative to the ball")
     legend_below(figure, ax)
     return figure
 

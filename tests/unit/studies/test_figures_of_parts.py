@@ -24,11 +24,12 @@ from matplotlib import get_cachedir
 from matplotlib.figure import Figure
 
 from purity import studies
+from purity.studies.law import HOLLOW
 
 EVERY = [(name, case) for name, cases in PARTS.items() for case in cases]
 
 
-STYLES = {"vote of k", "all of k right"}  # these name a style of line, whatever its colour
+STYLES = {"vote of k", "all of k right", HOLLOW}  # these name a style, whatever its colour
 
 
 SAVE = """
