@@ -49,6 +49,6 @@ def draw_sensitivity(table: pd.DataFrame) -> Figure:
     ax.axvline(0, color="0.4", lw=0.7, ls="--")
     ax.set_yticks(range(len(names)), names)
     ax.set_ylim(len(names) - 0.5, -0.5)
-    ax.set(xlabel="change, 95 % interval", ylabel="purifier: what differs")
+    ax.set(xlabel="change, 95 % interval", ylabel="what differs")
     legend_below(figure, ax)
     return figure
