@@ -38,7 +38,7 @@ def draw_sensitivity(table: pd.DataFrame) -> Figure:
     table = table.dropna(subset="change")
     table = table.assign(name=table["variant_of"] + ": " + table["differs"])
     names = list(dict.fromkeys(table["name"]))
-    figure, ax = plt.subplots(figsize=(COLUMN, 0.28 * len(names) + 1.0))
+    figure, ax = plt.subplots(figsize=(COLUMN, 0.28 * len(names) + 1.4))
     labels = dict(zip(MEASURES, ("α of uniform noise", "clean accuracy", "robust accuracy"), strict=True))
     for j, (measure, look) in enumerate(shaded(labels).items()):
         part = table[table["measure"] == measure]
