@@ -120,10 +120,10 @@ def calibrated(
 ) -> dict:
     """Everything purity.run.cost needs to know of an experiment, JSON-able. x0 (n, C, H, W), at least one image.
 
-    purifiers: name: maker, options, network; attacks: name: function, options. batch: images at once, at most; None: as
-    many as the memory has room for. Returns device, pixels, classify
-    (seconds an image, `forward` and `gradient`), purifiers by name (evaluations a purification; `forward`, `gradient`,
-    seconds a purification) and attacks by name (`calls`).
+    purifiers: name: maker, options, network; attacks: name: function, options. batch: images at once, at most; None
+    or 0: as many as the memory has room for. Returns device, pixels, classify (seconds an image, `forward` and
+    `gradient`), purifiers by name (evaluations a purification; `forward`, `gradient`, seconds a purification) and
+    attacks by name (`calls`).
     """
     x = torch.from_numpy(x0[:1]).to(device)
     with torch.no_grad():

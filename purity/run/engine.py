@@ -10,14 +10,16 @@ from torch import nn
 
 
 def prepared(
-    network: nn.Module, device: str, *, precision: str = "float32", channels_last: bool = False, compile: object = False
+    network: Callable, device: str, *, precision: str = "float32", channels_last: bool = False, compile: object = False
 ) -> nn.Module:
     """The network with its arithmetic changed, in place; in and out it stays float32.
 
     precision: float32, exact; tf32: products of float32 rounded to 10 bits, on a GPU, for all networks of the process;
     bf16: autocast, products of 8 bits. channels_last: its weights are laid out so. compile: torch.compile; graphs: with
-    CUDA graphs too. The network returns a tensor; methods other than `forward` stay exact.
+    CUDA graphs too. The network returns a tensor; methods other than `forward` stay exact. ValueError: it is no module.
     """
+    if not isinstance(network, nn.Module):
+        raise ValueError("engine: only a torch module can compute otherwise, not any callable")
     if precision == "tf32":
         torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = True
     if channels_last:

@@ -25,7 +25,7 @@ _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # of glibc's malloc.h
 class Job:
     """What a script's call is given of its job.
 
-    batch: how many images at once, at most; None: the best one, which has to be found first (purity.batching). device:
+    batch: how many images at once, at most; 0: the best one, which has to be found first (purity.batching). device:
     'cpu' or 'cuda'. progress: wraps a sized iterable, also one inside another, and says in the log now and then how
     long the whole job will take. done: what an earlier job of the same kind has done, to which this one adds; None:
     nothing is remembered. output: the file that it makes; parts: what each part of it depends on (purity.run.parts).
@@ -34,7 +34,7 @@ class Job:
     which it is kept how far an attack is.
     """
 
-    batch: int | None
+    batch: int
     device: str = "cpu"
     progress: Callable[[Collection], Iterator] = iter
     done: Done | None = None
@@ -96,7 +96,7 @@ def running(given) -> Iterator[Job]:
             batch = getattr(given.resources, "batch", 1)
             done, record = Done(output, depends), log.with_suffix(".json")
             told = {"record": record, "inputs": depends["inputs"]}
-            job = Job(None if batch == "auto" else batch, device, Progress(say), done, output, **told)
+            job = Job(0 if batch == "auto" else batch, device, Progress(say), done, output, **told)
             yield job
             usage = _usage(device, time.monotonic() - started, time.process_time() - cpu_started)
             usage |= {"evaluations": job.evaluations}

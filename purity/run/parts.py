@@ -83,7 +83,7 @@ def _called(
             # read anew for each part, so that no part's arrays are held while others are made
             again = store.Stored(found.paths, found.part)
             arrays[argument] = again if array is None else again[array][first]
-    if job.batch is None and arguments is not None:
+    if not job.batch and arguments is not None:
         # a job that was stopped is gone on with in the batches that it had
         batch = (job.done and job.done.batch()) or arguments.batch(spec, arrays)
         job = job.with_batch(batch)

@@ -58,6 +58,11 @@ def test_tf32_is_a_flag_of_torch(network):
     assert torch.backends.cuda.matmul.allow_tf32 and torch.backends.cudnn.allow_tf32
 
 
+def test_what_is_no_module_is_refused():
+    with pytest.raises(ValueError, match="engine: only a torch module"):
+        engine.prepared(lambda x, index: x, "cpu", precision="bf16")
+
+
 @pytest.mark.parametrize(("asked", "mode"), [(True, None), ("graphs", "reduce-overhead")])
 def test_what_is_compiled_is_what_the_network_computes(asked, mode, network, unet, images, monkeypatch):
     modes = []

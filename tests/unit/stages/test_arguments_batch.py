@@ -26,7 +26,7 @@ def sighted(unet, cnn, tmp_path):
     checkpoints.save(cnn, str(tmp_path / "cnn.safetensors"))
     inputs = SimpleNamespace(classifier=[str(tmp_path / "cnn.safetensors")])
     inputs.get = {"diffusion": [str(tmp_path / "unet.safetensors")]}.get
-    return Sighted(inputs, job(None))
+    return Sighted(inputs, job(0))
 
 
 @pytest.fixture
