@@ -108,7 +108,10 @@ def test_every_figure_of_the_studies_is_drawn_by_some_test():
     functions = {name for module in modules for name in vars(module) if name.startswith("draw_")}
     main = {"trajectory", "distances", "robustness", "transfer", "compression", "directions", "centroids", "variance"}
     assert set(FIGURES) == set(PARTS) | set(STOCHASTIC)
-    assert functions == {f"draw_{name.replace('-', '_')}" for name in {*FIGURES, *main, "gallery", "loss"}}
+    here = {f"draw_{name.replace('-', '_')}" for name in {*FIGURES, *main, "gallery", "loss"}}
+    written = "".join(path.read_text(encoding="utf-8") for path in Path(__file__).parent.glob("test_*.py"))
+    assert here <= functions
+    assert {name for name in functions - here if name not in written} == set()  # others have tests of their own
 
 
 def test_figures_of_parts_come_out_byte_for_byte_the_same_in_another_process(drawn, tmp_path):

@@ -5,6 +5,7 @@ import pytest
 from made_up import only, probe
 
 from purity import stats
+from purity.studies import drawing
 from purity.studies import sensitivity as study
 from purity.studies.records import Record
 
@@ -43,3 +44,12 @@ def test_a_purifier_that_is_no_variant_has_means_and_no_change():
 
 def test_a_variant_without_its_purifier_is_compared_with_nothing():
     assert study.sensitivity(VARIED[2:])["change"].isna().all()
+
+
+def test_the_figure_has_a_point_for_each_measure_of_each_variant():
+    table = study.sensitivity(VARIED)
+    with drawing.style():
+        ax = study.draw_sensitivity(table).axes[0]
+    points = sorted(x for bars in ax.containers for x in bars.lines[0].get_xdata())
+    assert points == pytest.approx(sorted(table["change"].dropna())) and len(points) == 3
+    assert [label.get_text() for label in ax.get_yticklabels()] == ["ddpm: sigma small"]
