@@ -181,10 +181,16 @@ ARROWS = {
 }
 # The rooms that a folder meets the others through.
 DOORS = {
-    "stages.arguments": {"run.checkpoints", "run.devices", "run.naming", "run.presets", "run.rules"},
+    "stages.arguments": {"run.checkpoints", "run.devices", "run.naming", "run.presets", "run.rules", "run.store"},
     "stages.checks": {"run.checkpoints", "run.naming"},
     "stages.jacobian": {"diffusion.jacobian"},  # many directions of any f, chain or not
+    "stages.search": {"diffusion.denoiser", "diffusion.jacobian", "run.store"},  # what was measured is kept as stores
     "studies.reading": {"run.store"},
+    "studies.search": {"search"},
+    "studies.verified": {"search"},
+    "report.across": {"run.store"},
+    "report.side_by_side": {"run.experiment", "run.store"},
+    "report.kept": {"run.lineage", "run.store"},
 }
 
 
@@ -207,7 +213,8 @@ def test_how_jobs_run_names_science_in_few_places_and_in_strings_only():
         texts = [n.value for n in ast.walk(ROOMS[room]) if isinstance(n, ast.Constant) and isinstance(n.value, str)]
         if any(text.startswith("purity.") and not text.startswith("purity.run") for text in texts):
             naming.add(room)
-    assert {"run.studies", "run.experiment"} <= naming <= {"run.studies", "run.experiment", "run.presets", "run.config"}
+    may = {"run.studies", "run.experiment", "run.presets", "run.config", "run.judge"}
+    assert {"run.studies", "run.experiment"} <= naming <= may
 
 
 @pytest.mark.parametrize(
