@@ -7,7 +7,7 @@ import pytest
 import yaml
 from workspace import ROOT
 
-from purity.run import studies
+from purity.run import judge, studies
 from purity.run.codehash import Project
 from purity.run.experiment import Cell, Experiment
 
@@ -61,9 +61,17 @@ def test_a_figure_may_show_tables_of_another_study():
     assert study.figures["mine"].shows == ["law", "ranks"]
 
 
+JUDGED = {"judge": {"dataset": "digits", "classifier": "small", "epsilon": 0.14, "images": 6}, "defence": "mine:defend"}
+JUDGED["judge"]["attacks"] = {"known": "pgd", "unknown": "box-eot"}
+
+
 @pytest.mark.parametrize("study", DECLARED, ids=lambda study: study.name)
 def test_every_study_of_ours_reads_stores_that_the_tiny_experiment_makes(study):
+    """Or the one that `judge` makes of it."""
     e = Experiment(TINY, "tiny")
+    if study.name == "judgement":
+        assert not study.made(e)
+        e = Experiment(judge.expanded(TINY | JUDGED), "judged")
     assert study.made(e)
     made = {*e.data(), *e.all_stores()}
     for argument, paths in studies.inputs(study, e).items():
