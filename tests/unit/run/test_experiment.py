@@ -333,7 +333,7 @@ EDITS = {
         {"fuzzy", "fuzzy-grades"},
     ),
     "one figure": (
-        ("purity/studies/robustness.py", 'ax.set_ylabel("accuracy")', 'ax.set_ylabel("share")'),
+        ("purity/studies/robustness.py", 'xlabel="accuracy, 95 % interval"', 'xlabel="share, 95 % interval"'),
         {"figure"},
         set(),
     ),
@@ -355,7 +355,11 @@ EDITS = {
         {"fuzzy", "fuzzy-grades"},
     ),
     "judgings": (("purity/stages/fuzzy.py", "argmax(dim=1)", "argmax(1)"), {"fuzzy"}, set()),
-    "the gallery": (("purity/studies/gallery.py", "cell = 0.6", "cell = 0.7"), {"gallery"}, set()),
+    "the gallery": (
+        ("purity/studies/gallery.py", "figsize=(COLUMN, sum(heights))", "figsize=(COLUMN, 1.1 * sum(heights))"),
+        {"gallery"},
+        set(),
+    ),
     "a sampler": (
         ("purity/diffusion/samplers.py", "return (a * x0 + b * x)", "return (b * x + a * x0)"),
         STAGES_OF_PURIFIERS,
