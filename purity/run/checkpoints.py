@@ -199,7 +199,6 @@ def network(preset: dict, weights: list[str], device: str) -> Callable:
     """The network of a preset: network, options, engine if it is another than the exact one; weights: one checkpoint,
     or none: then any callable will do."""
     loaded: Callable
-    loaded: Callable
     if weights:
         loaded = load(preset["network"], preset["options"], weights[0], device, preset.get("content"))
     else:

@@ -214,6 +214,51 @@ def accuracies(w):
     return [table for table in ("robustness", "dw-box", "addt") if STUDIES[table].made(experiment(w))]
 
 
+def fine_tuning(w):
+    return config["diffusions"][w.name]["fine_tuning"]
+
+
+JUDGED = [name for name in config["run"] if EXPERIMENTS[name].part("judgement")]
+
+
+def judgements(w):
+    """Pages of the defences that the config names, and first of all what they will cost."""
+    if not JUDGED:
+        sys.exit("config: judge.defences: there is none to judge; name one, or --config defence=<module>:<function>")
+    return [f"results/{name}/{made}" for made in ("cost/judgement.txt", "judgement.html") for name in JUDGED]
+
+
+def both(w):
+    """The two experiments of a page; what cannot be paired is said before any job."""
+    one, other = EXPERIMENTS[w.one], EXPERIMENTS[w.other]
+    try:
+        return one, other, side_by_side.shared(one, other)
+    except ValueError as mistake:
+        sys.exit(str(mistake))
+
+
+def beside(w):
+    one, other, cells = both(w)
+    return {
+        "cells": [list(cell) for cell in cells],
+        "seeds": {"one": one.seeds, "other": other.seeds},
+        "images": min(one.said["images"], other.said["images"]),
+        "differences": side_by_side.differences(one, other),
+        "names": [w.one, w.other],
+    }
+
+
+def other_jobs(name):
+    """Outputs of all jobs of an experiment whose work takes minutes, a file for each: they cost a start."""
+    here = [study for study in STUDIES.values() if study.made(EXPERIMENTS[name])]
+    wanted = EXPERIMENTS[name].all_stores() + trained(name, GROUPS)
+    wanted += [f"results/{name}/tables/{next(iter(study.tables))}.csv" for study in here if study.tables]
+    wanted += [f"results/{name}/figures/{figure}.png" for study in here for figure in study.figures]
+    wanted += [f"results/{name}/{last}" for last in ("figures/gallery.png", "tables/findings.csv", "comparison.html")]
+    counted = workload.jobs(EXPERIMENTS[name])
+    return [path for path in dict.fromkeys(wanted) if path not in counted and path.startswith("results/")]
+
+
 wildcard_constraints:
     experiment=one_of(config["experiments"]),
     purifier=f"(?:{one_of(config['purifiers'])})(?:@t=[1-9][0-9]*)?",

@@ -6,17 +6,6 @@ localrules:
     usage,
 
 
-def other_jobs(name):
-    """Outputs of all jobs of an experiment whose work takes minutes, a file for each: they cost a start."""
-    here = [study for study in STUDIES.values() if study.made(EXPERIMENTS[name])]
-    wanted = EXPERIMENTS[name].all_stores() + trained(name, GROUPS)
-    wanted += [f"results/{name}/tables/{next(iter(study.tables))}.csv" for study in here if study.tables]
-    wanted += [f"results/{name}/figures/{figure}.png" for study in here for figure in study.figures]
-    wanted += [f"results/{name}/{last}" for last in ("figures/gallery.png", "tables/findings.csv", "comparison.html")]
-    counted = workload.jobs(EXPERIMENTS[name])
-    return [path for path in dict.fromkeys(wanted) if path not in counted and path.startswith("results/")]
-
-
 rule calibrate:
     """Seconds of an evaluation on this device, evaluations of every purifier and attack."""
     input:

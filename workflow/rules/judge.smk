@@ -62,16 +62,6 @@ rule judgement_page:
         "../scripts/judgement_page.py"
 
 
-JUDGED = [name for name in config["run"] if EXPERIMENTS[name].part("judgement")]
-
-
-def judgements(w):
-    """Pages of the defences that the config names, and first of all what they will cost."""
-    if not JUDGED:
-        sys.exit("config: judge.defences: there is none to judge; name one, or --config defence=<module>:<function>")
-    return [f"results/{name}/{made}" for made in ("cost/judgement.txt", "judgement.html") for name in JUDGED]
-
-
 rule judge:
     input:
         judgements,

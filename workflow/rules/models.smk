@@ -6,10 +6,6 @@ localrules:
     loss_curve,
 
 
-def fine_tuning(w):
-    return config["diffusions"][w.name]["fine_tuning"]
-
-
 rule fetch:
     """A published checkpoint in the cache outside results: fetched if it is not there, checked. Leaves a receipt."""
     output:

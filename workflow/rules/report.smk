@@ -92,26 +92,6 @@ rule comparison_page:
         "../scripts/comparison_page.py"
 
 
-def both(w):
-    """The two experiments of a page; what cannot be paired is said before any job."""
-    one, other = EXPERIMENTS[w.one], EXPERIMENTS[w.other]
-    try:
-        return one, other, side_by_side.shared(one, other)
-    except ValueError as mistake:
-        sys.exit(str(mistake))
-
-
-def beside(w):
-    one, other, cells = both(w)
-    return {
-        "cells": [list(cell) for cell in cells],
-        "seeds": {"one": one.seeds, "other": other.seeds},
-        "images": min(one.said["images"], other.said["images"]),
-        "differences": side_by_side.differences(one, other),
-        "names": [w.one, w.other],
-    }
-
-
 rule side_by_side:
     """Two experiments side by side: differences image by image."""
     input:

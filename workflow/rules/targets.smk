@@ -45,21 +45,3 @@ def published_files(receipts):
     """The published files that these receipts are of."""
     models = ((path.parent.name, path.stem) for path in map(Path, receipts))
     return [config[kind][name]["weights"] for kind, name in models]
-
-
-localrules:
-    keep,
-
-
-rule keep:
-    """What readers look at, copied to docs/<experiment>/ with the record of the run, if all of it is there already."""
-    input:
-        everything(),
-    log:
-        "results/logs/keep.log",
-    conda:
-        CONDA_TABLES
-    params:
-        spec=config["run"],
-    script:
-        "../scripts/keep.py"
