@@ -353,7 +353,7 @@ def _sort(body: list[ast.stmt], module: _Module) -> None:
             _import(node, module)
         elif isinstance(node, _DEFINITIONS):
             module.definitions.setdefault(node.name, []).append(node)
-        elif isinstance(node, ast.If) and _is_type_checking(node.test):
+        elif isinstance(node, ast.If) and (_is_type_checking(node.test) or _is_not_run(node.test, module)):
             _sort(node.orelse, module)
         elif not (isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)):  # a docstring
             bound = _bound(node)
@@ -455,6 +455,11 @@ def _locals(scope: _Scope) -> frozenset[str]:
 
 def _is_type_checking(test: ast.expr) -> bool:
     return getattr(test, "id", getattr(test, "attr", None)) == "TYPE_CHECKING"
+
+
+def _is_not_run(test: ast.expr, module: _Module) -> bool:
+    """What `if __name__ == "__main__":` guards, in a module that is imported."""
+    return module.name != "__main__" and ast.unparse(test) == "__name__ == '__main__'"
 
 
 class _Strip(ast.NodeTransformer):

@@ -562,7 +562,8 @@ def small(config: dict) -> dict:
         experiment.pop("reference", None)
         for part, counts in _SMALL_PARTS.items():
             _shrink(experiment.get(part) or {}, counts)
-        for part in ("dw-box", "addt", "sensitivity", "strength"):
+        _shrink((experiment.get("search") or {}).get("verify", {}), {"front": 1, "other": 1, "poor": 1})
+        for part in ("dw-box", "addt", "sensitivity", "strength", "search"):
             for key in {"seeds", "protocol_seeds"} & (experiment.get(part) or {}).keys():
                 experiment[part][key] = experiment[part][key][:1]
         for grid in (experiment.get("strength") or {}).get("grids", []):
@@ -596,6 +597,8 @@ def _shrink_training(config: dict) -> None:
             preset["diffusion"] = _small_name(preset["diffusion"], made["diffusions"])
     for experiment in config["experiments"].values():
         experiment["classifier"] = _small_name(experiment["classifier"], made["classifiers"])
+        if search := experiment.get("search"):
+            search["diffusion"] = _small_name(search["diffusion"], made["diffusions"])
 
 
 def _at_most(option: str, value: object) -> object:

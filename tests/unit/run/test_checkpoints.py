@@ -193,7 +193,7 @@ def test_a_purifier_is_made_as_its_preset_says(tmp_path):
 
 
 def test_a_name_is_the_function_of_that_name():
-    assert resolve("os.path:join") is os.path.join
+    assert resolve("purity.purifiers:ddpm") is purifiers.ddpm
 
 
 @pytest.mark.parametrize(

@@ -443,6 +443,14 @@ NOT_REACHED = {
         },
         "b.py",
     ),
+    "what an imported module does as a program": (
+        {
+            "main.py": "from a import f\nf()\n",
+            "a.py": "def f():\n    pass\nif __name__ == '__main__':\n    from b import g\n    g()\n",
+            "b.py": FG,
+        },
+        "b.py",
+    ),
     "annotation of a function": (
         {"main.py": "from a import f\nf()\n", "a.py": "from b import g\ndef f(x: g = 1) -> g:\n    pass\n", "b.py": FG},
         "b.py",

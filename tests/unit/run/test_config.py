@@ -526,14 +526,14 @@ PART_NAMES = (
     "addt",
     "paths",
 )
-PART_NAMES += ("strength",)
+PART_NAMES += ("strength", "search")
 BLURRED = ("attacks/blur", "{run: 'scipy.ndimage:gaussian_filter', options: {sigma: 1}}")  # an attack without epsilon
 
 
 @pytest.mark.parametrize("part", PART_NAMES)
 @pytest.mark.parametrize("text", ["null", LEFT_OUT])
 def test_a_part_that_is_null_or_left_out_is_not_made(part, text):
-    needing = [(f"{E}/{other}", text) for other in ("budget", "sensitivity")] if part == "sweep" else []
+    needing = [(f"{E}/{other}", text) for other in ("budget", "sensitivity", "search")] if part == "sweep" else []
     assert verdict(changed((f"{E}/{part}", text), *needing)) == ""
 
 

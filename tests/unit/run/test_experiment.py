@@ -270,7 +270,7 @@ def test_every_spec_is_json():
     [
         ("workflow/scripts/stage.py", "p = snakemake", "# a remark\np = snakemake"),
         ("workflow/scripts/stage.py", '"""One stage:', '"""A stage:'),
-        ("purity/attacks.py", "    ball = BALLS[norm]\n", "\n    ball = (\n        BALLS[norm]  # the ball\n    )\n"),
+        ("purity/attacks.py", "k] * ball.steepest(g)\n", "k] * (\n            ball.steepest(g)  # uphill\n        )\n"),
         ("purity/diffusion/samplers.py", "Ancestral chain", "The ancestral chain"),
         ("purity/metrics.py", "def l2(a: np.ndarray,", "def l2(a: 'anything',"),
     ],
@@ -311,7 +311,8 @@ STAGES_OF_PURIFIERS = {
     "fuzzy",
     "paths",
 }
-STAGES_OF_PURIFIERS |= {"landscape"}
+STAGES_OF_PURIFIERS |= {"landscape", "search", "verify"}
+SEARCH = {"search", "search-verified", "search-predictors", "search-left-out"}  # it predicts by the law
 BALL = {"directions", "directions-matrix", "centroids", "centroids-histogram", "variance"}
 
 # file, old, new → the rules whose own code changes, and the tables among their outputs
@@ -345,7 +346,7 @@ EDITS = {
     "the law": (
         ("purity/studies/law.py", "starts[1], starts[2]]", "starts[0], starts[2]]"),
         {"tables"},
-        {"law", "law-fit"},
+        {"law", "law-fit"} | SEARCH,
     ),
     "verdicts": (("purity/report/findings.py", "low in target", "high in target"), {"findings"}, set()),
     "the Jacobian": (("purity/stages/jacobian.py", "matrix.double()", "1.0 * matrix.double()"), {"jacobian"}, set()),
@@ -399,7 +400,7 @@ def test_the_mean_of_any_table_counts_in_every_study_that_takes_it(tree, before)
         "samples",
     }
     shown |= {"clean-t", "law", "law-fit", "cap-images", "cap", "cap-transition", "cap-slices", "attack-paths"}
-    shown |= {"margins-images", "margins", "margins-roc", "landscape", "landscape-paths"}
+    shown |= {"margins-images", "margins", "margins-roc", "landscape", "landscape-paths", "sensitivity"}
     assert outputs(made, "tables") == BALL | shown
 
 
@@ -420,7 +421,7 @@ def test_an_edit_of_one_attack_leaves_the_others_alone(tree, before):
 def test_another_option_of_one_attack_touches_that_attack_only(config, before):
     config["attacks"]["pgd"]["options"]["steps"] = 3
     made = planned.new(before, plan(config))
-    assert rules(made) == {"attack", "budget"}
+    assert rules(made) == {"attack", "budget", "verify"}
     assert all("/pgd" in output for output in outputs(made, "attack"))
 
 
@@ -487,7 +488,7 @@ def test_a_new_seed_is_new_parts_and_no_others(config, before):
         "samples",
         "probe",
     }
-    stages |= {"budget", "fuzzy", "cap", "margins"}
+    stages |= {"budget", "fuzzy", "cap", "margins", "verify"}
     assert rules(made) == stages | {"tables"}
     assert all(output.endswith("seed-2") for rule, output in made if rule in stages)
 
@@ -534,7 +535,7 @@ def test_another_strength_is_new_and_touches_no_other(config, before):
     assert rules(made) == {"attack", "probe", "tables"}
     assert all("/ddpm@t=300/" in output for rule in ("attack", "probe") for output in outputs(made, rule))
     shown = {"timesteps", "clean-t", "law", "law-fit", "predictors", "predictors-rank", "budget"}
-    assert outputs(made, "tables") == shown
+    assert outputs(made, "tables") == shown | SEARCH
 
 
 def test_a_part_that_is_left_out_is_not_made_and_leaves_the_others_alone(config, before):

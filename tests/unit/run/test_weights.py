@@ -20,7 +20,7 @@ import torch
 from safetensors.torch import save as to_safetensors
 
 from purity.run import store, weights
-from purity.run.job import reporting
+from purity.run.progress import Progress
 
 ROOT = Path(__file__).parents[3]
 STATE = {"weight": torch.arange(300.0).view(20, 15), "bias": torch.arange(7)}
@@ -155,11 +155,12 @@ def test_a_file_is_the_same_in_chunks_of_any_size(chunk, announced, site, cache,
     assert (cache / "g.pt").read_bytes() == LEGACY
 
 
-def test_progress_is_of_chunks_and_of_downloads_of_known_size_only(site, cache, monkeypatch, caplog):
+def test_progress_is_of_chunks_and_of_downloads_of_known_size_only(site, cache, monkeypatch):
     monkeypatch.setattr(weights, "CHUNK", 100)
-    with caplog.at_level("INFO"):
-        weights.fetch(site.publish(bytes(950), sha256=sha256(bytes(950))), cache, lambda items: reporting(items, "g"))
-    assert [record.message.partition(",")[0] for record in caplog.records] == ["g: 1/10", "g: 10/10"]
+    said = []
+    progress = Progress(lambda at, share, left: said.append((at, share)), clock=lambda: 0.0)
+    weights.fetch(site.publish(bytes(950), sha256=sha256(bytes(950))), cache, progress)
+    assert said == [("1/10", 0.1), ("10/10", 1.0)]
 
     def never(items):
         raise AssertionError

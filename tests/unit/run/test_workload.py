@@ -22,8 +22,8 @@ def experiment(name: str, **changes) -> Experiment:
 def test_what_is_trained_here_is_measured_untrained():
     e = experiment("config")
     assert {e.presets.diffusion(name) for name in workload.purifiers(e)} >= {"digits-unet", "digits-addt", None}
-    assert workload.diffusions(e) == ["digits-unet"]
-    assert workload.weights(e) == {"diffusion0": [], "classifier": []}
+    assert workload.diffusions(e) == ["digits-unet", "digits-unet-1", "digits-unet-2"]
+    assert workload.weights(e) == {"diffusion0": [], "diffusion1": [], "diffusion2": [], "classifier": []}
 
 
 @pytest.mark.parametrize("name", ["cifar10", "imagenet"])
