@@ -739,8 +739,8 @@ def test_parts_that_ask_for_what_is_not_there_are_refused_in_one_line(edits, sai
     assert re.search(said, line), line
 
 
-def swept(attacked: str, purifiers: str = "[ddpm]", attack: str = "bpda") -> str:
-    """What is said about a sweep; only ddpm's attacker knows ξ under BPDA."""
+def swept(attacked: str, purifiers: str = "[ddpm]", attack: str = "standard-bpda") -> str:
+    """What is said about a sweep; only ddpm's attacker knows ξ under this BPDA."""
     edits = [
         (f"{E}/sweep/{key}", text)
         for key, text in (("attacked", attacked), ("purifiers", purifiers), ("attack", attack))
