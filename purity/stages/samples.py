@@ -7,9 +7,11 @@ from torch import Tensor
 from purity.defence import Classifier
 from purity.noise import Noise
 from purity.purifiers import Purifier
-from purity.run.batches import Arrays, Part, in_batches
+from purity.run.batches import Arrays, BatchLimit, Part, in_batches
 from purity.run.job import Job
 from purity.stages import Features
+
+AXES = {"x": 1, "features": 1}
 
 
 @torch.no_grad()
@@ -31,7 +33,7 @@ def samples(
     """
     features = features or getattr(classify, "features", None)
     n = len(x0)
-    images = torch.from_numpy(x0)
+    images, limit = torch.from_numpy(x0), BatchLimit(job.batch)
     draw, row = torch.meshgrid(torch.arange(draws), torch.arange(n), indexing="ij")
     draw, row = draw.flatten(), row.flatten()
 
@@ -40,9 +42,12 @@ def samples(
         part = {"x": purify(grey, xi.rows(row[rows]).at(draw[rows]))}
         return part | ({"features": features(part["x"])} if features is not None else {})
 
-    flat = in_batches(len(row), sampled, job)
+    flat = in_batches(len(row), sampled, job.part("samples"), limit)
     made = {name: array.reshape(draws, n, *array.shape[1:]) for name, array in flat.items()}
-    if features is not None:
-        batches = [features(part.to(job.device)).cpu() for part in images.split(job.batch)]
-        made["features_images"] = torch.cat(batches).numpy()
-    return made
+    if features is None:
+        return made
+
+    def described(rows: Tensor) -> Part:
+        return {"features_images": features(images[rows].to(job.device))}
+
+    return made | in_batches(n, described, job.part("images"), limit)

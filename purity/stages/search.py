@@ -152,10 +152,13 @@ def verify(
             part[name] = torch.from_numpy(metrics.compression_rate(*(a.cpu().numpy() for a in (f, anchor, x, x0s))))
         return part
 
-    made = on_axes(in_batches(len(x0), attacked, job, limit), AXES)
-    return made | {
-        "largest": np.array([_gain(purify, images[k : k + 1].to(job.device), xi, k) for k in range(jacobians)])
-    }
+    def gain(rows: Tensor) -> Part:
+        row = int(rows)
+        value = _gain(purify, images[rows].to(job.device), xi, row)
+        return {"largest": torch.tensor([value], dtype=torch.float64)}
+
+    made = on_axes(in_batches(len(x0), attacked, job.part("attacked"), limit), AXES)
+    return made | in_batches(jacobians, gain, job.part("largest"), BatchLimit(1))
 
 
 # Directions beyond the one value that is wanted, and powers of JᵀJ, make it sharp (Halko et al. 2011, §1.3, §4.5).

@@ -102,11 +102,11 @@ def test_without_features_of_a_classifier_there_are_none(x0, y, noisy, attacked,
 
 @pytest.mark.parametrize("c", [0.0, 0.25, 0.5])
 def test_a_contraction_by_c_has_compression_rate_c(c, x0, y, noisy, attacked, cnn64):
-    """f(x) = c x + b(ξ), b in (0, ½): the same b for clean and perturbed, or α would not be c; another b for each image
-    and draw."""
+    """f(x) = c x + b(ξ), b in (¼, ⅖): the same b for clean and perturbed, or α would not be c; another b for each image
+    and draw. f(x) is an image as long as x > −½: the noise is not cut to [0, 1]."""
 
     def purify(x, xi):
-        return c * x + 0.5 * xi.forward(0, x).sigmoid()
+        return c * x + 0.25 + 0.15 * xi.forward(0, x).sigmoid()
 
     found = probe(x0, y, noisy, attacked, cnn64, purify)
     assert found["alpha"] == pytest.approx(np.full(N, c), abs=1e-12)

@@ -19,6 +19,7 @@ from purity.run.progress import Done
 
 N, SOME, XI = 8, 4, Noise(3, torch.arange(8) + 40)
 PGD = Attack(attacks.pgd, {"epsilon": 0.1, "steps": 2, "relative_step": 0.4})
+MEMBER = {"sampler": "ancestral", "t": 30, "steps": 2}
 EOT = PGD._replace(options=PGD.options | {"draws": 2})
 
 MODULES = [
@@ -44,7 +45,7 @@ BATCHES = {
     "purify_and_judge": (2, 4),
     "states": (2, 4),
     "sample_ball": (6, 4),
-    "jacobian": (16, 4),
+    "jacobian": (64, 4),  # a whole image; rows of one are done apart (test_jacobian.py)
     "ball_spectrum": (7, 4),
     "probe": (2, 4),
     "budget": (2, 4),
@@ -53,7 +54,10 @@ BATCHES = {
     "margins": (2, 4),
     "attack_paths": (3, 8),  # white_box and eot three each, dw_box two
     "loss_landscape": (9, 4),
+    "samples": (4, 6),  # of samples four, and of images two
+    "verify": (2, 6),  # of images four, and of Jacobians two
 }
+APART = {"search"}  # what it has done lies beside the output, by candidate (test_search.py)
 DEFENDED = [name for name, function in FUNCTIONS.items() if "purify" in inspect.signature(function).parameters]
 
 
@@ -66,7 +70,7 @@ def arguments(name: str, x0: np.ndarray, y: np.ndarray) -> dict:
     given = {
         "attack": images | {"attack": PGD, "knowledge": "all"},
         "purify_and_judge": images | {"x": noisy, "fresh_draws": 2, "knowledge": "forward"},
-        "states": {"x": x, "xi": XI},
+        "states": {"x0": x0, "x": x, "xi": XI},
         "sample_ball": some | {"epsilon": 0.1, "points": 3, "draws": 2},
         "jacobian": some | {"mode": "rows"},
         "ball_spectrum": some | {"epsilon": 0.1, "points": 20},
@@ -78,6 +82,10 @@ def arguments(name: str, x0: np.ndarray, y: np.ndarray) -> dict:
         "margins": images | {"x": x, "anchor": x0, "purified": noisy, "reach": 5.0},
         "attack_paths": some | {"attack": PGD, "eot": EOT, "repeats": 2},
         "loss_landscape": some | {"dw_box": dw_box, "eot": eot, "points": 3, "reach": 2.0},
+        "samples": {"x0": x0, "xi": XI, "draws": 2},
+        "verify": images
+        | {"noisy": noisy, "member": MEMBER, "attack": PGD, "eot": EOT}
+        | {"judgings": 2, "jacobians": 2},
     }[name]
     return given
 
@@ -100,7 +108,7 @@ def stage(name: str, x0, cnn, unet, batch: int, done: Done | None = None, **watc
     y = cnn(torch.from_numpy(x0)).argmax(1).numpy()
     counter: list[int] = []
     classify, network = (Watched(made, counter, **watching) for made in (cnn, unet))
-    given = {"job": job(batch, done), "classify": classify, "purify": ddpm(network)}
+    given = {"job": job(batch, done), "classify": classify, "purify": ddpm(network), "network": network}
     return called(name, given | arguments(name, x0, y)), counter
 
 
@@ -116,7 +124,7 @@ def same(found: dict, wanted: dict) -> None:
 
 
 def test_these_are_all_the_stages():
-    assert set(FUNCTIONS) == set(BATCHES) and len(MODULES) == 12  # arguments.py makes what they are given
+    assert set(FUNCTIONS) == set(BATCHES) | APART and len(MODULES) == 14  # arguments.py makes what they are given
 
 
 @pytest.mark.parametrize("name", BATCHES)
@@ -185,7 +193,7 @@ def undisturbed(name, x0, cnn, unet, tmp_path) -> tuple[dict, list[int], list[in
     done, counter = Noting(tmp_path / "undisturbed.zarr.zip", {"spec": name}), []
     done.counter, done.ends = counter, []
     classify, network = (Watched(made, counter) for made in (cnn, unet))
-    given = {"job": job(BATCHES[name][0], done), "classify": classify, "purify": ddpm(network)}
+    given = {"job": job(BATCHES[name][0], done), "classify": classify, "purify": ddpm(network), "network": network}
     y = cnn(torch.from_numpy(x0)).argmax(1).numpy()
     return called(name, given | arguments(name, x0, y)), counter, done.ends
 
