@@ -23,7 +23,7 @@ from purity.search import Candidate, explore, front, rung_rows, selected
 from purity.stages.draws import purified
 from purity.stages.jacobian import pushforward
 
-AXES = {"robust_fresh": 1}
+AXES = {"robust_fresh": 1, "largest": None}
 ROLES = ("front", "other", "poor")  # of candidates that are verified
 
 
