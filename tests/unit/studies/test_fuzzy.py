@@ -6,9 +6,8 @@ from math import comb
 import numpy as np
 import pandas as pd
 import pytest
-from drawings import PARTS, band, colours, data_axes, of_colour, same, together, xy
+from drawings import PARTS, band, colours, data_axes, legends, of_colour, same, together, xy
 from made_up import of_attack, only
-from matplotlib.colors import to_hex
 
 from purity import stats
 from purity.studies import fuzzy as study
@@ -377,11 +376,9 @@ def test_fuzzy_robustness_of_the_first_purifier_is_that_of_the_tables(case, draw
         styles = {line.get_linestyle(): xy(line) for line in of_colour(right.lines, colour)}
         for style, measure in (("-", "vote"), ("--", "worst-of")):
             assert same(styles[style], together(table, attack=attack, measure=measure)[["k", "mean"]])
-    legend = {
-        t.get_text(): h.get_linestyle()
-        for t, h in zip(right.get_legend().texts, right.get_legend().legend_handles, strict=True)
-    }
-    assert legend == {"vote of k": "-", "all of k right": "--"}
+    (beside,) = [legend for legend in legends(figure) if legend not in figure.legends]
+    lines = {t.get_text(): h.get_linestyle() for t, h in zip(beside.texts, beside.legend_handles, strict=True)}
+    assert lines == {"vote of k": "-", "all of k right": "--"}
 
 
 @pytest.mark.parametrize("case", PARTS["fuzzy"])
@@ -390,9 +387,8 @@ def test_a_grade_on_the_border_of_two_bins_is_counted_in_the_upper_one(case, dra
     figure, given, *_ = drawn("fuzzy", case)
     left, grades = data_axes(figure)[0], given["fuzzy-grades"]
     r = given["fuzzy"]["judgings"][0]
-    named = colours(figure.legends[0])
-    for attack, colour in named.items():
+    for attack in colours(figure.legends[0]):
         part = grades[(grades["attack"] == attack) & (grades["purifier"] == grades["purifier"][0])]
         wanted = np.bincount([min(10 * j // r, 9) for j in range(r + 1)], part["share"], 10)
-        (stairs,) = [patch for patch in left.patches if to_hex(patch.get_edgecolor()) == colour]
+        (stairs,) = [patch for patch in left.patches if patch.get_label() == attack]
         assert stairs.get_data().values == pytest.approx(wanted) and wanted.sum() == pytest.approx(1)

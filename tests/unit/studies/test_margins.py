@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
-from drawings import colours, legends, of_colour, same, xy
+from drawings import legends, same, xy
 from made_up import margin_record, of_attack, only
 from matplotlib.colors import to_hex
 
@@ -160,12 +160,13 @@ def test_margins_are_those_of_the_tables(case, drawn):
     axes, (images, roc) = figure.axes, given.values()
     purifiers = list(dict.fromkeys(images["purifier"]))
     assert [ax.get_title(loc="left") for ax in axes[::3]] == purifiers
+    (legend,) = legends(figure)
+    handles = {text.get_text(): handle for text, handle in zip(legend.texts, legend.legend_handles, strict=True)}
     outcome = {
-        text.get_text(): to_hex(handle.get_facecolor(), keep_alpha=True)
-        for text, handle in zip(figure.legends[0].texts, figure.legends[0].legend_handles, strict=True)
+        name: to_hex(handles[f"{name} images"].get_facecolor(), keep_alpha=True) for name in set(images["outcome"])
     }
-    (beside,) = [colours(legend) for legend in legends(figure) if legend not in figure.legends]
-    scores = dict(zip(("threshold", "length", "attack_length"), beside.values(), strict=True))
+    dashes = {score: handles[name].get_linestyle() for score, name in study.SCORE_NAMES.items() if name in handles}
+    assert set(dashes) == set(roc["score"]) and len(set(dashes.values())) == len(dashes)
     finite = images["threshold"][np.isfinite(images["threshold"])]
     for purifier, threshold, length, curves in zip(purifiers, axes[::3], axes[1::3], axes[2::3], strict=True):
         part = images[images["purifier"] == purifier]
@@ -179,8 +180,9 @@ def test_margins_are_those_of_the_tables(case, drawn):
             if len(finite):
                 below = of["threshold"] < finite.quantile(0.98) * 24 / 25
                 assert counts(threshold, colour)[:-1].sum() == below.sum()
-        for score, colour in scores.items():
+        for score, dash in dashes.items():
             own = roc[(roc["purifier"] == purifier) & (roc["score"] == score)]
-            lines = of_colour(curves.lines, colour)
+            lines = [line for line in curves.lines if line.get_label() == study.SCORE_NAMES[score]]
+            assert all(line.get_linestyle() == dash for line in lines)
             assert len(lines) == (len(own) > 0) == part["outcome"].nunique() - 1
             assert all(same(xy(line), own[["false_positive", "true_positive"]]) for line in lines)

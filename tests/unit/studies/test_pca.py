@@ -72,7 +72,7 @@ def test_only_the_first_components_are_kept_and_their_shares_are_of_all(kept, co
 def test_principal_variances_are_those_of_the_table(drawn):
     figure, given, *_ = drawn("pca")
     (ax,), (table,) = data_axes(figure), given.values()
-    named = colours(ax.get_legend())
+    named = colours(figure.legends[0])
     assert list(named) == ["before", "after ddpm", "after reverse"] and ax.get_yscale() == "log"
     for label, colour in named.items():
         when, _, purifier = label.partition(" ")

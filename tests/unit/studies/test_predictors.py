@@ -110,7 +110,7 @@ def test_predictors_have_their_points_and_their_rank_correlation(case, drawn):
     assert predictors == ["alpha", "magnitude", "frechet"][: 2 if "no features" in case else 3]
     assert list(named) == list(SWEPT)
     for ax, predictor in zip(axes, predictors, strict=True):
-        assert {"alpha": "compression", "magnitude": "magnitude", "frechet": "Fréchet"}[predictor] in ax.get_xlabel()
+        assert {"alpha": "α", "magnitude": "ℓ2", "frechet": "Fréchet"}[predictor] in ax.get_xlabel()
         of = table[table["predictor"] == predictor]
         for purifier, colour in named.items():
             (line,) = of_colour(ax.lines, colour)
