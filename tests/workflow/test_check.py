@@ -49,7 +49,7 @@ def test_every_part_is_tried_before_anything_is_trained(workspace):
 
     def wrong(config):
         config["purifiers"]["mine"] = {"make": "mine:own_randomness"}
-        config["experiments"]["tiny"]["attacked"] = {"mine": {"pgd": ["all"]}, "identity": {"pgd": ["all"]}}
+        config["experiments"]["tiny"]["attacked"]["mine"] = {"pgd": ["all"]}
 
     workspace.configure(wrong)
     printed = workspace.run("check", fails=True)

@@ -123,7 +123,7 @@ def test_gpu_jobs_ask_for_a_device_and_others_do_not(workspace):
         "fuzzy",
         "cap",
     }
-    stages |= {"margins", "paths", "landscape"}
+    stages |= {"margins", "paths", "landscape", "search", "verify"}
     assert {rule for rule, gpu in asking.items() if gpu == {True}} == networks | stages
     assert all(len(gpu) == 1 for gpu in asking.values())
 

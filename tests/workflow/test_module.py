@@ -27,7 +27,7 @@ def deployed(folder, snakefile: str) -> Workspace:
     (folder / "workflow").mkdir(parents=True)
     (folder / "config").mkdir()
     (folder / "config/config.yaml").write_text((ROOT / "tests/tiny/config.yaml").read_text())
-    (folder / "mine.py").write_text("def halve():\n    return lambda x, xi: x / 2\n")
+    (folder / "mine.py").write_text("def halve():\n    return lambda x, xi: x.clamp(0, 1) / 2\n")
     (folder / "workflow/Snakefile").write_text(
         textwrap.dedent(f"""
         configfile: "config/config.yaml"

@@ -34,10 +34,11 @@ def changed(before, after):
 
 
 def test_a_second_run_does_nothing_whatever_was_touched_or_edited_in_vain(workspace):
+    drawn = 'x + BALLS["linf"].point(noise.start(x), epsilon)'
     for file, old, new in (
         ("workflow/scripts/stage.py", "p = snakemake", "# a remark\np = snakemake"),
         ("workflow/scripts/tables.py", '"""The tables of a study', '"""All tables of a study'),
-        ("purity/attacks.py", "    ball = BALLS[norm]\n", "\n    ball = (\n        BALLS[norm]  # the ball\n    )\n"),
+        ("purity/attacks.py", f"    noisy = {drawn}\n", f"\n    noisy = (\n        {drawn}  # in the ball\n    )\n"),
         ("purity/diffusion/samplers.py", "Ancestral chain", "The ancestral chain"),
         ("purity/metrics.py", "def l2(a: np.ndarray,", "def l2(a: 'anything',"),
         ("config/config.yaml", "run: [tiny]", "# a remark\nrun: [tiny] # another"),
@@ -121,7 +122,7 @@ def test_another_option_makes_only_the_parts_of_that_attack_again(workspace):
     """The other parts of the same stores are taken over, also where the job failed at first."""
     before = workspace.parts()
     workspace.configure(lambda c: c["attacks"]["bpda"]["options"].update(epsilon=0.1))
-    last = "    return on_axes(in_batches(len(x), judged, job), AXES)"
+    last = "    return on_axes(in_batches(len(x), judged, job, limit), AXES)"
     workspace.edit("purity/stages/purify.py", last, f"    raise ValueError('broken on purpose')\n{last}")
     assert "broken on purpose" in workspace.run(PURIFIED, fails=True)
     assert not (workspace.path / PURIFIED).exists()
