@@ -125,6 +125,7 @@ def draw_strength(table: pd.DataFrame, verdicts: pd.DataFrame) -> Figure:
     """A panel for each option that is varied: accuracy with 95 % intervals. Last: what ten times the budget takes from
     the attacks that the main findings rest on."""
     table = all_seeds(table)
+    table = table.assign(set=table["set"].fillna(""))  # nothing, in a table that was read
     panels = list(dict.fromkeys(table["varied"]))
     lines = -(-len(panels) // 2)
     sizes = [1.6] * lines + [0.7 + 0.13 * len(verdicts)]
@@ -154,7 +155,9 @@ def _draw_grid(ax: Axes, table: pd.DataFrame) -> None:
         look: dict = {"color": colour, "marker": marker, "mfc": "white" if first["set"] else colour}
         look |= {"ls": KNOWN_LINES[first["knowledge"]], "ms": 3, "lw": 1, "elinewidth": 0.6}
         ax.errorbar(at, line["mean"], error, label=label, **look)
-    ax.set_xticks(range(len(values)), values, rotation=45 if max(map(len, values)) > 4 else 0)
+    # of numbers alone, a table that was read has numbers
+    texts = [f"{value:g}" if isinstance(value, float) else str(value) for value in values]
+    ax.set_xticks(range(len(values)), texts, rotation=45 if max(map(len, texts)) > 4 else 0)
     ax.set(xlabel=table["varied"].iloc[0].replace("_", " "), ylim=(0, 1), ylabel="accuracy")
 
 
