@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 from made_up import answers, only
 
+from purity.run import store
 from purity.studies import strength as study
 from purity.studies.records import Record
 
@@ -123,3 +124,14 @@ def test_the_figure_has_a_panel_for_each_option_and_one_for_the_verdicts():
     assert [ax.get_xlabel() for ax in shown] == ["loss", "steps", "accuracy that ten times the budget takes"]
     (line,) = (line for line in shown[1].lines if len(line.get_xdata()) == 3)
     assert line.get_ydata().tolist() == [0.8, 0.6, 0.4]  # in the order of the steps, not of the config
+
+
+def test_the_figure_of_a_table_that_was_read_is_that_of_the_table_as_made(tmp_path):
+    """Where all values are numbers and nothing else is set, a file gives numbers, and gaps."""
+    table, beside = study.strength(STEPS, []), verdicts(answers("ddpm", "pgd", "all", fixed=first(51)))
+    store.save_table(tmp_path / "strength.csv", table)
+    said = []
+    for given in (table, store.load_table(tmp_path / "strength.csv")):
+        ax, _ = (ax for ax in study.draw_strength(given, beside).axes if ax.axison)
+        said.append(([text.get_text() for text in ax.get_xticklabels()], ax.get_legend_handles_labels()[1]))
+    assert said[0] == said[1] == (["10", "20", "80"], ["ddpm, pgd, knows ξ"])
