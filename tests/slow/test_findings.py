@@ -204,11 +204,11 @@ def findings():
 # Claims that show on the digits too, in every case unless one is named.
 SHOWN = {
     "… and in ℓ∞": None,
-    "… and structurally": None,
+    "… and structurally": "ddpm, standard-eot",
     "Purification brings the distribution of attacked images closer to that of the clean ones": None,
-    "Uniform noise as small as an attack is moved away too": None,
+    "Uniform noise as small as an attack is moved away too": "ddpm, uniform",
     "Noise much larger than an attack is brought closer": None,
-    "The direction of purification depends on ξ more than on the input": None,
+    "The direction of purification depends on ξ more than on the input": "ddpm",
     "One ξ compresses the ball": None,
     "Internal randomness dominates what comes out": None,
     "An attacker who knows ξ does more harm": None,
