@@ -47,10 +47,10 @@ class Workspace:
         pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
         return subprocess.Popen(command, cwd=self.path, env=environment, start_new_session=True, **pipes)
 
-    def run(self, *arguments: str, fails: bool = False, **environment: str) -> str:
-        """What Snakemake prints; its exit status is asserted."""
+    def run(self, *arguments: str, fails: bool = False, timeout: int = 1800, **environment: str) -> str:
+        """What Snakemake prints; its exit status is asserted. timeout: in seconds, of a run that hangs."""
         process = self.start(*arguments, **environment)
-        printed = process.communicate(timeout=1200)[0]
+        printed = process.communicate(timeout=timeout)[0]
         assert (process.returncode != 0) == fails, printed[-6000:]
         return printed
 
