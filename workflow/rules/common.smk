@@ -96,7 +96,8 @@ GPU = int(config["device"] == "cuda")
 
 # with none of a resource, Snakemake gives a job none, and it would work on the CPU
 limits = {"--resources": workflow.resource_settings.resources, **workflow.resource_settings.overwrite_resources}
-if GPU and workflow.is_main_process and (without := [said for said, of in limits.items() if str(of.get("gpu")) == "0"]):
+without = [said for said, of in limits.items() if "gpu" in of and getattr(of["gpu"], "value", of["gpu"]) == 0]
+if GPU and workflow.is_main_process and without:
     sys.exit(
         f"config: device: cuda, but {without[0]} has gpu=0: jobs would run on the CPU; raise it, or set device: cpu"
     )

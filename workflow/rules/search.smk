@@ -60,13 +60,13 @@ rule verify:
 study(
     "search",
     section="7 Search for other purifiers",
-    reads={"found": "search", "probes": "law-purifiers"},
+    reads={"found": "search", "probes": "strengths"},
     tables=["search"],
 )
 study(
     "verified",
     section="7 Search for other purifiers",
-    reads={"found": "search", "probes": "law-purifiers", "verified": "verified"},
+    reads={"found": "search", "probes": "strengths", "verified": "verified"},
     tables=["search-verified", "search-predictors", "search-left-out"],
     figures={"search": ["search", "search-verified"]},
     evidence=True,
