@@ -17,6 +17,8 @@ IDLE: dict[str, set[str]] = {
     "one-step": {"eta", "sigma", "scale", "steps", "spacing"},
 }
 
+ROLES = ("front", "other", "poor")  # of candidates that are verified, in the order of their places
+
 Measure = Callable[[dict, int], tuple[float, float]]
 
 

@@ -493,28 +493,29 @@ class Experiment:
 
     def search(self, island: str) -> dict:
         part, keys = self.part("search"), {"island": int(island), "seed": self.seeds[0]}
-        noisy = {"attack": part["noise"], "knowledge": "none"}
-        return {
-            "stage": "purity.stages.search:search",
-            "classifier": self.classifier(),
-            "diffusion": self.presets.model("diffusions", part["diffusion"]),
+        return self._of_search("purity.stages.search:search") | {
             **{key: part[key] for key in ("space", "candidates", "rungs", "verify")},
-            "reads": _reads("x0 y ids") | {"noisy": ["noisy", "x", noisy]},
             "parts": {f"island-{island}": {"keys": keys, "island": int(island), **self._noise(self.seeds[0])}},
         }
 
     def verify(self, place: str) -> dict:
         part = self.part("search")
-        noisy = {"attack": part["noise"], "knowledge": "none"}
-        return {
-            "stage": "purity.stages.search:verify",
-            "classifier": self.classifier(),
-            "diffusion": self.presets.model("diffusions", part["diffusion"]),
+        return self._of_search("purity.stages.search:verify") | {
             "place": int(place),
             **{role: self.presets.attack(part[role]) for role in ("attack", "eot")},
             **{key: part[key] for key in ("judgings", "jacobians")},
-            "reads": _reads("x0 y ids") | {"noisy": ["noisy", "x", noisy]},
             "parts": self._seeded({"place": int(place)}, part.get("seeds", self.seeds)),
+        }
+
+    def _of_search(self, stage: str) -> dict:
+        """The spec of a stage that asks members of the family about clean and noisy images."""
+        part = self.part("search")
+        noisy = {"attack": part["noise"], "knowledge": "none"}
+        return {
+            "stage": stage,
+            "classifier": self.classifier(),
+            "diffusion": self.presets.model("diffusions", part["diffusion"]),
+            "reads": _reads("x0 y ids") | {"noisy": ["noisy", "x", noisy]},
         }
 
     def searched(self) -> list[str]:

@@ -19,12 +19,11 @@ from purity.purifiers import Purifier
 from purity.run import store
 from purity.run.batches import Arrays, BatchLimit, Part, in_batches, on_axes
 from purity.run.job import Job
-from purity.search import Candidate, explore, front, rung_rows, selected
+from purity.search import ROLES, Candidate, explore, front, rung_rows, selected
 from purity.stages.draws import purified
 from purity.stages.jacobian import pushforward
 
 AXES = {"robust_fresh": 1, "largest": None}
-ROLES = ("front", "other", "poor")  # of candidates that are verified
 
 
 @torch.no_grad()

@@ -100,9 +100,9 @@ def _placed(table: pd.DataFrame, wanted: list[int]) -> pd.DataFrame:
     left = finished.index.difference(of_front)
     others = np.random.default_rng(0).permutation(left)[: wanted[1]]
     rest = single.drop(index=[*of_front, *others]).sort_values("predicted", kind="stable").index[: wanted[2]]
-    chosen = [*of_front, *others, *rest]
-    roles = ["front"] * len(of_front) + ["other"] * len(others) + ["poor"] * len(rest)
+    of_roles = of_front, others, rest
+    chosen = [row for rows in of_roles for row in rows]
     table = table.assign(role=None, place=np.nan)
-    table.loc[chosen, "role"] = roles
+    table.loc[chosen, "role"] = np.repeat(searching.ROLES, [len(rows) for rows in of_roles])
     table.loc[chosen, "place"] = range(len(chosen))
     return table

@@ -14,11 +14,9 @@ from purity.studies.drawing import COLUMN, legend_below, parts_of
 from purity.studies.records import Evidence, Record, grouped, points_under_attack
 from purity.studies.search import predictor, search
 
-ROLES = "front", "other", "poor"  # of candidates, in the order of their places
-
 
 class Verified(NamedTuple):
-    """A candidate under attack: its row of `search`, and by image (n,), means over seeds."""
+    """A candidate under attack: its row of `search` or `search_verified`, and by image (n,), means over seeds."""
 
     said: dict
     clean: np.ndarray
@@ -29,8 +27,8 @@ class Verified(NamedTuple):
     largest: float
 
 
-def verified_members(search: pd.DataFrame, verified: list[Record]) -> list[Verified]:
-    by_place = {row["place"]: row for row in search[search["place"].notna()].to_dict("records")}
+def verified_members(table: pd.DataFrame, verified: list[Record]) -> list[Verified]:
+    by_place = {row["place"]: row for row in table[table["place"].notna()].to_dict("records")}
     members = []
     for keys, of_place in grouped(verified, ("place",)):
         if (said := by_place.get(float(keys["place"]))) is not None:
@@ -59,7 +57,7 @@ def search_verified(verified: list[Record], found: list[Record], probes: list[Re
     return pd.DataFrame(rows)
 
 
-# what might rank candidates without an attack on each, and the sign that a higher value goes with
+# what might rank candidates without an attack on each
 FORWARD = ("alpha", "alpha_attacked", "largest", "clean", "t")
 
 
@@ -72,10 +70,10 @@ def search_predictors(search_verified: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def search_left_out(verified: list[Record], found: list[Record], probes: list[Record]) -> pd.DataFrame:
+def search_left_out(verified: list[Record], search_verified: pd.DataFrame) -> pd.DataFrame:
     """The law through candidates of all samplers but one, used on that one: the RMS of predicted − verified, and the
     same with all of them in the fit."""
-    members = verified_members(search(found, probes), verified)
+    members = verified_members(search_verified, verified)
     samplers = list(dict.fromkeys(m.said["sampler"] for m in members))
     rows = []
     for sampler in samplers:
@@ -94,9 +92,7 @@ def search_left_out(verified: list[Record], found: list[Record], probes: list[Re
 QUANTITIES = ("search-calibration", "search-regret", "search-winner-gain", "search-winner-clean")
 
 
-def evidence(
-    verified: list[Record], found: list[Record], probes: list[Record], search_verified: pd.DataFrame
-) -> Iterator[Evidence]:
+def evidence(verified: list[Record], probes: list[Record], search_verified: pd.DataFrame) -> Iterator[Evidence]:
     """Share of verified accuracies within their intervals; what the best predicted candidate lacks to the best
     verified; and what the winner gains over the best of the papers' purifiers, in robust and clean accuracy.
 
@@ -106,7 +102,7 @@ def evidence(
     within = search_verified["within"].to_numpy(bool)
     low, high = stats.wilson(within.mean(), len(within))
     yield Evidence("search-calibration", f"{len(within)} candidates", within.mean(), low, high, len(within))
-    members = verified_members(search(found, probes), verified)
+    members = verified_members(search_verified, verified)
     chosen = searching.selected(len(members[0].robust))
     report = np.setdiff1d(np.arange(len(members[0].robust)), chosen)
     best = max(members, key=lambda m: m.robust[chosen].mean())
@@ -137,7 +133,7 @@ def draw_search(search: pd.DataFrame, search_verified: pd.DataFrame) -> Figure:
     best = search[search["front"].astype(bool)].sort_values("alpha")
     left.plot(best["alpha"], best["clean"], color="0.25", lw=0.9, label="nobody beats these")
     left.set(xlabel="α of uniform noise", ylabel="clean accuracy")
-    for role, marker in zip(ROLES, "osv", strict=True):
+    for role, marker in zip(searching.ROLES, "osv", strict=True):
         part = search_verified[search_verified["role"] == role]
         error = [part["predicted"] - part["predicted_low"], part["predicted_high"] - part["predicted"]]
         given = {"ms": 3, "color": "0.25", "mfc": "white" if role == "poor" else "0.5", "elinewidth": 0.6}

@@ -119,7 +119,9 @@ def test_a_sampler_that_is_off_the_law_of_the_others_is_told():
         Record(r.keys, {**r.arrays, "robust": np.zeros(N, bool)}) if samplers[r.keys["place"]] == "implicit" else r
         for r in held
     ]
-    right, wrong = (after.search_left_out(v, more, given).set_index("sampler") for v in (held, broken))
+    right, wrong = (
+        after.search_left_out(v, after.search_verified(v, more, given)).set_index("sampler") for v in (held, broken)
+    )
     assert right.loc["implicit", "left_out"] < 0.1 < wrong.loc["implicit", "left_out"]
 
 
@@ -134,7 +136,7 @@ def test_the_winner_is_chosen_by_half_of_the_images_and_reported_by_the_others()
         robust = rng.random(N) < (min(1, best_paper + 0.2) if r.keys["place"] == 1 else 0.1)
         made.append(Record(r.keys, {**r.arrays, "robust": robust}))
     verified_table = after.search_verified(made, found, given)
-    said = {e.quantity: e for e in after.evidence(made, found, given, verified_table)}
+    said = {e.quantity: e for e in after.evidence(made, given, verified_table)}
     assert said["search-winner-gain"].n == N // 2 and said["search-winner-gain"].case.startswith("place 1 −")
     assert said["search-winner-gain"].low < min(1, best_paper + 0.2) - best_paper < said["search-winner-gain"].high
     assert said["search-regret"].mean > 0.3 and set(said) == set(after.QUANTITIES)
