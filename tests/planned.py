@@ -14,6 +14,10 @@ from purity.run.codehash import Project
 from purity.run.experiment import STORES, Experiment
 from purity.run.presets import Presets, functions
 
+# Rules whose jobs ask a purifier of the config.
+STAGES_OF_PURIFIERS = {"attack", "purify", "states", "sample_ball", "jacobian", "pca", "samples", "probe", "fuzzy"}
+STAGES_OF_PURIFIERS |= {"paths", "landscape"}
+
 Plan = dict[tuple[str, str], str]  # (rule, output or part of it): what it depends on but for its inputs
 
 

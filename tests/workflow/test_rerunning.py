@@ -8,6 +8,7 @@ import shutil
 
 import pandas as pd
 import pytest
+from planned import STAGES_OF_PURIFIERS
 from safetensors.torch import load_file, save_file
 
 from purity.run.store import load
@@ -54,20 +55,7 @@ def test_a_second_run_does_nothing_whatever_was_touched_or_edited_in_vain(worksp
 def test_an_edit_of_a_sampler_reruns_what_purifies_and_leaves_the_undefended_classifier_alone(workspace):
     workspace.edit("purity/diffusion/samplers.py", "return (a * x0 + b * x)", "return (b * x + a * x0)")
     jobs = workspace.pending()
-    stages = {
-        "attack",
-        "purify",
-        "states",
-        "sample_ball",
-        "jacobian",
-        "pca",
-        "samples",
-        "probe",
-        "fuzzy",
-        "paths",
-        "landscape",
-    }
-    stages |= {"measure", "measure_ball", "margins"}
+    stages = STAGES_OF_PURIFIERS | {"measure", "measure_ball", "margins"}
     assert stages <= rules(jobs)
     assert not rules(jobs) & {"subset", "train_classifier", "train_diffusion", "fine_tune", "perturb", "budget", "cap"}
     for rule in ("attack", "purify", "measure"):

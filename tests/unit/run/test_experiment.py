@@ -299,19 +299,7 @@ def test_the_batch_counts_for_an_attack_that_works_on_whole_batches(config):
     assert rules(made) == {"attack"} and all("/pgd" in output for output in outputs(made, "attack"))
 
 
-STAGES_OF_PURIFIERS = {
-    "attack",
-    "purify",
-    "states",
-    "sample_ball",
-    "jacobian",
-    "pca",
-    "samples",
-    "probe",
-    "fuzzy",
-    "paths",
-}
-STAGES_OF_PURIFIERS |= {"landscape", "search", "verify"}
+STAGES_OF_PURIFIERS = planned.STAGES_OF_PURIFIERS | {"search", "verify"}
 SEARCH = {"search", "search-verified", "search-predictors", "search-left-out"}  # it predicts by the law
 BALL = {"directions", "directions-matrix", "centroids", "centroids-histogram", "variance"}
 
