@@ -38,7 +38,7 @@ def samples(
     draw, row = draw.flatten(), row.flatten()
 
     def sampled(rows: Tensor) -> Part:
-        grey = torch.full((len(rows), *x0.shape[1:]), 0.5, device=job.device)
+        grey = torch.full((len(rows), *x0.shape[1:]), 0.5, dtype=images.dtype, device=job.device)
         part = {"x": purify(grey, xi.rows(row[rows]).at(draw[rows]))}
         return part | ({"features": features(part["x"])} if features is not None else {})
 

@@ -19,7 +19,7 @@ from purity.run.progress import Done
 
 N, SOME, XI = 8, 4, Noise(3, torch.arange(8) + 40)
 PGD = Attack(attacks.pgd, {"epsilon": 0.1, "steps": 2, "relative_step": 0.4})
-MEMBER = {"sampler": "ancestral", "t": 30, "steps": 2}
+MEMBER = {"sampler": "ancestral", "t": 30, "steps": 2, "recompute": False}  # as ddpm below
 EOT = PGD._replace(options=PGD.options | {"draws": 2})
 
 MODULES = [
