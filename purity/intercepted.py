@@ -82,9 +82,9 @@ class Numbers:
     def uniforms(self, shape: tuple[int, ...], device: torch.device) -> Tensor:
         """U(0, 1) in float64, never 0 or 1."""
         stream, draw = (noise.FORWARD, self.xi.forward_draw) if self.forward else (noise.REVERSE, self.xi.reverse_draw)
-        draw = draw.to(device) if isinstance(draw, Tensor) else draw
+        seed, draw = (one.to(device) if isinstance(one, Tensor) else one for one in (self.xi.seed, draw))
         ids, size = self.xi.ids.to(device), math.prod(shape) // len(self.xi.ids)
-        return noise.uniforms(self.xi.seed, stream, ids, draw, self.step, (size,)).reshape(shape)
+        return noise.uniforms(seed, stream, ids, draw, self.step, (size,)).reshape(shape)
 
     def integers(self, low: int | Tensor, high: int | Tensor, like: Tensor) -> Tensor:
         """Uniform in low … high − 1, int64. Spans above 2³² take two words a number."""

@@ -55,7 +55,8 @@ def each_alone(
 
 def _seed(noise: Noise, row: int) -> int:
     """32 bits of the base seed and the image's id."""
-    return zlib.crc32(repr((noise.seed, int(noise.ids[row]))).encode())
+    seed = noise.seed[row] if isinstance(noise.seed, Tensor) else noise.seed
+    return zlib.crc32(repr((int(seed), int(noise.ids[row]))).encode())
 
 
 def _generators() -> tuple:

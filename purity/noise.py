@@ -9,7 +9,7 @@ The address goes into Philox's 128-bit counter and 64-bit key unmixed, so no two
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -26,10 +26,11 @@ ATTACKER = 2**31
 _WORD = 0xFFFFFFFF
 
 
-def philox4x32(counter: list[Tensor], key: tuple[int, int]) -> list[Tensor]:
+def philox4x32(counter: list[Tensor], key: tuple[int | Tensor, int]) -> list[Tensor]:
     """Ten rounds of Philox4x32. counter: four int64 tensors of 32-bit words (they broadcast) -> four such tensors.
 
-    On the CPU by numpy, whose unsigned products need no masks: the same words in half the time.
+    key: two words, the first also a tensor that broadcasts with these. On the CPU by numpy, whose unsigned products
+    need no masks: the same words in half the time.
     """
     plain = all(c.device.type == "cpu" and not is_functorch_wrapped_tensor(c) for c in counter)
     return _on_host(counter, key) if plain else _on_tensors(counter, key)
@@ -38,7 +39,7 @@ def philox4x32(counter: list[Tensor], key: tuple[int, int]) -> list[Tensor]:
 _PRODUCTS, _STEPS = (0xD2511F53, 0xCD9E8D57), (0x9E3779B9, 0xBB67AE85)
 
 
-def _on_tensors(counter: list[Tensor], key: tuple[int, int]) -> list[Tensor]:
+def _on_tensors(counter: list[Tensor], key: tuple[int | Tensor, int]) -> list[Tensor]:
     """int64 products wrap modulo 2⁶⁴, which keeps all 64 bits of a 32×32 product; masks undo the sign."""
     c0, c1, c2, c3 = counter
     k0, k1 = key
@@ -54,12 +55,18 @@ def _on_tensors(counter: list[Tensor], key: tuple[int, int]) -> list[Tensor]:
     return [c0, c1, c2, c3]
 
 
-def _on_host(counter: list[Tensor], key: tuple[int, int]) -> list[Tensor]:
+def _on_host(counter: list[Tensor], key: tuple[int | Tensor, int]) -> list[Tensor]:
     """The even words c0, c2 and the odd ones c1, c3 go through together: half as many operations."""
     words = np.broadcast_arrays(*(c.numpy().view(np.uint64) for c in counter))
     even, odd = np.stack(words[0::2]), np.stack(words[1::2])
     shape = (2, *[1] * words[0].ndim)
-    product, step, k = (np.array(pair, np.uint64).reshape(shape) for pair in (_PRODUCTS, _STEPS, key))
+    product, step = (np.array(pair, np.uint64).reshape(shape) for pair in (_PRODUCTS, _STEPS))
+    first = (
+        key[0].numpy().astype(np.uint64)
+        if isinstance(key[0], Tensor)
+        else np.full([1] * words[0].ndim, key[0], np.uint64)
+    )
+    k = np.stack([first, np.full_like(first, key[1])])
     low, half = np.uint64(_WORD), np.uint64(32)
     for _ in range(10):
         p = even * product
@@ -70,23 +77,28 @@ def _on_host(counter: list[Tensor], key: tuple[int, int]) -> list[Tensor]:
     return [torch.from_numpy(np.array(w, order="C").view(np.int64)) for w in (even[0], odd[0], even[1], odd[1])]
 
 
-def _words(seed: int, stream: int, ids: Tensor, draw: int | Tensor, step: int, n: int) -> Tensor:
+def _words(seed: int | Tensor, stream: int, ids: Tensor, draw: int | Tensor, step: int, n: int) -> Tensor:
     """n 32-bit words per row: (B, n) int64, n a multiple of 4. The address is (seed, stream | word, step, draw, id)."""
     block = torch.arange(n // 4, device=ids.device)
     row = ids[:, None]
+    seed = seed[:, None] if isinstance(seed, Tensor) else seed
     draw = draw[:, None] if isinstance(draw, Tensor) else torch.full_like(row, draw)
     words = philox4x32([block, torch.full_like(row, step), draw, row], (seed, stream))
     return torch.stack([w.expand(len(ids), n // 4) for w in words], dim=-1).flatten(1)
 
 
-def uniforms(seed: int, stream: int, ids: Tensor, draw: int | Tensor, step: int, shape: tuple[int, ...]) -> Tensor:
+def uniforms(
+    seed: int | Tensor, stream: int, ids: Tensor, draw: int | Tensor, step: int, shape: tuple[int, ...]
+) -> Tensor:
     """U(0, 1) in float64, shape (B, *shape); never exactly 0 or 1."""
     d = math.prod(shape)
     words = _words(seed, stream, ids, draw, step, -(-d // 4) * 4)
     return ((words.double() + 0.5) / 2**32)[:, :d].reshape(len(ids), *shape)
 
 
-def normals(seed: int, stream: int, ids: Tensor, draw: int | Tensor, step: int, shape: tuple[int, ...]) -> Tensor:
+def normals(
+    seed: int | Tensor, stream: int, ids: Tensor, draw: int | Tensor, step: int, shape: tuple[int, ...]
+) -> Tensor:
     """N(0, 1) in float64 by Box and Muller, shape (B, *shape)."""
     d = math.prod(shape)
     u = uniforms(seed, stream, ids, draw, step, (-(-d // 4) * 4,))
@@ -99,20 +111,20 @@ def normals(seed: int, stream: int, ids: Tensor, draw: int | Tensor, step: int, 
 class Noise:
     """ξ of a batch: row b's noise is addressed by (seed, ids[b], draw, direction, step).
 
-    seed: base seed, 0 ≤ s < 2³². ids: (B,) int64 image ids, 0 ≤ i < 2³².
-    forward_draw, reverse_draw: which draw each direction sees; an int, or (B,) int64 for one a row. past: steps that
+    seed: base seed, 0 ≤ s < 2³²; an int, or (B,) int64 for one a row. ids: (B,) int64 image ids, 0 ≤ i < 2³².
+    forward_draw, reverse_draw: which draw each direction sees, in the same two forms. past: steps that
     another purification of the same images has used before.
     ValueError if one of these is outside its range.
     """
 
-    seed: int
+    seed: int | Tensor
     ids: Tensor
     forward_draw: int | Tensor = 0
     reverse_draw: int | Tensor = 0
     past: int = 0
 
     def __post_init__(self):
-        if not 0 <= self.seed < 2**32:
+        if isinstance(self.seed, int) and not 0 <= self.seed < 2**32:
             raise ValueError(f"base seed {self.seed} is outside 0 … 2³²−1")
         if len(self.ids) and (self.ids.min() < 0 or self.ids.max() >= 2**32):
             raise ValueError("image ids must lie in 0 … 2³²−1")
@@ -131,11 +143,12 @@ class Noise:
     def rows(self, index: Tensor) -> "Noise":
         """ξ of some of the rows: ids stay with their images when an attack drops or repeats rows."""
 
-        def pick(draw):
-            return draw[index] if isinstance(draw, Tensor) else draw
+        def pick(one):
+            return one[index] if isinstance(one, Tensor) else one
 
         forward, reverse = pick(self.forward_draw), pick(self.reverse_draw)
-        return replace(self, ids=self.ids[index], forward_draw=forward, reverse_draw=reverse)
+        seed, ids = pick(self.seed), self.ids[index]
+        return replace(self, seed=seed, ids=ids, forward_draw=forward, reverse_draw=reverse)
 
     def forward(self, step: int, like: Tensor) -> Tensor:
         """Forward noise of one step (a network index), in the shape, type and device of `like` (B, C, H, W)."""
@@ -159,14 +172,17 @@ class Noise:
 
     def _uniforms(self, stream, draw, step, like):
         draw = draw.to(like.device) if isinstance(draw, Tensor) else draw
-        u = uniforms(self.seed, stream, self.ids.to(like.device), draw, step, tuple(like.shape[1:]))
+        u = uniforms(self._seed(like), stream, self.ids.to(like.device), draw, step, tuple(like.shape[1:]))
         # rounded to float32, a number can become 1
         return u.to(like.dtype).clamp(max=1 - torch.finfo(like.dtype).eps / 2)
 
     def _normals(self, stream, draw, step, like):
         draw = draw.to(like.device) if isinstance(draw, Tensor) else draw
-        z = normals(self.seed, stream, self.ids.to(like.device), draw, step, tuple(like.shape[1:]))
+        z = normals(self._seed(like), stream, self.ids.to(like.device), draw, step, tuple(like.shape[1:]))
         return z.to(like.dtype)
+
+    def _seed(self, like):
+        return self.seed.to(like.device) if isinstance(self.seed, Tensor) else self.seed
 
 
 def hash_s2(s: int, i: int, t: int) -> int:
@@ -198,10 +214,10 @@ class PublishedNoise(Noise):
     seed_of: Callable[[int, int, int, int], int] = seed_s2
 
     def _normals(self, stream, draw, step, like):
-        draws = draw.tolist() if isinstance(draw, Tensor) else [draw] * len(self.ids)
+        seeds, draws = (one.tolist() if isinstance(one, Tensor) else [one] * len(self.ids) for one in (self.seed, draw))
         rows = []
-        for i, d in zip(self.ids.tolist(), draws, strict=True):
-            s = self.seed + 1000 * (d if d < ATTACKER else 500 + d - ATTACKER)
+        for seed, i, d in zip(seeds, self.ids.tolist(), draws, strict=True):
+            s = seed + 1000 * (d if d < ATTACKER else 500 + d - ATTACKER)
             generator = torch.Generator().manual_seed(self.seed_of(s, i, step, stream))
             rows.append(torch.randn(like.shape[1:], generator=generator))
         return torch.stack(rows).to(like)
@@ -215,6 +231,21 @@ SEEDINGS: dict[str, Callable[..., Noise]] = {
 }
 
 
-def from_spec(spec: dict, ids: np.ndarray) -> Noise:
-    """ξ of a block's images at draw 0, from the `noise` part of a spec: seed, seeding and, unless it is 0, first."""
-    return SEEDINGS[spec["seeding"]](spec["seed"], torch.from_numpy(ids), spec.get("first", 0))
+def from_spec(spec: dict, ids: np.ndarray, seeds: Sequence[int] | None = None) -> Noise:
+    """ξ of a block's images at draw 0, from the `noise` part of a spec: seed, seeding and, unless it is 0, first.
+
+    seeds: base seeds other than the spec's; ids are then the block's once for each of them, one after the other.
+    """
+    seeds, seeded = seeds or [spec["seed"]], SEEDINGS[spec["seeding"]]
+    each = [
+        seeded(s, part, spec.get("first", 0))
+        for s, part in zip(seeds, torch.from_numpy(ids).chunk(len(seeds)), strict=True)
+    ]
+    return each[0] if len(each) == 1 else together(each)
+
+
+def together(noises: Sequence[Noise]) -> Noise:
+    """ξ of the rows of several, one after the other, at draw 0."""
+    ids = torch.cat([xi.ids for xi in noises])
+    seed = torch.cat([xi.seed if isinstance(xi.seed, Tensor) else torch.full_like(xi.ids, xi.seed) for xi in noises])
+    return replace(noises[0], seed=seed, ids=ids)

@@ -16,6 +16,8 @@ from purity.run.job import Job
 from purity.run.naming import parameters
 from purity.run.progress import Done
 
+Arrays = dict[str, np.ndarray]
+
 # What a stage is about, as parts of its inputs are found by.
 KEYS = ("attack", "knowledge", "seed")
 
@@ -55,13 +57,15 @@ def made(function: Callable, spec: dict, code: str, inputs, job: Job, arguments:
     if ready:
         logging.info("%d of %d parts are there already: %s", len(ready), len(todo), ", ".join(ready))
     parts = {name: store.Part(there[name].spec, dict(there[name])) for name in ready}
-    for name in job.progress([name for name in todo if name not in ready]):
-        own, read, depends = todo[name]
+    wholes = {name: common | own | {"reads": _reads(spec, own)} for name, own in spec["parts"].items()}
+    for names in job.progress(_together(function, {name: wholes[name] for name in todo if name not in ready})):
         if len(todo) > 1:
-            logging.info("%s", name)
+            logging.info("%s", ", ".join(names))
+        depends = [todo[name][2] for name in names]
         part = replace(job, done=Done(job.output, {"depends": depends})) if job.output else job
-        whole = common | own | {"reads": _reads(spec, own)}
-        parts[name] = store.Part(whole, _called(function, whole, read, part, arguments, code))
+        specs, reads = [wholes[name] for name in names], [todo[name][1] for name in names]
+        called = _called(function, specs, reads, part, arguments, code)
+        parts |= {name: store.Part(wholes[name], arrays) for name, arrays in zip(names, called, strict=True)}
     job.parts |= {name: depends for name, (_, _, depends) in todo.items()}
     return {name: parts[name] for name in todo}
 
@@ -71,18 +75,30 @@ def axes(function: Callable, wildcards) -> store.Axes | None:
     return getattr(sys.modules[function.__module__], "AXES", {}) if hasattr(wildcards, "block") else None
 
 
+def _together(function: Callable, specs: Mapping[str, dict]) -> list[list[str]]:
+    """Names of parts that are made in one call: those that differ by their seed alone, if the stage's module says so
+    and nothing in it goes by batches."""
+    if not getattr(sys.modules[function.__module__], "SEEDS_TOGETHER", False):
+        return [[name] for name in specs]
+    groups: dict[str, list[str]] = {}
+    for name, spec in specs.items():
+        alike = {key: {**spec[key], "seed": None} for key in ("keys", "noise")}
+        groups.setdefault(name if "batch" in spec else json.dumps(spec | alike, sort_keys=True), []).append(name)
+    return list(groups.values())
+
+
 def _called(
-    function: Callable, spec: dict, read: dict, job: Job, arguments: Arguments | None, code: str
-) -> dict[str, np.ndarray]:
-    """The arrays that a stage makes, and the ids and labels of their images."""
-    first = slice(spec.get("images"))
-    arrays = {}
-    for argument, found in read.items():
-        if found is not None:
-            array = spec["reads"][argument][1]
-            # read anew for each part, so that no part's arrays are held while others are made
-            again = store.Stored(found.paths, found.part)
-            arrays[argument] = again if array is None else again[array][first]
+    function: Callable, specs: list[dict], reads: list[dict], job: Job, arguments: Arguments | None, code: str
+) -> list[Arrays]:
+    """The arrays that a stage makes, and the ids and labels of their images, for each of some parts.
+
+    Of several parts, which differ by their seed, it is given the images one after the other, and `seeds`.
+    """
+    each = [_read(spec, read) for spec, read in zip(specs, reads, strict=True)]
+    spec, arrays = specs[0], each[0]
+    if len(specs) > 1:
+        spec = spec | {"seeds": [one["noise"]["seed"] for one in specs]}
+        arrays = {name: np.concatenate([one[name] for one in each]) for name in arrays}
     if not job.batch and arguments is not None:
         # a job that was stopped is gone on with in the batches that it had
         batch = (job.done and job.done.batch()) or arguments.batch(spec, arrays)
@@ -99,7 +115,31 @@ def _called(
         elif needed:
             raise ValueError(f"{function.__module__}.{function.__name__} needs '{name}', which nothing gives")
     made = function(**given)
-    return {name: arrays[name] for name in ("ids", "y") if name in arrays} | made
+    if len(specs) > 1:
+        axes, n = getattr(sys.modules[function.__module__], "AXES", {}), len(each)
+        split = {name: _split(value, axes.get(name, 0), n) for name, value in made.items()}
+        apart = [{name: values[k] for name, values in split.items()} for k in range(n)]
+    else:
+        apart = [made]
+    return [{key: one[key] for key in ("ids", "y") if key in one} | a for one, a in zip(each, apart, strict=True)]
+
+
+def _split(value: np.ndarray, axis: int | None, n: int) -> list[np.ndarray]:
+    """An array whose images are on an axis, into n equal parts; one that is the same for all images as it is."""
+    return [value] * n if axis is None else [np.ascontiguousarray(part) for part in np.split(value, n, axis)]
+
+
+def _read(spec: dict, read: dict) -> dict:
+    """What a part reads, by the names of the arguments; no more than its `images`."""
+    first = slice(spec.get("images"))
+    arrays = {}
+    for argument, found in read.items():
+        if found is not None:
+            array = spec["reads"][argument][1]
+            # read anew for each part, so that no part's arrays are held while others are made
+            again = store.Stored(found.paths, found.part)
+            arrays[argument] = again if array is None else again[array][first]
+    return arrays
 
 
 def _reads(spec: dict, own: dict) -> dict[str, list]:

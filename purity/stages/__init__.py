@@ -6,7 +6,8 @@ job: how many images at once, on which device, and what an earlier job has done 
 how fast a result comes, not which: every row meets its own noise.
 classify, purify: the classifier and purifier on `job.device`. Both are protected ones (purity.contract).
 A module's AXES says on which axis of an array the images are, if not the first; None if on none. GRADIENTS = True: its
-time goes into gradients, and the best batch is one for these.
+time goes into gradients, and the best batch is one for these. SEEDS_TOGETHER = True: parts that differ by their base
+seed alone are made in one call, and so share its batches.
 """
 
 from collections.abc import Callable

@@ -38,7 +38,7 @@ class Blind:
 
     def __call__(self, name: str, spec: dict, arrays: Arrays):
         if name == "xi":
-            return noise.from_spec(spec["noise"], arrays["ids"])
+            return noise.from_spec(spec["noise"], arrays["ids"], spec.get("seeds"))
         if name in ("attack", "eot") and name in spec:
             return self._attack(name, spec, arrays)
         return None

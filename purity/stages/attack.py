@@ -15,7 +15,7 @@ from purity.resuming import Resumable
 from purity.run.batches import Arrays, BatchLimit, Part, in_batches, within
 from purity.run.job import Job
 
-GRADIENTS = True
+GRADIENTS, SEEDS_TOGETHER = True, True
 
 
 def attack(

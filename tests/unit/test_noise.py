@@ -21,6 +21,7 @@ from purity.noise import (
     philox4x32,
     seed_s2,
     seed_s3,
+    together,
     uniforms,
 )
 
@@ -119,6 +120,21 @@ def test_draws_of_their_own_go_with_their_rows(seeding):
     index = torch.tensor([5, 2, 2])
     assert torch.equal(mixed.rows(index).forward(2, like[:3]), mixed.forward(2, like)[index])
     assert torch.equal(mixed.rows(index).reverse(2, like[:3]), mixed.reverse(2, like)[index])
+
+
+@pytest.mark.parametrize("seeding", SEEDED)
+def test_noises_of_several_seeds_together_are_those_of_each(seeding):
+    each = [SEEDED[seeding](seed, torch.arange(4) + 2) for seed in (5, 0, 5, 2**32 - 1002)]
+    like = IMAGE.new_empty(16, 3, 5, 5)
+    draws = torch.arange(16) % 3
+
+    def asked(xi, draws):
+        return every_kind(xi.at(draws), like[: len(draws)])
+
+    alone = torch.cat([asked(xi, draws[4 * k : 4 * k + 4]) for k, xi in enumerate(each)])
+    assert torch.equal(asked(together(each), draws), alone)
+    index = torch.tensor([15, 2, 2, 7])
+    assert torch.equal(asked(together(each).rows(index), draws[index]), alone[index])
 
 
 @pytest.mark.parametrize("seeding", SEEDED)
@@ -290,6 +306,14 @@ def test_seedings_of_the_config_reach_their_noise(seeding):
     ids = torch.tensor([10, 11] if seeding == "address" else [0, 1])
     like = IMAGE.new_empty(2, 3, 5, 5)
     assert torch.equal(xi.reverse(1, like), SEEDED[seeding](4, ids).reverse(1, like))
+
+
+@pytest.mark.parametrize("seeding", SEEDINGS)
+def test_a_block_under_several_seeds_meets_the_noise_of_each(seeding):
+    spec, ids, like = {"seed": 4, "seeding": seeding, "first": 3}, np.arange(5) * 6, IMAGE.new_empty(10, 3, 5, 5)
+    found = from_spec(spec, np.tile(ids, 2), [9, 4]).forward(1, like)
+    apart = [from_spec(spec | {"seed": seed}, ids).forward(1, like[:5]) for seed in (9, 4)]
+    assert torch.equal(found, torch.cat(apart))
 
 
 @pytest.mark.parametrize("seeding", SEEDINGS)

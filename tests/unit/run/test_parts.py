@@ -122,6 +122,40 @@ def test_an_input_that_is_left_out_gives_no_argument(project):
         project.make(spec(0, reads={"x0": ["anchor", "x"]}))
 
 
+def test_parts_that_differ_by_their_seed_alone_are_made_in_one_call(project, monkeypatch):
+    """Where the module says that they may; each is what it is alone, and only what is missing is made."""
+    asked = []
+
+    def together(x0, ids, noise, scale, *, job, seeds=None):
+        of = seeds or [noise["seed"]]
+        asked.append((scale, of))
+        seed = np.repeat(of, len(x0) // len(of))
+        return {"x": scale * x0 + seed[:, None], "drawn": np.stack([ids + seed, ids - seed]), "time": np.arange(3)}
+
+    monkeypatch.setitem(together.__globals__, "AXES", AXES | {"time": None})
+    said = spec(0, 3, 5) | {"batch": 10}
+    apart = project.make(said, stage=together)
+    monkeypatch.setitem(together.__globals__, "SEEDS_TOGETHER", True)
+    assert asked == [(2, [0]), (2, [3]), (2, [5])] and project.make(said, stage=together) and len(asked) == 3
+    del said["batch"]  # what goes by batches is not made together
+    made = project.make(said, stage=together)
+    assert asked[3:] == [(2, [0, 3, 5])] and list(made) == list(apart)
+    for name, part in apart.items():
+        assert made[name].arrays.keys() == part.arrays.keys() == {"ids", "y", "x", "drawn", "time"}
+        assert all(np.array_equal(made[name].arrays[key], value) for key, value in part.arrays.items()), name
+        assert made[name].spec == {key: value for key, value in part.spec.items() if key != "batch"}
+    more = spec(0, 3, 5, 6, 7)
+    more["parts"]["seed-7"]["scale"] = 4
+    more = {key: value for key, value in more.items() if key != "scale"}
+    for own in more["parts"].values():
+        own.setdefault("scale", 2)
+    project.make(more, stage=together)
+    assert asked[4:] == [(2, [0, 3, 5, 6]), (4, [7])]
+    more["parts"]["seed-8"] = {"keys": {"seed": 8}, "noise": {"seed": 8}, "scale": 2}
+    project.make(more, stage=together)
+    assert asked[6:] == [(2, [8])]
+
+
 def test_a_part_reads_the_part_of_an_input_that_is_about_the_same(project):
     of = {f"seed-{seed}": store.Part({"keys": {"seed": seed}}, {"x": X + seed}) for seed in (0, 1)}
     store.save_parts(project.subset, of)

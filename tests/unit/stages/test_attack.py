@@ -10,7 +10,7 @@ from purity.attacks import Attack
 from purity.autoattack import autoattack
 from purity.defence import Defence
 from purity.libraries import advertorch
-from purity.noise import Noise
+from purity.noise import Noise, together
 from purity.stages.attack import attack
 
 N, XI = 8, Noise(3, torch.arange(8) + 40)
@@ -36,6 +36,17 @@ def test_the_stage_is_the_attack_on_the_defence_of_each_batch(knowledge, batch, 
     x, y = torch.from_numpy(x0), torch.from_numpy(Y)
     wanted = [PGD(Defence(cnn64, purify, XI.rows(i), knowledge), x[i], y[i], XI.rows(i)) for i in rows]
     assert np.array_equal(found["x"], torch.cat(wanted).numpy())
+
+
+def test_seeds_that_share_batches_give_what_each_gives_alone(x0, cnn64):
+    """Random starts and draws of EOT are a seed's own. To the rounding of sums in another order."""
+    eot = Attack(attacks.pgd, PGD.options | {"draws": 2})
+    given = {"attack": eot, "classify": cnn64, "purify": checked(purifiers.gaussian(0.3))}
+    each = [Noise(seed, XI.ids) for seed in (3, 0, 9)]
+    apart = [attack(x0, Y, xi, job=job(), **given)["x"] for xi in each]
+    found = attack(np.tile(x0, (3, 1, 1, 1)), np.tile(Y, 3), together(each), job=job(5), **given)["x"]
+    assert found == pytest.approx(np.concatenate(apart), abs=1e-12)
+    assert not np.allclose(apart[0], apart[1])
 
 
 def test_a_blind_attack_gets_no_defence(x0):
