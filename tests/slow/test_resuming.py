@@ -56,10 +56,11 @@ SCRIPTS = {"fine_tune": "fine_tune", "attack": "stage", "purify": "stage"}
 
 
 def noted(defence, x, y, xi, progress, **options):
-    """PGD that notes with which seed and images it begins, where the environment says."""
-    with open(os.environ["NOTES"], "a") as notes:
-        seeds = torch.as_tensor(xi.seed).unique().tolist()
-        notes.write(f"{' '.join(map(str, seeds))}: {' '.join(map(str, xi.ids.tolist()))}\n")
+    """PGD that notes with which seed and images it begins, where the environment says; not where it is only tried."""
+    if defence.counted is not None:
+        with open(os.environ["NOTES"], "a") as notes:
+            seeds = torch.as_tensor(xi.seed).unique().tolist()
+            notes.write(f"{' '.join(map(str, seeds))}: {' '.join(map(str, xi.ids.tolist()))}\n")
     return attacks.pgd(defence, x, y, xi, progress, **options)
 
 
