@@ -309,7 +309,8 @@ class _Serving(TorchDispatchMode):
         if not 0 <= seed - _MARK <= _NOWHERE:
             raise self.refusal("it seeds torch's generator itself, so that its noise is no chance; take that out")
         if not torch.equal(torch.default_generator.get_state(), torch.Generator().manual_seed(seed).get_state()):
-            raise self.refusal("something compiled draws from torch's generator, where its dispatcher does not see it")
+            said = "something compiled, or another thread, draws from torch's generator"
+            raise self.refusal(f"{said}, where its dispatcher does not see it")
 
     def _own(self, drawn: Drawn) -> None:
         rows = len(self.xi.ids)
@@ -429,7 +430,8 @@ class Intercepted:
 
     forward: so many of its first draws are the forward noise, the rest is the reverse noise; without it, an attacker
     cannot know one of them alone. steps: the step of each draw, by which xi is asked; else they count 0, 1, 2, …
-    rows: `together`, or `alone`, one image after the other; None: alone if a draw has no row for each image.
+    rows: `together`, or `alone`, one image after the other; None: alone if a draw has no row for each image, or if
+    images differ in how often they draw.
     Gradients are with respect to x, of reverse mode, and have no second ones. ValueError with the reason if it is no
     function of image and ξ. Not for two threads at a time, as torch's generator counts the draws.
     """
@@ -439,7 +441,7 @@ class Intercepted:
     steps: list[int] | None = None
     rows: str | None = None
     name: str = ""
-    _examined: bool = field(default=False, init=False, repr=False)
+    _draws: int | None = field(default=None, init=False, repr=False)  # of one image; None: not examined yet
 
     def __post_init__(self):
         self.name = self.name or getattr(self.call, "__name__", type(self.call).__name__)
@@ -462,13 +464,17 @@ class Intercepted:
             raise ValueError(f"{self.name}: {said}: give `forward`, the number of them")
         if isinstance(self.call, nn.Module):
             self.call.to(x.device)
-        if not self._examined:
+        if self._draws is None:
             self._examine(x, xi)
         if self.rows != "alone":
             try:
-                return self._ask(x, xi)[0]
+                out, drawn = self._ask(x, xi)
             except _NotOwn as error:
                 self._ask_alone(str(error))
+            else:
+                if len(drawn) == self._draws:
+                    return out
+                self._ask_alone(f"it draws {len(drawn)} times for these images and {self._draws} times for another")
         return torch.cat([self._ask(*_row(x, xi, [b]))[0] for b in range(len(x))])
 
     def _ask(self, x: Tensor, xi: Noise) -> tuple[Tensor, list[Drawn]]:
@@ -509,22 +515,26 @@ class Intercepted:
                 self._ask_alone(f"{shared} has no row for each image")
         if self.rows != "alone":
             try:
-                both, drawn_of_both = self._ask(*_row(x, xi, [0, min(1, len(x) - 1)]))
+                both, drawn_of_both = self._ask(*_row(x, xi, [min(1, len(x) - 1), 0]))  # in another place, too
             except _NotOwn as error:
                 self._ask_alone(str(error))
             else:
-                self._check_rows(first, both[:1], drawn, drawn_of_both)
-        self._examined = True
+                if len(drawn_of_both) != len(drawn):
+                    times = f"it draws {len(drawn)} times for one image and {len(drawn_of_both)} times for two"
+                    self._ask_alone(times)
+                else:
+                    self._check_rows(first, both[1:])
+        self._draws = len(drawn)
 
-    def _check_rows(self, alone: Tensor, beside: Tensor, drawn: list[Drawn], drawn_of_both: list[Drawn]) -> None:
+    def _check_rows(self, alone: Tensor, beside: Tensor) -> None:
         """What it makes of an image must not depend on the others. Rounding moves few values far (over a threshold
         inside, say), other images move most of them: one in a hundred may be off by a thousandth."""
         scale = alone.abs().max().clamp(min=1)
         apart = ((alone - beside).abs() > 1e-3 * scale).double().mean().item()
-        if apart > 0.01 or len(drawn) != len(drawn_of_both):
+        if apart > 0.01:
             raise self._refusal(
-                "what it makes of an image depends on the images beside it (batch statistics?); "
-                "`rows: alone` asks for one image at a time, if that is meant"
+                "what it makes of an image depends on the images beside it or on its place among them (batch "
+                "statistics?); `rows: alone` asks for one image at a time, if that is meant"
             )
 
     def _ask_alone(self, reason: str) -> None:

@@ -5,6 +5,7 @@ import random
 import re
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,8 @@ from scipy import stats
 from torch import nn
 from torch.nn import functional as F
 from torch.utils.checkpoint import checkpoint
+from torchvision import transforms
+from torchvision.transforms import v2
 
 from purity import purifiers
 from purity.defence import Defence
@@ -521,6 +524,130 @@ def test_a_draw_of_another_size_now_and_then_is_noticed_when_it_comes(x, caplog)
     assert torch.equal(four[:3], three) and torch.equal(four[3], x[3]) and "one at a time" in caplog.text
 
 
+def until_all_stop(x):
+    """Each image stops by chance; the loop goes on until all have."""
+    going = torch.ones(len(x), 1, 1, 1, dtype=torch.bool)
+    while going.any():
+        x = torch.where(going, x + 0.1 * torch.randn_like(x), x)
+        going = going & (torch.rand(len(x), 1, 1, 1) < 0.7)
+    return x
+
+
+def as_often_as_they_are_bright(x):
+    for _ in range(1 + int(10 * x.mean())):  # of all of the batch
+        x = x + 0.1 * torch.randn_like(x)
+    return x
+
+
+@pytest.mark.parametrize("function", [until_all_stop, as_often_as_they_are_bright])
+def test_images_that_differ_in_how_often_they_draw_are_served_one_at_a_time(function, caplog):
+    """Also where the images that were asked first agree."""
+    x = torch.linspace(0, 1, 6).view(6, 1, 1, 1).expand(6, 1, 8, 8).contiguous()
+    alone = torch.cat([Intercepted(function)(x[b : b + 1], XI.rows(torch.tensor([b]))) for b in range(6)])
+    for first in ([0, 0], [0, 1], [5, 4, 3]):
+        f = Intercepted(function, name="mine")
+        f(x[first], XI.rows(torch.tensor(first)))
+        with caplog.at_level(logging.INFO):
+            assert torch.equal(f(x, XI), alone)
+    assert re.search(r"mine: it draws \d+ times .* images are asked for one at a time", caplog.text)
+    assert weighted(f, x)[1].abs().max() > 0
+
+
+# Code of several kinds, each with what it is served by. Draws that are hidden in libraries, transforms and wrappers.
+
+ATTENTION = (
+    nn.MultiheadAttention(8, 2, dropout=0.3, batch_first=True, dtype=torch.float64).train().requires_grad_(False)
+)
+LAYER = nn.TransformerEncoderLayer(8, 2, 16, 0.2, batch_first=True, dtype=torch.float64).train().requires_grad_(False)
+
+
+def attended(x, **how):
+    return ATTENTION(x[:, 0], x[:, 0], x[:, 0], **how)[0]
+
+
+def autocast(x):
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        y = x.float() @ x.float().mT
+        with torch.autocast("cpu", enabled=False):
+            y = y.float() + torch.randn_like(y.float())
+        y = y @ y.mT + torch.randn_like(y)
+    return y.double()
+
+
+def nested(x):
+    def inner(x):
+        return checkpoint(lambda x: x + torch.randn_like(x) * x, x, use_reentrant=False) * torch.rand_like(x)
+
+    return checkpoint(inner, x, use_reentrant=False)
+
+
+def in_vmap(each, randomness="different"):
+    return lambda x: torch.func.vmap(each, randomness=randomness)(x)
+
+
+def with_transform(name, **options):
+    return lambda x: getattr(transforms, name)(**options)(x)
+
+
+def with_v2(name, *options):
+    return lambda x: getattr(v2, name)(*options)(x)
+
+
+def normal(*arguments):
+    return torch.distributions.Normal(*arguments).rsample()
+
+
+THEIRS = {
+    "dropout2d": (nn.Dropout2d(0.4).train(), "together"),
+    "alpha dropout": (lambda x: F.alpha_dropout(x, 0.3, training=True), "together"),
+    "normal around x": (lambda x: x + torch.normal(x.detach(), 0.1), "together"),
+    "shot noise": (lambda x: x + torch.poisson(20 * x.detach()) / 20, "together"),
+    "gumbel": (lambda x: F.gumbel_softmax(x, dim=-1), "together"),
+    "rsample": (lambda x: normal(x, 0.1), "together"),
+    "truncated": (lambda x: x + nn.init.trunc_normal_(torch.empty_like(x)), "together"),
+    "attention": (attended, "alone"),  # a row for each image and head
+    "attention without weights": (lambda x: attended(x, need_weights=False), "together"),
+    "transformer": (lambda x: LAYER(x[:, 0]), "together"),
+    "autocast": (autocast, "together"),
+    "checkpoint in checkpoint": (nested, "together"),
+    "vmap": (in_vmap(lambda x: x + torch.randn_like(x)), "together"),
+    "vmap of a number": (in_vmap(lambda x: x * torch.rand(())), "together"),
+    "vmap of the same": (in_vmap(lambda x: x * torch.rand_like(x), "same"), "alone"),
+    "gradients in vmap": (in_vmap(torch.func.grad(lambda x: (x**2 * torch.randn_like(x)).sum())), "together"),
+    "graph": (torch.compile(lambda x: x + torch.randn_like(x), backend="aot_eager"), "together"),
+    "images in a loop": (lambda x: torch.stack([torch.roll(i, int(torch.randint(8, ())), 1) for i in x]), "alone"),
+    "two numbers for each": (lambda x: x * torch.rand(2 * len(x)).view(-1, 2, 1, 1).sum(1, keepdim=True), "alone"),
+    "several of each": (
+        lambda x: (x.repeat_interleave(3, 0) + torch.randn(3 * len(x), 1, 8, 8)).view(-1, 3, 8, 8).mean(1, True),
+        "alone",
+    ),
+    "other order": (lambda x: x + torch.randn_like(x.transpose(0, 1)).transpose(0, 1), "alone"),
+    "crop": (with_transform("RandomCrop", size=8, padding=2), "alone"),
+    "resized crop": (with_transform("RandomResizedCrop", size=8, antialias=True), "alone"),
+    "jitter": (with_transform("ColorJitter", brightness=0.3, contrast=0.3), "alone"),
+    "erasing": (with_transform("RandomErasing", p=1), "alone"),
+    "affine": (with_transform("RandomAffine", degrees=20, translate=(0.1, 0.1)), "alone"),
+    "v2 crop": (with_v2("RandomCrop", 8, 2), "alone"),
+    "v2 noise": (with_v2("GaussianNoise"), "together"),
+}
+
+
+@pytest.mark.parametrize("name", THEIRS)
+def test_code_of_several_kinds_is_the_same_at_any_batch_and_order(name, x):
+    """Values and gradients, to the rounding of products in another order."""
+    function, rows = THEIRS[name]
+    f, order = Intercepted(function), torch.tensor([4, 0, 4])
+    together, gradient = weighted(f, x)
+    assert (f.rows or "together") == rows
+    assert gradient.abs().max() > 0 and len(together.unique(dim=0)) > 1
+    (again, permuted), again_gradient = (f(x, XI), f(x[order], XI.rows(order))), weighted(f, x)[1]
+    assert torch.equal(again, together) and torch.equal(again_gradient, gradient)
+    alone = torch.cat([Intercepted(function)(x[b : b + 1], XI.rows(torch.tensor([b]))) for b in range(6)])
+    torch.testing.assert_close(alone, together, atol=1e-12, rtol=1e-12)
+    torch.testing.assert_close(permuted, together[order], atol=1e-12, rtol=1e-12)
+    assert not torch.equal(f(x, XI.at(1)), together)
+
+
 def test_rows_can_be_said(x):
     with pytest.raises(ValueError, match=r"crop is no function.*rows: alone"):
         Intercepted(crop, rows="together")(x, XI)
@@ -531,6 +658,8 @@ def test_images_that_see_each_other_are_refused_unless_it_is_meant(x):
     batchwise = nn.BatchNorm2d(1, affine=False, track_running_stats=False)
     with pytest.raises(ValueError, match="depends on the images beside it"):
         Intercepted(batchwise)(x, XI)
+    with pytest.raises(ValueError, match="its place among them"):
+        Intercepted(lambda x: x + torch.from_numpy(np.random.RandomState(0).normal(size=x.shape)))(x, XI)
     alone = Intercepted(batchwise, rows="alone")(x, XI)
     assert torch.equal(alone[2:3], batchwise(x[2:3]))
 
@@ -541,6 +670,11 @@ def test_images_that_see_each_other_are_refused_unless_it_is_meant(x):
 @torch.library.custom_op("purity_test::hidden", mutates_args=())
 def hidden(x: torch.Tensor) -> torch.Tensor:
     return x + torch.rand_like(x)
+
+
+def in_a_thread(x):
+    with ThreadPoolExecutor(1) as threads:
+        return x + threads.submit(torch.randn_like, x).result()
 
 
 def seeded(x):
@@ -591,8 +725,10 @@ REFUSED = {
     "caught": (caught, "rand draws from a generator of its own"),
     "seeding": (seeded, "it seeds torch's generator itself"),
     "seeding last": (lambda x: (torch.manual_seed(1), x)[1], "it seeds torch's generator itself"),
-    "compiled": (hidden, "something compiled draws from torch's generator"),
-    "compiled, then not": (lambda x: hidden(x) + torch.rand_like(x), "something compiled draws"),
+    "compiled": (hidden, "something compiled, or another thread, draws from torch's generator"),
+    "compiled, then not": (lambda x: hidden(x) + torch.rand_like(x), "something compiled, or another thread, draws"),
+    "another thread": (in_a_thread, "something compiled, or another thread, draws"),
+    "torchvision with random": (transforms.RandomOrder([nn.Identity(), nn.Identity()]), "it draws from Python's"),
 }
 
 
