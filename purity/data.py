@@ -4,7 +4,8 @@ split: "train" or "test". n: the first so many images, or all there are if they 
 them is not decoded. x (N, C, H, W) float32 in [0, 1], y (N,) int64; ids (N,) int64: the place of each image in the
 whole split, the same for any n. Name an importable function of this kind in the config to bring your own images; what
 it promises is in docs/contract.md. A function `<loader>_classes(split, **options)` beside it may give the names of its
-classes by label; those here that read files have `<loader>_files(split, n, **options)`, which are these.
+classes by label. Those here that read a file for each image have `<loader>_files(split, n, **options)`, which are
+these; those that read all of a split from one file or folder have `<loader>_source(split, **options)`.
 """
 
 import copy
@@ -12,6 +13,7 @@ import csv
 import fcntl
 import hashlib
 import inspect
+import io
 import json
 import logging
 import os
@@ -266,7 +268,7 @@ def _read(base: Path, chosen: list[Listed], resize: int | None, crop: int | None
     if channels not in MODES:
         raise ValueError(f"channels must be one of {', '.join(map(str, MODES))}, not {channels!r}")
     paths = ((base / name / file, label) for name, file, label in chosen)
-    opened = ((f"image {path}", _opened(path, MODES[channels]), label) for path, label in paths)
+    opened = ((f"image {path}", _opened(path, MODES[channels], f"image {path}"), label) for path, label in paths)
     return _decoded(opened, resize, crop)
 
 
@@ -342,7 +344,7 @@ def tensors(
     torch's weights_only.
     ValueError naming the file if it cannot be read, lacks an array or holds other ones.
     """
-    file = Path(path.replace("{split}", split)).expanduser()
+    file = tensors_source(split, path=path)
     if channels not in ("first", "last"):
         raise ValueError(f"channels must be first or last, not {channels!r}")
     names = [name.replace("{split}", split) for name in (images, labels)]
@@ -353,6 +355,11 @@ def tensors(
 def tensors_classes(split: str, *, classes: Sequence[str] | None = None, **options) -> list[str] | None:
     """Names by label, as the options give them."""
     return None if classes is None else list(classes)
+
+
+def tensors_source(split: str, *, path: str, **options) -> Path:
+    """The file."""
+    return Path(path.replace("{split}", split)).expanduser()
 
 
 def _arrays(file: Path, names: list[str], n: int | None) -> list[np.ndarray]:
@@ -445,30 +452,58 @@ def imagefolder(
 
     splits: what a split is called where it is not "train" and "test", e.g. {"test": "validation"}. Names of classes are
     labelled by the alphabet, over both splits, numbers among folders too, as that library does it; or in the order of
-    `classes`. Whole numbers in metadata are labels. The rest as in `folder`. What that library writes itself (arrow,
-    parquet) is not read. ValueError as in `folder`, and naming the metadata if they are not such.
+    `classes`. Whole numbers in metadata are labels. The rest as in `folder`. What that library writes itself: `arrow`.
+    ValueError as in `folder`, and naming the metadata if they are not such.
     """
-    called = {"train": "train", "test": "test", **(splits or {})}
+    base, images = _of_imagefolder(split, root, splits, label, classes)
+    return _read(base, _in_line(images, n, order, seed), resize, crop, channels)
+
+
+def imagefolder_files(
+    split: str,
+    n: int | None,
+    *,
+    root: str,
+    splits: dict[str, str] | None = None,
+    label: str = "label",
+    classes: Sequence[str | int] | None = None,
+    order: str = "balanced",
+    seed: int = 0,
+    **decoding,
+) -> tuple[Path, dict[str, int]]:
+    """A folder, and in it the paths of the files that `imagefolder` reads, in its order, with their labels."""
+    base, images = _of_imagefolder(split, root, splits, label, classes)
+    return base, {str(Path(name) / file): label for name, file, label in _in_line(images, n, order, seed)}
+
+
+def _of_imagefolder(
+    split: str, root: str, splits: dict[str, str] | None, label: str, classes: Sequence[str | int] | None
+) -> tuple[Path, list[Listed]]:
+    called = _called(splits)
     base = _base(root, called[split])
     listed = _listed_in_metadata(base, label)
     if listed is None:
         names = classes or sorted({name for part in called.values() for name in _folders(_base(root, part))})
-        same = {"resize": resize, "crop": crop, "order": order, "channels": channels, "seed": seed}
-        return folder(called[split], n, root=root, classes=names, **same)
+        base, _, images = _class_folders(root, called[split], names)
+        return base, images
     labels = _metadata_labels(root, called, label, classes)
     images = []
     for name, said in listed:
         if str(said) not in labels:
             raise broken(f"{base}: image {name} is of class '{said}', which is not among `classes`", "folders")
         images.append((str(Path(name).parent), Path(name).name, labels[str(said)]))
-    return _read(base, _in_line(images, n, order, seed), resize, crop, channels)
+    return base, images
+
+
+def _called(splits: dict[str, str] | None) -> dict[str, str]:
+    return {"train": "train", "test": "test", **(splits or {})}
 
 
 def imagefolder_classes(
     split: str, *, root: str, splits: dict | None = None, label: str = "label", classes=None, **options
 ) -> list[str] | None:
     """Names by label; None where metadata give numbers."""
-    called = {"train": "train", "test": "test", **(splits or {})}
+    called = _called(splits)
     if classes is not None:
         return [str(name) for name in classes]
     if _listed_in_metadata(_base(root, called[split]), label) is None:
@@ -510,6 +545,129 @@ def _listed_in_metadata(base: Path, label: str) -> list[tuple[str, str | int]] |
     if len({isinstance(name, int) for _, name in listed}) > 1:
         raise ValueError(f"{file}: some of '{label}' are numbers and some are not; name `classes` in the options")
     return listed
+
+
+# Tables of images, as the Hugging Face library `datasets` saves and publishes them.
+
+
+def arrow(
+    split: str,
+    n: int | None,
+    *,
+    root: str,
+    splits: dict[str, str] | None = None,
+    image: str = "image",
+    label: str = "label",
+    resize: int | None = None,
+    crop: int | None = None,
+    channels: int = 3,
+    seed: int | None = None,
+) -> Images:
+    """Images and labels in the columns `image` and `label` of arrow or parquet files, in their order.
+
+    root: what `save_to_disk` of the library `datasets` wrote; or a published data set's folder with
+    <split>-….parquet in it or in its `data`, or <split>/….parquet. splits: what a split is called where it is not
+    "train" and "test"; a data set that was saved without splits is both. resize, crop, channels: as in `folder`. seed:
+    of a permutation of the images; many sets begin with all images of one class. ids are places in the files' order.
+    Read by the library pyarrow. ValueError: it is not installed, or naming the file, column or image that is not such.
+    """
+    try:
+        import pyarrow  # noqa: F401
+    except ImportError as error:
+        said = "the library pyarrow is not installed; `uv pip install pyarrow` in this environment brings it"
+        raise ValueError(f"images of {root}: {said}") from error
+    if channels not in MODES:
+        raise ValueError(f"channels must be one of {', '.join(map(str, MODES))}, not {channels!r}")
+    files = _tables_of(split, root, splits)
+    last = np.cumsum([_rows_of(file) for file in files])
+    places = np.arange(last[-1]) if seed is None else np.random.default_rng(seed).permutation(last[-1])
+    places = places[:n].astype(np.int64)
+    x, y, _ = _decoded(_cells(files, last, places, image, label, MODES[channels]), resize, crop)
+    return x, y, places
+
+
+def arrow_classes(
+    split: str, *, root: str, splits: dict | None = None, label: str = "label", **options
+) -> list[str] | None:
+    """Names by label, where the files tell them."""
+    told = (_schema(_tables_of(split, root, splits)[0]).metadata or {}).get(b"huggingface", b"{}")
+    return json.loads(told).get("info", {}).get("features", {}).get(label, {}).get("names")
+
+
+def arrow_source(split: str, *, root: str, splits: dict | None = None, **options) -> Path:
+    """The folder."""
+    return Path(root).expanduser()
+
+
+def _tables_of(split: str, root: str, splits: dict[str, str] | None) -> list[Path]:
+    """The files of a split, in order."""
+    part, base = _called(splits)[split], arrow_source(split, root=root)
+    for folder, name in ((base / part, "*"), (base, f"{part}*"), (base / "data", f"{part}*"), (base, "data-*")):
+        for ending in (".arrow", ".parquet"):
+            if files := sorted(folder.glob(name + ending)):
+                return files
+    said = f"{part}/*.arrow, {part}*.parquet or data/{part}*.parquet"
+    raise broken(f"{base} has no {said}; `splits` says what the {split} split is called", "folders")
+
+
+@contextmanager
+def _table(file: Path) -> Iterator:
+    """Of parquet a ParquetFile, else a reader of arrow's stream, or of its file."""
+    import pyarrow
+    import pyarrow.parquet
+
+    try:
+        if file.suffix == ".parquet":
+            with pyarrow.parquet.ParquetFile(file) as table:
+                yield table
+            return
+        with pyarrow.memory_map(str(file)) as source:
+            try:
+                table = pyarrow.ipc.open_stream(source)
+            except pyarrow.ArrowInvalid:
+                table = pyarrow.ipc.open_file(source)
+            yield table
+    except (pyarrow.ArrowException, OSError) as error:
+        raise ValueError(f"{file} cannot be read: {_line(error)}") from error
+
+
+def _schema(file: Path):
+    with _table(file) as table:
+        return table.schema_arrow if file.suffix == ".parquet" else table.schema
+
+
+def _rows_of(file: Path) -> int:
+    with _table(file) as table:
+        return table.metadata.num_rows if file.suffix == ".parquet" else table.read_all().num_rows
+
+
+def _cells(
+    files: list[Path], last: np.ndarray, places: np.ndarray, image: str, label: str, mode: str
+) -> Iterator[tuple[str, "Image.Image", int]]:
+    """(name, image, label) of these rows, in this order; each file is read once, and of it only those rows are kept."""
+    of_file = np.searchsorted(last, places, side="right")
+    rows: dict[int, tuple] = {}
+    for k in np.unique(of_file):
+        first = last[k] - _rows_of(files[k])
+        wanted = places[of_file == k]
+        with _table(files[k]) as table:
+            names = _schema(files[k]).names
+            if missing := [column for column in (image, label) if column not in names]:
+                said = f"has no column '{missing[0]}'; it has {', '.join(names)}"
+                raise broken(f"{files[k]} {said}: say `image` and `label` in the options", "image-set")
+            whole = table.read(columns=[image, label]) if files[k].suffix == ".parquet" else table.read_all()
+            chosen = whole.take(wanted - first)
+            cells = zip(chosen[image].to_pylist(), chosen[label].to_pylist(), strict=True)
+            rows |= dict(zip(wanted.tolist(), ((files[k], *cell) for cell in cells), strict=True))
+    for place in places.tolist():
+        file, cell, number = rows.pop(place)
+        what = f"{file}: image {place}"
+        if not isinstance(number, int):
+            raise broken(f"{what} has the label {number!r}; labels are whole numbers from 0", "labels")
+        data = cell.get("bytes") if isinstance(cell, Mapping) else cell
+        if not isinstance(data, bytes):
+            raise broken(f"{what} holds no encoded image in the column '{image}'", "image-set")
+        yield what, _opened(io.BytesIO(data), mode, what), number
 
 
 def imagenet(
@@ -571,16 +729,16 @@ def _folders(base: Path) -> list[str]:
     return sorted(entry.name for entry in entries if entry.name[0] != "." and entry.name not in _LEFT_BEHIND)
 
 
-def _opened(path: Path, mode: str) -> "Image.Image":
+def _opened(file: Path | io.BytesIO, mode: str, what: str) -> "Image.Image":
     from PIL import Image
 
     try:
-        with Image.open(path) as image:
+        with Image.open(file) as image:
             if image.mode[0] not in "IF":  # more than 8 bits, which `convert` would cut off at 255
                 return image.convert(mode)
     except Exception as error:  # PIL raises many kinds at a damaged file
-        raise ValueError(f"image {path} cannot be read: {_line(error)}") from error
-    raise ValueError(f"image {path} has more than 8 bits a channel; convert it to 8")
+        raise ValueError(f"{what} cannot be read: {_line(error)}") from error
+    raise ValueError(f"{what} has more than 8 bits a channel; convert it to 8")
 
 
 def _decoded(images: Iterable[tuple[str, "Image.Image", int]], resize: int | None, crop: int | None) -> Images:

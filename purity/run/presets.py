@@ -104,7 +104,17 @@ class Presets:
             base, files = listed
             wanted = dict(files[first : None if last is None else last + 1])
             return said | {"files": self._contents.of_files(base, wanted)}
+        if split and (source := self._source(chosen, split)):
+            return said | {"files": self._content(source)}
         return said
+
+    def _source(self, chosen: dict, split: str) -> Path | None:
+        """The file or folder that a loader of the package reads all of a split from, if it is one of these."""
+        try:
+            source = resolve(f"{chosen['load']}_source")
+        except ValueError:
+            return None
+        return source(split, **chosen.get("options", {}))
 
     def listed(self, name: str, split: str) -> tuple[Path, list[tuple[str, int]]] | None:
         """A folder, and the files in it with their labels that a loader of the package reads, in its order. None if it

@@ -1,7 +1,9 @@
 """Images that a user has as arrays in files, or in an image folder of the Hugging Face library."""
 
 import csv
+import io
 import json
+import sys
 from functools import partial
 from pathlib import Path
 
@@ -227,3 +229,110 @@ def test_class_folders_are_labelled_by_the_alphabet_as_that_library_does(tmp_pat
     assert y.tolist() == [0, 1, 2] and (255 * x[:, 0, 0, 0]).round().tolist() == [0, 10, 20]
     assert data.class_names(data.imagefolder, "test", options) == ["10", "9", "cat"]
     first_n_are_the_first_n(partial(data.imagefolder, "test", **options), 3)
+
+
+# Tables of the Hugging Face library, as it writes them.
+
+ROWS = {"train": [3, 0, 1, 2, 0], "validation": [1, 0, 2]}
+
+
+def encoded(grey: int) -> bytes:
+    file = io.BytesIO()
+    Image.new("RGB", (4, 5), (grey, 0, 0)).save(file, "PNG")
+    return file.getvalue()
+
+
+@pytest.fixture
+def table():
+    """table(labels): an image for each, the first of grey level 0, the next of 1 …; names of classes in its schema."""
+    pyarrow = pytest.importorskip("pyarrow")
+
+    def make(labels, first=0):
+        cells = [{"bytes": encoded(first + k), "path": None} for k in range(len(labels))]
+        features = {"image": {"_type": "Image"}, "label": {"names": ["a", "b", "c", "d"], "_type": "ClassLabel"}}
+        said = {"huggingface": json.dumps({"info": {"features": features}})}
+        return pyarrow.table({"image": cells, "label": labels}).replace_schema_metadata(said)
+
+    return make
+
+
+def saved_stream(made, file):
+    import pyarrow
+
+    with pyarrow.OSFile(str(file), "wb") as sink, pyarrow.ipc.new_stream(sink, made.schema) as writer:
+        writer.write_table(made)
+
+
+def saved_parquet(made, file):
+    import pyarrow.parquet
+
+    pyarrow.parquet.write_table(made, file)
+
+
+def as_saved(folder, table):
+    """What save_to_disk leaves: a folder for each split, several files."""
+    for part, labels in ROWS.items():
+        (folder / part).mkdir()
+        for k, (first, last) in enumerate(((0, 2), (2, len(labels)))):
+            saved_stream(table(labels[first:last], first), folder / part / f"data-0000{k}-of-00002.arrow")
+
+
+def as_published(folder, table):
+    (folder / "data").mkdir()
+    for part, labels in ROWS.items():
+        saved_parquet(table(labels), folder / "data" / f"{part}-00000-of-00001.parquet")
+
+
+TABLES = [as_saved, as_published]
+
+
+@pytest.mark.parametrize("write", TABLES)
+def test_tables_give_their_images_in_order_and_their_first_n(write, table, tmp_path):
+    write(tmp_path, table)
+    options = {"root": str(tmp_path), "splits": {"test": "validation"}}
+    for split, part in (("train", "train"), ("test", "validation")):
+        load = partial(data.arrow, split, **options)
+        x, y, ids = load(None)
+        assert x.shape == (len(ROWS[part]), 3, 5, 4) and y.tolist() == ROWS[part]
+        assert (255 * x[:, 0, 0, 0]).round().tolist() == ids.tolist() == list(range(len(y)))
+        first_n_are_the_first_n(load, len(y))
+        mixed = data.arrow(split, None, **options, seed=1)
+        assert sorted(mixed[2]) == sorted(ids)
+        assert (255 * mixed[0][:, 0, 0, 0]).round().tolist() == mixed[2].tolist()
+        data.check_loader(data.arrow, split, 2, options | {"seed": 1}, "mine")
+    assert data.class_names(data.arrow, "test", options) == ["a", "b", "c", "d"]
+
+
+def test_a_table_without_splits_is_both(table, tmp_path):
+    saved_stream(table([1, 0]), tmp_path / "data-00000-of-00001.arrow")
+    equal(data.arrow("train", None, root=str(tmp_path)), data.arrow("test", None, root=str(tmp_path)))
+
+
+@pytest.mark.parametrize(
+    ("change", "options", "words"),
+    [
+        (None, {"splits": {"test": "dev"}}, ["dev/*.arrow", "`splits`"]),
+        (None, {"image": "img"}, ["no column 'img'", "it has image, label", "test-0.parquet"]),
+        ("damaged", {}, ["test-0.parquet", "cannot be read"]),
+        ("names", {}, ["label 'cat'", "whole numbers"]),
+        ("numbers", {}, ["no encoded image", "'image'"]),
+        ("broken", {}, ["image 0", "cannot be read"]),
+    ],
+)
+def test_tables_that_are_no_images_and_labels_are_refused_by_name(change, options, words, table, tmp_path):
+    import pyarrow
+
+    made = {
+        "names": pyarrow.table({"image": table([0])["image"], "label": ["cat"]}),
+        "numbers": pyarrow.table({"image": [3], "label": [0]}),
+        "broken": pyarrow.table({"image": [{"bytes": b"no image"}], "label": [0]}),
+    }
+    saved_parquet(made.get(change, table([0, 1])), tmp_path / "test-0.parquet")
+    if change == "damaged":
+        (tmp_path / "test-0.parquet").write_bytes(b"no table")
+    refusal(lambda: data.arrow("test", None, root=str(tmp_path), **options), *words)
+
+
+def test_without_the_library_one_line_says_how_to_get_it(monkeypatch, tmp_path):
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    refusal(lambda: data.arrow("test", None, root=str(tmp_path)), "pyarrow is not installed", "uv pip install pyarrow")

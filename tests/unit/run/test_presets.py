@@ -102,6 +102,28 @@ def test_a_loader_of_ones_own_depends_on_the_folders_that_its_options_name():
     assert presets().dataset("mine", "test", 0, 1) != before
 
 
+@pytest.mark.parametrize(
+    ("load", "options", "file"),
+    [
+        ("tensors", {"path": "arrays/{split}.npz"}, "arrays/test.npz"),
+        ("tensors", {"path": "arrays/all.zarr"}, "arrays/all.zarr/x/c"),
+        ("arrow", {"root": "arrays"}, "arrays/test-0.parquet"),
+        ("imagefolder", {"root": "pets", "channels": 1}, "pets/test/cat/0.png"),
+    ],
+)
+def test_images_of_any_format_are_others_when_their_file_has_changed(load, options, file):
+    Path(file).parent.mkdir(parents=True, exist_ok=True)
+    Path(file).write_text("an image")
+    said = presets()
+    said.config["datasets"]["arrays"] = {"load": f"purity.data:{load}", "options": options}
+    before = said.dataset("arrays", "test", 0, 1)
+    Path(file).write_text("another image")
+    now = presets()
+    now.config["datasets"] = said.config["datasets"]
+    assert now.dataset("arrays", "test", 0, 1) != before
+    assert now.dataset("arrays") == said.dataset("arrays")
+
+
 def test_what_is_not_there_yet_is_left_to_the_job_and_digits_have_no_files():
     assert "files" not in presets().dataset("nowhere", "test", 0, 1)
     assert "files" not in presets().dataset("digits", "test", 0, 1)
