@@ -9,7 +9,8 @@ own names. It drops nothing and adds nothing but what is listed here, so that st
 
 import inspect
 import re
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import contextmanager
 from difflib import get_close_matches
 from functools import partial
 from pathlib import Path
@@ -74,7 +75,8 @@ def robustbench(name: str, dataset: str, threat: str) -> nn.Module:
     robustbench.utils.load_model (1.1.1) reads it. Standard_R50 of imagenet is torchvision's file, resnet50 with
     IMAGENET1K_V1. ValueError: no such name, which then names others, or an ensemble of several files.
     """
-    library = repairs.robustbench()
+    with _installed("robustbench", name):
+        library = repairs.robustbench()
     tables = {(d.value, t.value): table for d, by in library.model_zoo.model_dicts.items() for t, table in by.items()}
     if (dataset, threat) not in tables:
         known = ", ".join(f"{d} {t}" for d, t in tables)
@@ -130,7 +132,8 @@ def torchvision_model(
     mean, std: by channel, ImageNet's; inception_v3 and googlenet take 0.5 for all six, which is what torchvision makes
     of ImageNet's inside them. classes: K, if not torchvision's 1000. ValueError: no such name, which then names others.
     """
-    from torchvision import models
+    with _installed("torchvision", name):
+        from torchvision import models
 
     _check_name(name, models.list_models(module=models), "torchvision")
     options = {} if classes is None else {"num_classes": classes}
@@ -154,7 +157,8 @@ def timm_model(
     published weights. options: of timm.create_model (img_size, in_chans …). Its file is a state dict with timm's own
     names, as published. ValueError: no such name, which then names others, or options that it does not take.
     """
-    import timm
+    with _installed("timm", name):
+        import timm
 
     architecture = name.partition(".")[0]  # what follows a dot says which weights
     _check_name(architecture, timm.list_models(), "timm")
@@ -176,11 +180,9 @@ def transformers_model(name: str, mean: Sequence[float] | None = None, std: Sequ
     out, those of its image processor (`preprocessor_config.json`), which its images are not resized by: say `resize`
     and `crop` in the data set. ValueError: the library is not installed, or there is no such model here.
     """
-    try:
+    with _installed("transformers", name):
         import transformers
-    except ImportError as error:
-        said = "the library transformers is not installed; `uv pip install transformers` in this environment brings it"
-        raise ValueError(f"classifier '{name}': {said}") from error
+
     place = str(Path(name).expanduser())
     try:
         network = transformers.AutoModelForImageClassification.from_pretrained(place, local_files_only=True)
@@ -205,6 +207,16 @@ def normalised(call: str, mean: Sequence[float], std: Sequence[float], options: 
     if not isinstance(network, nn.Module):
         raise ValueError(f"'{call}' made {type(network).__name__}, not a torch module")
     return Published(Normalised(network, mean, std), lambda _, weights: {f"model.{k}": w for k, w in weights.items()})
+
+
+@contextmanager
+def _installed(library: str, name: str) -> Iterator[None]:
+    """ValueError that says how to get a library that cannot be imported here."""
+    try:
+        yield
+    except ImportError as error:
+        said = f"the library {library} is not installed; `uv pip install {library}` in this environment brings it"
+        raise ValueError(f"classifier '{name}': {said}") from error
 
 
 def _check_name(name: str, known: Collection[str], library: str) -> None:

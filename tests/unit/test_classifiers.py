@@ -8,6 +8,7 @@ import json
 import re
 import sys
 import types
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -441,10 +442,17 @@ def test_a_model_that_is_not_on_this_machine_is_refused_in_a_line(transformers):
     assert "\n" not in str(error.value)
 
 
-def test_without_the_library_one_line_says_how_to_get_it(monkeypatch):
-    monkeypatch.setitem(sys.modules, "transformers", None)
-    with pytest.raises(ValueError, match="transformers is not installed; `uv pip install transformers`") as error:
-        classifiers.transformers_model("nobody/nothing")
+@pytest.mark.parametrize("library", ["transformers", "timm", "torchvision", "robustbench"])
+def test_without_the_library_one_line_says_how_to_get_it(library, monkeypatch):
+    made = {
+        "transformers": partial(classifiers.transformers_model, "nobody/nothing"),
+        "timm": partial(classifiers.timm_model, "resnet18"),
+        "torchvision": partial(classifiers.torchvision_model, "resnet18"),
+        "robustbench": partial(classifiers.robustbench, "Standard", "cifar10", "Linf"),
+    }
+    monkeypatch.setitem(sys.modules, library, None)
+    with pytest.raises(ValueError, match=f"{library} is not installed; `uv pip install {library}`") as error:
+        made[library]()
     assert "\n" not in str(error.value)
 
 
