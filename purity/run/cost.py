@@ -9,6 +9,9 @@ NO_PURIFIER = {"evaluations": 0, "forward": 0.0, "gradient": 0.0}
 OTHERS = "others"  # rules whose work takes minutes
 
 
+FORECAST = "This is a forecast: nothing was computed and no figures were made. The same command without `cost` does."
+
+
 def others(paths: Iterable[str]) -> Iterator[dict]:
     """Jobs, by their outputs, of which only the start counts."""
     for path in paths:
@@ -79,6 +82,5 @@ def said(rows: pd.DataFrame, experiment: str, calibration: dict) -> str:
             "The work of `others` is not in it: training, caps, margins, measures, tables and figures take minutes.",
             "The longest job of each rule, in minutes, for `runtime` (leave it some room):",
             *(f"  {job.rule:<{width}} {job.minutes:>8,.1f}  {job.longest}" for job in long.itertuples()),
-            "This is a forecast: nothing was computed and no figures were made. The same command without `cost` does.",
         ]
     )

@@ -6,6 +6,7 @@ makes its tables, and each attack says by its `judging` what part of the judgeme
 
 import copy
 
+from purity.run import workload
 from purity.run.experiment import Experiment
 from purity.run.presets import INTERCEPTED
 
@@ -223,6 +224,11 @@ def said(e: Experiment) -> dict:
             "attacks": {name: e.presets.attack(name) for name in ours},
         },
     }
+
+
+def costly(e: Experiment) -> list[dict]:
+    """Jobs of `snakemake cost` that a judgement has, none of them done: what all of it takes."""
+    return [job | {"done": False} for job in workload.jobs(e).values() if job["rule"] != "states"]
 
 
 def announced(e: Experiment) -> str:

@@ -28,10 +28,7 @@ rule judgement_cost:
     conda:
         CONDA_TABLES
     params:
-        spec=lambda w: {
-            "title": w.experiment,
-            "jobs": [job | {"done": False} for job in workload.jobs(experiment(w)).values()],
-        },
+        spec=lambda w: {"title": w.experiment, "jobs": judge.costly(experiment(w))},
         code=code("judgement_cost"),
     script:
         "../scripts/judgement_cost.py"

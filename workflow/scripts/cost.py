@@ -11,4 +11,4 @@ with running(snakemake):
     for path, (name, jobs) in zip(snakemake.input, p.spec.items(), strict=True):
         calibration = json.loads(Path(path).read_text(encoding="utf-8"))
         rows = cost.rows([*jobs, *cost.others(p.others[name])], calibration)
-        print(cost.said(rows, name, calibration), flush=True)
+        print(cost.said(rows, name, calibration), cost.FORECAST, sep="\n", flush=True)

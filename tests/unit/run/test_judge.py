@@ -145,6 +145,7 @@ def test_what_it_costs_is_announced_and_can_be_measured(said, project):
     attacks = {job["attack"] for job in jobs.values() if "attack" in job}
     assert attacks == {a for of in e.said["attacked"].values() for a in of} - {"judge-noise"}
     assert set(workload.calibration(e)["attacks"]) == attacks
+    assert {job["rule"] for job in judge.costly(e)} == {"attack", "purify", "fuzzy"}  # nothing that it does not make
 
 
 def test_its_study_reads_what_the_experiment_leaves_and_no_other_experiment_has_it(project):
