@@ -43,7 +43,7 @@ code { font-size: .85em; }
   td[data-head]:not(:first-child):not(:empty)::before { content: attr(data-head) ": "; color: #555; }
 }
 @media print {
-  body { max-width: none; font-size: 10.5pt; padding: 0; } h2, h3 { break-after: avoid; } .wide { overflow: visible; }
+  body { max-width: none; font-size: 10.5pt; padding: 0; } h2, h3, .note { break-after: avoid; } .wide { overflow: visible; }
   tr { break-inside: avoid; }
 }
 """
@@ -98,8 +98,8 @@ class Page(NamedTuple):
 def page(given: Page) -> str:
     """HTML of all of it."""
     said = given.said
-    names = " and ".join(said["defences"])
-    title = f"What is left of {names}"
+    *names, last = said["defences"]
+    title = f"What is left of {', '.join(names)} and {last}" if names else f"What is left of {last}"
     setting = f"{said['images']} images of {said['dataset']}, classifier {said['classifier']}, {said['budget']}"
     parts = [f"<h1>{escape(title)}</h1>", f'<p class="note">{escape(setting)}. Intervals are 95 %.</p>']
     for name in said["defences"]:
@@ -334,8 +334,9 @@ def _compared(tables: Mapping[str, pd.DataFrame], said: Mapping) -> list[str]:
     shown = ("clean", "unknown", "known")
     heads = ("defence", "nobody attacks", "noise unknown", "noise known")
     names = list(dict.fromkeys([*said["defences"], *said["beside"], said["undefended"]]))
-    of = {name: _of(numbers, name) for name in names}
-    rows = [[_cell(name), *(_cell(_with_interval(of[name][q]), "number") for q in shown)] for name in names if of[name]]
+    of = {name: found for name in names if (found := _of(numbers, name))}
+    best = sorted(of, key=lambda name: -of[name]["known"]["mean"])
+    rows = [[_cell(name), *(_cell(_with_interval(of[name][q]), "number") for q in shown)] for name in best]
     differences = []
     for _, row in compared.iterrows():
         kind, mark = {"more": ("holds", "✓ more"), "less": ("not", "✗ less")}.get(
@@ -346,8 +347,8 @@ def _compared(tables: Mapping[str, pd.DataFrame], said: Mapping) -> list[str]:
         cells = [f"{row['first']} − {row['second']}", when]
         differences.append([*map(_cell, cells), _cell(_points_with_interval(row), "number"), _cell(said_of, kind)])
     note = (
-        "Accuracies in %. Differences are of the same images, decided at 5 % for all of them together (Holm). Each "
-        "number is that of the worst attack."
+        "Accuracies, the best first when its noise is known; each is that of the worst attack. Differences are of the "
+        "same images, decided at 5 % for all of them together (Holm)."
     )
     return [
         _table(heads, rows),

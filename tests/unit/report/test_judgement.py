@@ -125,6 +125,17 @@ def test_several_defences_are_side_by_side_with_what_is_decided():
     rows = [row for table in parsed.tables for row in table if row[0] == "mine − other"]
     assert [row[1] for row in rows] == ["nobody attacks", "noise unknown", "noise known"]
     assert [row[3] for row in rows] == ["– undecided", "– undecided", "✓ more"]
+    ranked = next(table for table in parsed.tables if table[0][0] == "defence")
+    assert [row[0] for row in ranked[1:]] == ["mine", "other", "undefended"]
+
+
+def test_the_best_defence_stands_first_however_they_are_named():
+    worse = REAL | {"judge-standard": (0.2, 0.7), "judge-longer": (0.2, 0.7)}
+    measured = [*MEASURED, *records("other", worse), *records("third", worse)]
+    text = re.sub(r"<(img|meta)[^>]*>", "", page.page(given(measured, defences=["other", "third", "mine"])))
+    ranked = next(table for table in Parsed(text).tables if table[0][0] == "defence")
+    assert [row[0] for row in ranked[1:]] == ["mine", "other", "third", "undefended"]
+    assert "What is left of other, third and mine" in text
 
 
 HEADLESS = ["--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--hide-scrollbars"]
