@@ -43,8 +43,8 @@ code { font-size: .85em; }
   td[data-head]:not(:first-child):not(:empty)::before { content: attr(data-head) ": "; color: #555; }
 }
 @media print {
-  body { max-width: none; font-size: 10.5pt; padding: 0; } h2, h3, .note { break-after: avoid; } .wide { overflow: visible; }
-  tr { break-inside: avoid; }
+  body { max-width: none; font-size: 10.5pt; padding: 0; } h2, h3, .note { break-after: avoid; }
+  .wide { overflow: visible; } tr { break-inside: avoid; }
 }
 """
 
