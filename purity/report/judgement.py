@@ -160,7 +160,7 @@ def verdict(
     if gain is None or np.isnan(gain["low"]):
         return "undecided", f"{left[0].upper()}{left[1:]}."
     if gain["low"] > 0:
-        sure = "is" if all(row["verdict"] == "passed" for row in checks.values()) else "seems"
+        sure = "is" if _followed(checks) and all(row["verdict"] == "passed" for row in checks.values()) else "seems"
         return "holds", f"A part of it {sure} real: {left}, {points(gain['mean'])} more than without the defence."
     if gain["high"] < 0:
         return "not", f"It does harm: {left}, {points(-gain['mean'])} fewer than without the defence."
@@ -171,7 +171,17 @@ def verdict(
 def sentences(numbers: Mapping[str, pd.Series], checks: Mapping[str, pd.Series]) -> list[str]:
     """What the numbers say: what holds, what was luck, whether the attack has converged, what is undecided."""
     said = [_holding(numbers), _luck(numbers), _convergence(checks), _repeating(numbers), _undecided(checks)]
+    if not _followed(checks):
+        said.append(
+            "No gradient passes it, so every attack went past it (BPDA) and none through it: what follows the defence "
+            "itself may take more."
+        )
     return [sentence for sentence in said if sentence]
+
+
+def _followed(checks: Mapping[str, pd.Series]) -> bool:
+    """Whether an attack had the defence's own gradient."""
+    return "bpda" in checks
 
 
 def _holding(numbers: Mapping[str, pd.Series]) -> str:

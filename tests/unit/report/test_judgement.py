@@ -99,6 +99,13 @@ def test_a_gain_is_not_sure_while_a_check_is_undecided():
     assert headline.startswith("A part of it seems real")
 
 
+def test_a_gain_is_not_sure_where_no_gradient_passes_and_the_page_says_so():
+    past = {name: REAL[name] for name in ("clean", "judge-noise", "judge-bpda", "judge-longer")}
+    headline, sentences = said([*records("undefended", ALONE), *records("mine", past | {"judge-bpda": (0.4, 0.7)})])
+    assert headline.startswith("A part of it seems real") and sentences[-1].startswith("No gradient passes it")
+    assert not any("No gradient" in sentence for sentence in said()[1])
+
+
 def test_masked_gradients_are_the_headline():
     headline, _ = said(masked())
     assert headline.startswith("It looks robust and is not") and "PGD leaves 87 %" in headline and "5 % of" in headline
