@@ -95,7 +95,9 @@ def _timed(f: Callable[[Tensor], Tensor], x: Tensor, gradient: bool) -> float:
     started = time.perf_counter()
     if gradient:
         x = x.requires_grad_()
-        torch.autograd.grad(f(x).sum(), x)
+        out = f(x).sum()
+        if out.requires_grad:  # else it is only attacked past it, by BPDA
+            torch.autograd.grad(out, x)
     else:
         with torch.no_grad():
             f(x)

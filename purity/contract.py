@@ -491,7 +491,10 @@ def check_gradient(defence: Defence, x: Tensor, attack: str = "an attack by grad
         raise broken(f"{said}: attack it with one that needs none", "gradient")
     if not _differentiable(lambda z: defence.purify(z, defence.xi), x):
         said = f"purifier '{purifier}' passes no gradient, which {attack} needs"
-        raise broken(f"{said}: attack it by BPDA (purity.attacks:bpda) or with one that needs none", "gradient")
+        raise broken(
+            f"{said}: attack it by BPDA (purity.attacks:bpda; `judge`: gradient: false) or with one that needs none",
+            "gradient",
+        )
 
 
 def _differentiable(f: Callable[[Tensor], Tensor], x: Tensor) -> bool:

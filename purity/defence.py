@@ -61,6 +61,9 @@ class Defence:
         """Logits (B, K) at draw k and the gradient of the loss, summed over the batch."""
         x = x.detach().requires_grad_()
         logits = self(x, k)
+        if not logits.requires_grad:
+            said = "torch.no_grad in it, or something that has no derivative; bpda goes past that of a purifier"
+            raise ValueError(f"no gradient passes the defence: {said}")
         return logits.detach(), torch.autograd.grad(loss(logits, y).sum(), x)[0]
 
     def straight_through(self) -> "Defence":

@@ -488,11 +488,8 @@ class Intercepted:
             raise ValueError(f"{self.name} returned {type(out).__name__}, not a tensor")
         if out.shape[:1] != x.shape[:1]:
             raise ValueError(f"{self.name} returned shape {tuple(out.shape)} for {len(x)} images")
-        if not differentiable:
+        if not (differentiable and out.requires_grad):  # no gradient passes, as with any other purifier
             return out.detach(), serving.draws
-        if not out.requires_grad:
-            said = "torch.no_grad in it, or something that has no derivative; bpda goes round it"
-            raise ValueError(f"{self.name} gives no gradient: {said}")
         return _Bridge.apply(x, copy, [out], serving), serving.draws
 
     @torch.no_grad()

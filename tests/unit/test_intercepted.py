@@ -18,7 +18,7 @@ from torch.utils.checkpoint import checkpoint
 from torchvision import transforms
 from torchvision.transforms import v2
 
-from purity import purifiers
+from purity import batching, purifiers
 from purity.defence import Defence
 from purity.diffusion import schedules
 from purity.intercepted import Intercepted, purifier
@@ -775,9 +775,10 @@ def test_results_of_another_kind_are_refused(function, said, x):
 
 def test_no_gradient_is_said_and_no_gradient_is_needed_without(x):
     f = Intercepted(torch.no_grad()(noisy), name="mine")
-    with pytest.raises(ValueError, match=r"mine gives no gradient.*bpda"):
-        weighted(f, x)
-    assert torch.equal(f(x, XI), Intercepted(noisy)(x, XI))
+    with pytest.raises(ValueError, match=r"no gradient passes the defence.*bpda"):
+        Defence(lambda x: x.flatten(1), f, XI).gradient(x, torch.arange(6))
+    assert torch.equal(f(x.clone().requires_grad_(), XI), Intercepted(noisy)(x, XI))
+    assert batching.found(lambda x: f(x, XI.rows(torch.zeros(len(x)).long())), x[:1], gradient=True) >= 1
     assert Defence(lambda x: x.flatten(1), f, XI).straight_through().gradient(x, torch.arange(6)).abs().max() > 0
 
 

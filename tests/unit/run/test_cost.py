@@ -171,6 +171,7 @@ def test_a_calibration_measures_every_purifier_and_counts_every_attack(room, rep
             "identity": (purifiers.identity, {}, None),
             "ddpm": (purifiers.ddpm, options, unet),
             "kept": (purifiers.ddpm, options | {"recompute": False}, unet),
+            "no gradient": (lambda: lambda x, xi: x.detach().round(), {}, None),
         },
         attacks={"pgd": (attacks.pgd, PGD)},
         batch=2,
