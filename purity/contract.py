@@ -18,6 +18,7 @@ from dataclasses import replace
 import numpy as np
 import torch
 from torch import Tensor
+from torch._C._functorch import is_functorch_wrapped_tensor
 
 from purity.defence import Classifier, Defence
 from purity.geometry import BALLS
@@ -47,6 +48,8 @@ def image_of(out: object, x: Tensor, maker: str, ranged: bool = True) -> Tensor:
     """
     if not isinstance(out, Tensor):
         raise broken(f"{maker} returned {type(out).__name__}, not a tensor", "image")
+    if out.layout != x.layout:
+        raise broken(f"{maker} returned a tensor of layout {out.layout}, not {x.layout}", "image")
     if out.shape != x.shape:
         raise broken(f"{maker} returned shape {tuple(out.shape)} for images of {tuple(x.shape)}", "image")
     if out.dtype != x.dtype or out.device != x.device:
@@ -162,14 +165,23 @@ def _copy(xi: Noise) -> Noise:
 def protected_purifier(purify: Purifier, name: str) -> Purifier:
     """f with copies of x and ξ, returning a copy: it keeps no hold on what others use. Every result is an image.
 
-    Its `states`, if it has them, are copied too; only the last one has to be an image. ValueError as in `image_of`.
+    Its `states`, if it has them, are copied too; only the last one has to be an image. One row of the largest batch yet
+    is asked for alone too. ValueError as in `image_of` and `check_purifier`.
     """
     maker = f"purifier '{name}'"
+    in_company = _Company(maker, _values_apart)
 
     def protected(x: Tensor, xi: Noise) -> Tensor:
+        def answer(images: Tensor, rows: Tensor) -> Tensor:
+            some = images[rows.to(images.device)]
+            with _blamed(maker, some):
+                return image_of(purify(some, _copy(xi.rows(rows))), some, maker)
+
         with _blamed(maker, x):
             out = purify(x.clone(), _copy(xi))
-        return image_of(out, x, maker).clone()
+        made = image_of(out, x, maker).clone()
+        in_company.compare(answer, x, made)
+        return made
 
     def states(x: Tensor, xi: Noise) -> Iterator[tuple[int, Tensor]]:
         with _blamed(maker, x):
@@ -189,13 +201,23 @@ def protected_purifier(purify: Purifier, name: str) -> Purifier:
 
 
 def protected_classifier(classify: Callable, name: str) -> Classifier:
-    """g with a copy of x, returning a copy of its logits, unwrapped as in `logits_of`. Its `features`, if any, too."""
+    """g with a copy of x, returning a copy of its logits, unwrapped as in `logits_of`. Its `features`, if any, too.
+
+    A row of the largest batch yet is asked for alone too."""
     maker = f"classifier '{name}'"
+    in_company = _Company(maker, _logits_apart)
+
+    def answer(x: Tensor, rows: Tensor) -> Tensor:
+        some = x[rows.to(x.device)]
+        with _blamed(maker, some):
+            return logits_of(classify(some), some, name)
 
     def protected(x: Tensor) -> Tensor:
         with _blamed(maker, x):
             out = classify(x.clone())
-        return logits_of(out, x, name).clone()
+        made = logits_of(out, x, name).clone()
+        in_company.compare(answer, x, made)
+        return made
 
     if hasattr(classify, "features"):
         protected.features = protected_features(classify.features, f"the features of {maker}")
@@ -206,10 +228,19 @@ def protected_classifier(classify: Callable, name: str) -> Classifier:
 def protected_features(features: Callable, maker: str) -> Callable[[Tensor], Tensor]:
     """A network of features with a copy of x, returning a copy of what `features_of` lets pass. maker: in messages."""
 
+    in_company = _Company(maker, _logits_apart)
+
+    def answer(x: Tensor, rows: Tensor) -> Tensor:
+        some = x[rows.to(x.device)]
+        with _blamed(maker, some):
+            return features_of(features(some), some, maker)
+
     def protected(x: Tensor) -> Tensor:
         with _blamed(maker, x):
             out = features(x.clone())
-        return features_of(out, x, maker).clone()
+        made = features_of(out, x, maker).clone()
+        in_company.compare(answer, x, made)
+        return made
 
     return protected
 
@@ -241,7 +272,7 @@ def _blamed(maker: str, x: Tensor, defence: Defence | None = None) -> Iterator[N
         yield
     except (OSError, MemoryError):
         raise
-    except Exception as error:  # a user's code raises what it likes
+    except (Exception, SystemExit) as error:  # a user's code raises what it likes
         if PAGE in str(error):
             raise  # of a part inside this one, which is named
         said = (str(error) or "nothing said").splitlines()[0]
@@ -328,6 +359,7 @@ def _contrasts(x: Tensor) -> Tensor:
 
 
 Answer = Callable[[Tensor, Tensor], Tensor]  # images (N, …), numbers of some of the rows → the part's answer for these
+Again = Callable[[], None]  # asks a part again, at the end of a job; ValueError if it answers otherwise
 
 
 def _unchanging(part: Callable[[Tensor], object], x: Tensor, maker: str, defence: Defence | None = None) -> object:
@@ -347,38 +379,106 @@ def _check_rows(
     maker: str,
     differ: Callable[[Tensor, Tensor], Tensor],
     repeated: float = 1.0,
-) -> None:
+) -> Again:
     """Refuses a part whose answer for x, `together`, is another one when repeated, in another order, for a row alone.
 
     differ(a, b): by row, how far apart two answers are; 1 is what rounding may do, `repeated` what may differ without.
     """
     rows = torch.arange(len(x))
     with _drawing_nothing(maker):
-        turned = answer(x, rows.flip(0)).flip(0)
-        alone = torch.cat([answer(x, row) for row in rows.split(1)]) if len(x) > 1 else turned
-    by_order, by_company = differ(together, turned), differ(together, alone)
-    furthest = max(by_order.max(), by_company.max())
-    if furthest <= repeated:
-        return
-    if (again := differ(together, answer(x, rows)).max()) > repeated:
-        raise broken(f"{maker} differs when repeated{_times(again)}: same images, same noise, same result", "repeats")
-    if furthest <= 1:
-        return
-    # a chain that doubles every rounding is none of the part's fault: how far does x · (1 − 2⁻²⁰) move a row?
+        # a row alone is in another place too: no order need be tried for what is the same alone
+        alone = torch.cat([answer(x, row) for row in rows.split(1)])
+    by_company = differ(together, alone)
+    if by_company.max() > repeated:
+        _again(answer, x, rows, together, maker, differ, repeated)()
+    if by_company.max() > 1:
+        by_order = differ(together, answer(x, rows.flip(0)).flip(0))
+        _refuse_company(answer, x, alone, by_order, by_company, maker, differ)
+    return _again(answer, x, rows[:1], alone[:1], maker, differ, repeated)
+
+
+def _refuse_company(
+    answer: Answer,
+    x: Tensor,
+    alone: Tensor,
+    by_order: Tensor | None,
+    by_company: Tensor,
+    maker: str,
+    differ: Callable[[Tensor, Tensor], Tensor],
+) -> None:
+    """Refuses what differs in another order, or for a row alone, unless the rows do so by themselves: a chain that
+    doubles every rounding is none of the part's fault. How far does x · (1 − 2⁻²⁰) move a row?"""
     nearly = x * (1 - 2**-20)
-    own = differ(alone, torch.cat([answer(nearly, row) for row in rows.split(1)]))
+    own = differ(alone, torch.cat([answer(nearly, row) for row in torch.arange(len(x)).split(1)]))
     allowed = (16 * own).clamp(min=1)
-    if (by_order > allowed).any():
+    if by_order is not None and (by_order > allowed).any():
         raise broken(f"{maker} differs in another order{_times(by_order.max())}: rows go by their place", "order")
     if (by_company > allowed).any():
         raise broken(f"{maker} differs for a row alone{_times(by_company.max())}: it depends on other rows", "rows")
+
+
+def _again(
+    answer: Answer,
+    x: Tensor,
+    rows: Tensor,
+    before: Tensor,
+    maker: str,
+    differ: Callable[[Tensor, Tensor], Tensor],
+    repeated: float,
+) -> Again:
+    """Asks for some rows of x once more, and refuses another answer than before: one that hangs on how often the part
+    was called, or on the time."""
+
+    def again() -> None:
+        with _drawing_nothing(maker):
+            apart = differ(before, answer(x, rows)).max()
+        if apart > repeated:
+            raise broken(
+                f"{maker} differs when repeated{_times(apart)}: same images, same noise, same result", "repeats"
+            )
+
+    return again
+
+
+class _Company:
+    """Whether a part's row is what it is alone, in batches larger than those that it was tried on."""
+
+    def __init__(self, maker: str, differs: Callable[[Tensor], Callable[[Tensor, Tensor], Tensor]]):
+        self.maker, self.differs, self.largest = maker, differs, 1
+
+    def compare(self, answer: Answer, x: Tensor, together: Tensor) -> None:
+        """ValueError if the row in the middle of x is another one alone; asked only if no batch was as large before."""
+        if len(x) <= self.largest or is_functorch_wrapped_tensor(x):
+            return
+        self.largest = len(x)
+        row, x, together = torch.tensor([len(x) // 2]), x.detach(), together.detach()
+        differ = self.differs(together)
+        with torch.no_grad():
+            alone = answer(x, row)
+            if (apart := differ(together[row.to(x.device)], alone)).max() <= 1:
+                return
+
+            def one(images: Tensor, _: Tensor) -> Tensor:
+                return answer(x.index_copy(0, row.to(x.device), images), row)
+
+            _refuse_company(one, x[row.to(x.device)], alone, None, apart, self.maker, differ)
 
 
 def _times(apart: Tensor) -> str:
     return f" by {apart.item():.3g} times what rounding may do"
 
 
-def _values_apart(scale: float) -> Callable[[Tensor, Tensor], Tensor]:
+def _logits_apart(together: Tensor) -> Callable[[Tensor, Tensor], Tensor]:
+    """By the largest of them."""
+    return _apart(max(1.0, together.abs().max().item()))
+
+
+def _values_apart(together: Tensor) -> Callable[[Tensor, Tensor], Tensor]:
+    """On images, which lie in [0, 1]."""
+    return _apart(1.0)
+
+
+def _apart(scale: float) -> Callable[[Tensor, Tensor], Tensor]:
     def differ(a: Tensor, b: Tensor) -> Tensor:
         limit = scale * 2**ROUNDING_BITS * torch.finfo(torch.float32).eps
         return (a - b).flatten(1).abs().amax(1).double() / limit
@@ -386,31 +486,34 @@ def _values_apart(scale: float) -> Callable[[Tensor, Tensor], Tensor]:
     return differ
 
 
-@torch.no_grad()
-def check_purifier(purify: Purifier, x: Tensor, xi: Noise, name: str) -> None:
+def check_purifier(purify: Purifier, x: Tensor, xi: Noise, name: str) -> Again:
     """f on a few images x (B, C, H, W) and their ξ. ValueError: it returns no image, changes x, draws from a global
-    generator, or is another one when repeated, in another order, for each row alone."""
+    generator, or is another one when repeated, in another order, for each row alone. Returns what repeats it later."""
     maker = f"purifier '{name}'"
 
+    @torch.no_grad()
     def answer(images: Tensor, rows: Tensor) -> Tensor:
         some = images[rows.to(images.device)]
         return image_of(_unchanging(lambda z: purify(z, _copy(xi.rows(rows))), some, maker), some, maker)
 
-    images, differ = _contrasts(x), _values_apart(1.0)
+    images = _contrasts(x)
     together = answer(images, torch.arange(len(x)))
-    _check_rows(answer, images, together, maker, differ)
+    differ = _values_apart(together)
+    again = _check_rows(answer, images, together, maker, differ)
     if hasattr(purify, "states"):
-        *_, (_, last) = protected_purifier(purify, name).states(images, xi)
+        with torch.no_grad():
+            *_, (_, last) = protected_purifier(purify, name).states(images, xi)
         if (apart := differ(together, last).max()) > 1:
             raise broken(f"{maker}: its last state is not what it returns, but differs{_times(apart)}", "states")
+    return again
 
 
-@torch.no_grad()
-def check_classifier(classify: Callable, x: Tensor, y: Tensor, name: str) -> None:
+def check_classifier(classify: Callable, x: Tensor, y: Tensor, name: str) -> Again:
     """g on a few images x (B, C, H, W), and labels y (N,) of all there are. ValueError as in `check_purifier`,
-    `logits_of` and `check_classes`, and for probabilities."""
+    `logits_of` and `check_classes`, and for probabilities. Returns what repeats it later."""
     maker = f"classifier '{name}'"
 
+    @torch.no_grad()
     def answer(images: Tensor, rows: Tensor) -> Tensor:
         some = images[rows.to(images.device)]
         return logits_of(_unchanging(classify, some, maker), some, name)
@@ -419,20 +522,21 @@ def check_classifier(classify: Callable, x: Tensor, y: Tensor, name: str) -> Non
     logits = answer(images, torch.arange(len(x)))
     check_classes(logits, y, name)
     _refuse_probabilities(logits, maker)
-    _check_rows(answer, images, logits, maker, _values_apart(max(1.0, logits.abs().max().item())))
+    return _check_rows(answer, images, logits, maker, _logits_apart(logits))
 
 
-@torch.no_grad()
-def check_features(features: Callable, x: Tensor, maker: str) -> None:
-    """A network of features on a few images x (B, C, H, W). ValueError as in `check_purifier` and `features_of`."""
+def check_features(features: Callable, x: Tensor, maker: str) -> Again:
+    """A network of features on a few images x (B, C, H, W). ValueError as in `check_purifier` and `features_of`.
+    Returns what repeats it later."""
 
+    @torch.no_grad()
     def answer(images: Tensor, rows: Tensor) -> Tensor:
         some = images[rows.to(images.device)]
         return features_of(_unchanging(features, some, maker), some, maker)
 
     images = _contrasts(x)
     found = answer(images, torch.arange(len(x)))
-    _check_rows(answer, images, found, maker, _values_apart(max(1.0, found.abs().max().item())))
+    return _check_rows(answer, images, found, maker, _logits_apart(found))
 
 
 def check_attack(
@@ -444,8 +548,8 @@ def check_attack(
     noise: Noise,
     name: str,
     batchwise: bool = False,
-) -> None:
-    """An attack on a few images, three times: give it few steps. batchwise: its rows may depend on their batch.
+) -> Again:
+    """An attack on a few images, twice: give it few steps. batchwise: its rows may depend on their batch.
 
     ValueError as in `protected_attack`, and if it changes x or is another one when repeated. Signs of gradients turn on
     roundings, so rows alone may differ in a quarter of their pixels.
@@ -467,12 +571,10 @@ def check_attack(
     rows = torch.arange(len(x))
     once = answer(x, rows)
     if not batchwise:
-        _check_rows(answer, x, once, maker, _pixels_apart, repeated=0)
-        return
-    with _drawing_nothing(maker):
-        again = answer(x, rows)
-    if (_pixels_apart(once, again) > 0).any():
-        raise broken(f"{maker} differs when repeated: same images, same noise, same result", "repeats")
+        return _check_rows(answer, x, once, maker, _pixels_apart, repeated=0)
+    again = _again(answer, x, rows, once, maker, _pixels_apart, repeated=0)
+    again()
+    return again
 
 
 def _pixels_apart(a: Tensor, b: Tensor) -> Tensor:

@@ -51,6 +51,17 @@ class Counting:
         return x * (1 - 0.1 * (self.calls % 3))
 
 
+class Tiring:
+    """Another one from some call on, as what is cached, warmed up or read from a clock may be."""
+
+    def __init__(self, calls: int):
+        self.calls = calls
+
+    def __call__(self, x, *xi):
+        self.calls -= 1
+        return x * (1 if self.calls > 0 else 0.5)
+
+
 def dropout():
     layer = nn.Dropout2d(0.5)  # that nobody put into eval mode
     return lambda x, xi: layer(x).clamp(0, 1)
@@ -62,6 +73,17 @@ def mean_of_the_batch(x, xi):
 
 def largest_of_the_batch(x, xi):
     return x / x.max()
+
+
+def mean_of_large_batches(x, *xi):
+    """Each row by itself, in batches that a part is tried on."""
+    return x - 0.2 * x.mean() * (len(x) > 4)
+
+
+def neighbours_in_fours(x, *xi):
+    """As attention in groups of a fixed size: what is not whole is left alone."""
+    groups = x[: len(x) // 4 * 4].unflatten(0, (-1, 4))
+    return torch.cat(((0.9 * groups + 0.1 * groups.mean(1, keepdim=True)).flatten(0, 1), x[len(x) // 4 * 4 :]))
 
 
 def first_rows_noise(x, xi):
@@ -122,6 +144,14 @@ def smaller(x, xi):
     return F.avg_pool2d(x, 2)
 
 
+def sparse(x, xi):
+    return x.to_sparse()
+
+
+def exits(x, xi):
+    raise SystemExit(0)
+
+
 def not_a_number(x, xi):
     return x / 0 * 0
 
@@ -152,6 +182,8 @@ PURIFIERS = {  # part: words of its refusal
     in_minus_one_to_one: ["[0, 1]", "#image"],
     in_bytes: ["[0, 1]", "#image"],
     smaller: ["shape (3, 1, 4, 4)", "(3, 1, 8, 8)", "#image"],
+    sparse: ["layout", "#image"],
+    exits: ["SystemExit", "#takes-images"],
     not_a_number: ["NaN", "#image"],
     three_channels_only: ["(3, 1, 8, 8)", "RuntimeError", "3 channels", "#takes-images"],
     no_such_name: ["AttributeError", "no_such_method", "#takes-images"],

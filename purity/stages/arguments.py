@@ -20,6 +20,7 @@ from purity.run.devices import no_memory
 from purity.run.job import Job
 from purity.run.naming import parameters, resolve
 from purity.run.presets import small_options
+from purity.run.progress import Done
 from purity.run.rules import PAGE, broken
 
 FEW = 3  # images that a part is tried on before it counts
@@ -33,8 +34,21 @@ class Blind:
 
     device = "cpu"
 
-    def __init__(self):
-        self.tried: set[str] = set()
+    def __init__(self, done: Done | None = None):
+        self.done, self.tried = done, set[str]()
+        self.repeats: list[contract.Again] = []
+
+    def end(self) -> None:
+        """Every part that was tried is asked once more, before what a job made counts. ValueError if one answers
+        otherwise: its answers hang on the time, or on how often it was called. What the job has done is forgotten then.
+        """
+        try:
+            for again in self.repeats:
+                again()
+        except ValueError:
+            if self.done:
+                self.done.clear()
+            raise
 
     def __call__(self, name: str, spec: dict, arrays: Arrays):
         if name == "xi":
@@ -55,7 +69,8 @@ class Blind:
             x, y = self._few(arrays)[:PAIR], torch.from_numpy(arrays["y"][:PAIR]).to(self.device)
             rows, defence = torch.arange(len(x)), self._defence(spec, arrays)
             given = (defence and defence.rows(rows), x, y, self._few_xi(spec, arrays).rows(rows))
-            contract.check_attack(run, small_options(options), *given, said, batchwise="batch" in spec)
+            again = contract.check_attack(run, small_options(options), *given, said, batchwise="batch" in spec)
+            self.repeats.append(again)
         return Attack(contract.protected_attack(run, said), options)
 
     def _defence(self, spec: dict, arrays: Arrays) -> Defence | None:
@@ -73,7 +88,7 @@ class Sighted(Blind):
     """These, and classify, purify and features: networks from the checkpoints among a job's inputs, loaded once."""
 
     def __init__(self, inputs, job: Job):
-        super().__init__()
+        super().__init__(job.done)
         self.inputs, self.job, self.device, self.loaded = inputs, job, job.device, {}
         self.networks: dict[str, torch.nn.Module] = {}
         self.made = {"classify": self._classify, "purify": self._purify, "features": self._features}
@@ -130,14 +145,15 @@ class Sighted(Blind):
             made = checkpoints.classifier(said, self.inputs.classifier, self.device, self._watch)
         x = self._few(arrays)
         labels = torch.from_numpy(arrays["y"]) if "y" in arrays else torch.zeros(len(x), dtype=torch.int64)
-        contract.check_classifier(made, x, labels, said["network"])
+        self.repeats.append(contract.check_classifier(made, x, labels, said["network"]))
         return contract.protected_classifier(made, said["network"])
 
     def _purify(self, spec: dict, arrays: Arrays):
         said = spec["purifier"]
         with making(f"purifier '{said['name']}'"):
             made = checkpoints.purifier(said, self.inputs.get("diffusion") or [], self.device, self._watch)
-        contract.check_purifier(made, self._few(arrays), self._few_xi(spec, arrays), said["name"])
+        again = contract.check_purifier(made, self._few(arrays), self._few_xi(spec, arrays), said["name"])
+        self.repeats.append(again)
         return contract.protected_purifier(made, said["name"])
 
     def _network(self, spec: dict, arrays: Arrays):
@@ -157,7 +173,7 @@ class Sighted(Blind):
         maker = f"features '{said['network']}'"
         with making(maker):
             made = checkpoints.features(said, self.inputs.get("features") or [], self.device)
-        contract.check_features(made, self._few(arrays), maker)
+        self.repeats.append(contract.check_features(made, self._few(arrays), maker))
         return contract.protected_features(made, maker)
 
 

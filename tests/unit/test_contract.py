@@ -88,6 +88,48 @@ def test_a_purifier_with_a_state_of_its_own_is_refused(make, word, x):
     refusal(lambda: contract.check_purifier(make(), x, XI, "mine"), word)
 
 
+def test_a_part_that_changes_later_is_refused_when_it_is_asked_once_more(x):
+    contract.check_purifier(parts.Tiring(20), x, XI, "mine")()
+    again = contract.check_purifier(parts.Tiring(5), x, XI, "mine")
+    refusal(again, "purifier 'mine'", "repeated", "#repeats")
+    tired = parts.Tiring(5)
+    refusal(contract.check_classifier(lambda x: parts.linear(tired(x)), x, Y, "mine"), "classifier 'mine'", "#repeats")
+    tired = parts.Tiring(5)
+    refusal(contract.check_features(lambda x: tired(x).flatten(1), x, "features 'mine'"), "features 'mine'", "#repeats")
+    for batchwise, calls in ((False, 4), (True, 2)):
+        moved = parts.Tiring(calls + 1)
+        given = ({}, None, x, Y[:3], XI, "mine", batchwise)
+        again = contract.check_attack(lambda *given, moved=moved: moved(given[1]), *given)
+        refusal(again, "attack 'mine'", "repeated", "#repeats")
+
+
+@pytest.mark.parametrize("mixing", [parts.mean_of_large_batches, parts.neighbours_in_fours])
+def test_rows_that_depend_on_others_in_large_batches_only_are_refused_there(mixing, images):
+    x = 0.2 + 0.8 * images[:9]
+    xi = Noise(0, torch.arange(9))
+    contract.check_purifier(mixing, x[:3], XI, "mine")
+    made = contract.protected_purifier(mixing, "mine")
+    made(x[:3], XI)
+    refusal(lambda: made(x, xi), "purifier 'mine'", "alone", "#rows")
+    classify = contract.protected_classifier(lambda x: parts.linear(mixing(x)), "mine")
+    refusal(lambda: classify(x.requires_grad_()), "classifier 'mine'", "alone", "#rows")
+    features = contract.protected_features(lambda x: mixing(x).flatten(1), "features 'mine'")
+    refusal(lambda: features(x), "features 'mine'", "alone", "#rows")
+
+
+def test_a_row_is_asked_for_alone_once_for_each_larger_batch(images):
+    seen = []
+
+    def purify(x, xi):
+        seen.append(len(x))
+        return parts.doubles_every_rounding(x, xi)
+
+    made = contract.protected_purifier(purify, "mine")
+    for n in (4, 4, 2, 6, 1):
+        made(images[:n], Noise(0, torch.arange(n)))
+    assert [n for n in seen if n > 1] == [4, 4, 2, 6] and seen.count(1) <= 5
+
+
 @pytest.mark.parametrize("part", parts.KEPT, ids=lambda part: part.__name__)
 def test_a_purifier_that_keeps_the_rules_is_let_alone(part, x):
     contract.check_purifier(part, x, XI, "mine")
@@ -171,7 +213,7 @@ def test_a_result_does_not_change_when_the_part_is_called_again(x):
     f(x, XI.at(1))
     assert torch.equal(once, kept)
     buffer = torch.empty(3, 10)
-    g = contract.protected_classifier(lambda x: buffer.copy_(parts.linear(x)), "g")
+    g = contract.protected_classifier(lambda x: buffer[: len(x)].copy_(parts.linear(x)), "g")
     once = g(x)
     kept = once.clone()
     g(1 - x)

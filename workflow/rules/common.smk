@@ -42,6 +42,9 @@ def root():
     return unpacked
 
 
+# else what a part makes of hash("…") is another in each job
+os.environ.setdefault("PYTHONHASHSEED", "0")
+
 ROOT = root()
 RULES = ROOT / "workflow/rules"
 sys.path.insert(0, str(ROOT))

@@ -7,6 +7,7 @@ from purity.stages.arguments import Blind
 
 p = snakemake.params
 with running(snakemake) as job:
-    stage = resolve(p.spec["stage"])
-    made = parts.made(stage, p.spec, p.code, snakemake.input, job, Blind())
+    stage, given = resolve(p.spec["stage"]), Blind(job.done)
+    made = parts.made(stage, p.spec, p.code, snakemake.input, job, given)
+    given.end()
     store.save_parts(snakemake.output[0], made, parts.axes(stage, snakemake.wildcards))

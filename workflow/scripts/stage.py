@@ -9,4 +9,5 @@ p = snakemake.params
 with running(snakemake) as job:
     stage, given = resolve(p.spec["stage"]), Sighted(snakemake.input, job)
     made = parts.made(stage, p.spec, p.code, snakemake.input, job, given)
+    given.end()
     store.save_parts(snakemake.output[0], made, parts.axes(stage, snakemake.wildcards))

@@ -9,6 +9,7 @@ import torch
 from jobs import job
 
 from purity import attacks, data
+from purity.run.progress import Done
 from purity.stages import arguments
 from purity.stages.arguments import Blind, Sighted
 
@@ -70,7 +71,7 @@ def test_an_attack_is_tried_once_with_few_steps_and_run_with_all(monkeypatch):
     given, mine = Blind(), spec("broken_parts:slow", {"steps": 40})
     for _ in range(2):  # two parts of a store
         attack = given("attack", mine, ARRAYS)
-    assert set(seen) == {2} and len(seen) == 4 and attack.options == {"steps": 40}
+    assert set(seen) == {2} and len(seen) == 3 and attack.options == {"steps": 40}
 
 
 def test_an_attack_of_the_package_is_not_tried_again(monkeypatch):
@@ -78,6 +79,23 @@ def test_an_attack_of_the_package_is_not_tried_again(monkeypatch):
     options = {"epsilon": 0.1, "steps": 2, "relative_step": 0.5}
     made = sighted()("attack", spec("purity.attacks:pgd", options, purifier=NOISY), ARRAYS)
     assert made.options == options and made.run is not attacks.pgd  # but protected
+
+
+def test_parts_that_change_while_a_job_runs_are_refused_at_its_end_and_what_it_did_is_forgotten(monkeypatch, tmp_path):
+    """Even if it is gone on with: what lies there hangs on the time."""
+    tired = parts.Tiring(10**9)
+    monkeypatch.setattr(parts, "tired", tired, raising=False)
+    mine = {"purifier": NOISY | {"options": {"part": "tired"}}, "noise": NOISE}
+    done = Done(tmp_path / "made", {})
+    given = Sighted(Inputs(classifier=[]), job(done=done))
+    given("purify", mine, ARRAYS)
+    given.end()
+    done.add(np.arange(2), {"x": X[:2]})
+    assert list(done.parts())
+    tired.calls = 0
+    with pytest.raises(ValueError, match=r"purifier 'noisy' differs when repeated.*#repeats"):
+        given.end()
+    assert not list(done.parts())
 
 
 def test_features_are_tried_and_protected(monkeypatch):
