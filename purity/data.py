@@ -233,13 +233,14 @@ def _class_folders(
 ) -> tuple[Path, dict[str, int], list[Listed]]:
     """The folder of the class folders, labels of the classes, and the images there are."""
     base, labels = _labelled(root, split, classes)
+    if base.name != split and any(_is_split(base / name) for name in labels.keys() & {*_SPLITS}):
+        said = f"{base} has no class folders with images for {split}; put them into {Path(root) / split}/<class>/"
+        raise broken(said, "folders")
     listed = [(name, file, label) for name, label in labels.items() for file in _files(base / name)]
     if not listed:
         raise broken(f"{base} has no class folders with images; put them into {Path(root) / split}/<class>/", "folders")
-    for name in labels.keys() - {name for name, _, _ in listed}:
-        if (base / name).is_dir():
-            said = f"class folder {base / name} holds no images: take it away, or name `classes` in the options"
-            raise broken(said, "folders")
+    absent = sorted(labels.keys() - {name for name, _, _ in listed})
+    _refuse_empty(base / name for name in absent if (base / name).is_dir())
     return base, labels, listed
 
 
@@ -275,7 +276,25 @@ def _read(base: Path, chosen: list[Listed], resize: int | None, crop: int | None
 def _files(folder: Path) -> list[str]:
     if not folder.is_dir():
         return []
-    return [file for file in os.listdir(folder) if file.lower().endswith(_ENDINGS) and not file.startswith(".")]
+    entries = [entry for entry in os.scandir(folder) if not entry.name.startswith(".")]
+    for entry in entries:
+        if entry.is_dir() and entry.name not in _LEFT_BEHIND and any(_images_below(entry.path)):
+            said = f"class folder {folder} has a folder '{entry.name}' with images: move them up, or take it away"
+            raise broken(said, "folders")
+    return [entry.name for entry in entries if _is_image(entry.name)]
+
+
+def _is_split(folder: Path) -> bool:
+    """Whether it holds folders of images: `train` and `test` may be classes too."""
+    return not any(map(_is_image, os.listdir(folder))) and any(_images_below(str(folder)))
+
+
+def _is_image(file: str) -> bool:
+    return file.lower().endswith(_ENDINGS) and not file.startswith(".")
+
+
+def _images_below(folder: str) -> Iterator[str]:
+    return (file for _, _, files in os.walk(folder) for file in files if _is_image(file))
 
 
 def _labelled(root: str, split: str, classes: Sequence[str | int] | None) -> tuple[Path, dict[str, int]]:
@@ -298,6 +317,7 @@ def _labelled(root: str, split: str, classes: Sequence[str | int] | None) -> tup
     if strangers and len(strangers) < len(here):
         said = f"{base} has a class folder '{strangers[0]}', {base.parent / 'train'} has none"
         raise broken(f"{said}: take it away, or name `classes` in the options", "folders")
+    _refuse_empty(base.parent / split / name for split, names in others.items() for name in names if name not in here)
     numbers = [name for name in found if name.isascii() and name.isdigit()]
     if not numbers:
         return base, {name: label for label, name in enumerate(found)}
@@ -309,6 +329,14 @@ def _labelled(root: str, split: str, classes: Sequence[str | int] | None) -> tup
     if len(set(labels.values())) < len(labels):
         raise broken(f"{base} has two class folders of the same number: {', '.join(labels)}", "folders")
     return base, labels
+
+
+def _refuse_empty(folders: Iterable[Path]) -> None:
+    """Folders without images, which count as classes and shift the labels of others."""
+    for folder in folders:
+        if not _files(folder):
+            said = f"class folder {folder} holds no images: take it away, or name `classes` in the options"
+            raise broken(said, "folders")
 
 
 def _other_splits(base: Path) -> dict[str, list[str]]:
@@ -483,7 +511,10 @@ def _of_imagefolder(
     base = _base(root, called[split])
     listed = _listed_in_metadata(base, label)
     if listed is None:
-        names = classes or sorted({name for part in called.values() for name in _folders(_base(root, part))})
+        parts = {part: _folders(_base(root, part)) for part in called.values()}
+        if classes is None:
+            _refuse_empty(_base(root, part) / name for part, names in parts.items() for name in names)
+        names = classes or sorted({name for names in parts.values() for name in names})
         base, _, images = _class_folders(root, called[split], names)
         return base, images
     labels = _metadata_labels(root, called, label, classes)
@@ -802,6 +833,8 @@ def check_images(x: np.ndarray, y: np.ndarray, ids: np.ndarray, name: str) -> No
         raise broken(f"{what}: images must be float32 (N, C, H, W), not {x.dtype} {x.shape}", "image-set")
     if x.size == 0:
         raise broken(f"{what}: there are no images, or none with a pixel: shape {x.shape}", "image-set")
+    if x.shape[1] > 4 and x.shape[3] in MODES:
+        raise broken(f"{what}: images are (N, C, H, W), channels first, not {x.shape}", "image-set")
     if not (np.isfinite(x).all() and x.min() >= 0 and x.max() <= 1):
         raise broken(f"{what}: images must be finite and lie in [0, 1]", "image-set")
     if y.ndim != 1 or y.dtype != np.int64:
@@ -836,12 +869,19 @@ def check_loader(load: Callable, split: str, n: int, options: Mapping, name: str
     return first
 
 
-def _loaded(load: Callable, split: str, n: int, options: Mapping, name: str) -> Images:
+def training_images(load: Callable, options: Mapping, name: str) -> Images:
+    """The whole training split, held to the contract of loaders. ValueError naming it."""
+    return _loaded(load, "train", None, options, name)
+
+
+def _loaded(load: Callable, split: str, n: int | None, options: Mapping, name: str) -> Images:
     try:
         given = load(split, n, **copy.deepcopy(dict(options)))
-    except (ValueError, OSError, MemoryError):
+    except (OSError, MemoryError):
         raise
-    except Exception as error:  # a user's code raises what it likes
+    except (Exception, SystemExit) as error:  # a user's code raises what it likes
+        if isinstance(error, ValueError) and getattr(load, "__module__", "").startswith("purity."):
+            raise  # it names its file
         said = f"dataset '{name}' cannot be loaded: {type(error).__name__}: {error}"
         raise broken(said, "image-set") from error
     if not isinstance(given, tuple | list) or len(given) != 3:

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from purity.contract import check_classes
+from purity.contract import check_classes, logits_of
 from purity.diffusion import schedules
 from purity.diffusion.denoiser import Network
 
@@ -91,11 +91,13 @@ def train_classifier(
     """Cross-entropy by Adam with a one-cycle rate. x (N, C, H, W) in [0, 1], y (N,) → mean loss of each epoch.
 
     `network` is trained in place, on the device it is on, and left in eval mode. snapshots: a step is an epoch.
-    ValueError: it has no column for a label.
+    ValueError: it returns no logits, or has no column for a label.
     """
+    name = "to be trained"
     device = next(network.parameters()).device
     with torch.no_grad():
-        check_classes(network.eval()(x[:2].to(device)), y, "to be trained")
+        some = x[:2].to(device)
+        check_classes(logits_of(network.eval()(some), some, name), y, name)
     generator = torch.Generator().manual_seed(seed)
     optimiser = torch.optim.Adam(network.parameters(), lr=rate)
     steps = epochs * -(-len(x) // batch)
@@ -107,7 +109,8 @@ def train_classifier(
     for _ in progress(range(len(losses), epochs)):
         total = 0.0
         for rows in torch.randperm(len(x), generator=generator).split(batch):
-            loss = F.cross_entropy(network(x[rows].to(device)), y[rows].to(device))
+            given = x[rows].to(device)
+            loss = F.cross_entropy(logits_of(network(given), given, name), y[rows].to(device))
             optimiser.zero_grad()
             loss.backward()
             optimiser.step()

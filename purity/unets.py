@@ -10,12 +10,8 @@ from collections.abc import Callable, Sequence
 
 from torch import Tensor, nn
 
-from purity.diffusion import schedules
 from purity.run.rules import broken
 from purity.run.state_dicts import bare
-
-# diffusers' schedulers whose forward process is the chain of β of Ho et al.
-_CHAINS = re.compile(r"DDPM|DDIM|I?PNDM|DPMSolver|UniPC|DEIS|LMSDiscrete|Euler|Heun|KDPM2")
 
 State = dict[str, Tensor]
 Rename = Callable[[State], State]
@@ -50,35 +46,6 @@ class Predictor(nn.Module):
         if "time_embedding.linear_1.weight" not in state:
             state = self._rename(state)
         return {f"unet.{key}": value for key, value in _new_attention(state).items()}
-
-    def check_scheduler(self, said: dict, folder: str) -> None:
-        """What the scheduler_config.json of a folder in diffusers' format says of the training, held against what
-        purifiers do: ε predicted, β linear from 10⁻⁴ to .02 in 1000 steps. ValueError in one line for the first other.
-        """
-        kind = said.get("_class_name", "DDPMScheduler")
-        default = "epsilon" if said.get("predict_epsilon", True) else "sample"
-        predicts = said.get("prediction_type", default)
-        schedule, steps = said.get("beta_schedule", "linear"), said.get("num_train_timesteps", schedules.T)
-        betas = said.get("trained_betas")
-        where = f"checkpoint {folder}: its scheduler_config.json says"
-        if not _CHAINS.match(kind):
-            raise broken(f"{where} _class_name: {kind}, which is no chain of β", "weights")
-        if predicts != "epsilon":
-            raise broken(f"{where} prediction_type: {predicts}; networks predict epsilon here", "weights")
-        if said.get("rescale_betas_zero_snr"):
-            raise broken(f"{where} rescale_betas_zero_snr: true; ᾱ ends above 0 here", "weights")
-        if betas is None and schedule != "linear":
-            raise broken(f"{where} beta_schedule: {schedule}; β is linear here", "weights")
-        if betas is None:
-            first, last = said.get("beta_start", 1e-4), said.get("beta_end", 0.02)
-            betas, named = schedules.linear(steps, first, last).beta[1:].tolist(), f"β from {first} to {last}"
-        else:
-            named = "trained_betas"
-        wanted = schedules.linear().beta[1:].tolist()
-        if len(betas) != len(wanted):
-            raise broken(f"{where} {len(betas)} steps (num_train_timesteps); there are {len(wanted)} here", "weights")
-        if any(abs(a - b) > 1e-6 * b for a, b in zip(betas, wanted, strict=True)):
-            raise broken(f"{where} {named}; β is linear from 0.0001 to 0.02 here", "weights")
 
 
 def diffusers(**options) -> nn.Module:

@@ -89,6 +89,8 @@ def load(network: str, options: dict, weights: str | None, device: str = "cpu", 
         if path.is_dir():
             _check_scheduler(module, path)
             path = _weights_in(path)
+        elif path.name in _WEIGHTS:
+            _check_scheduler(module, path.parent)
         content = _state(str(path))
         try:
             module.load_state_dict(fitted(module, content, str(path)))
@@ -123,24 +125,34 @@ def _options_in(path: Path) -> dict:
 
     try:
         with safe_open(path, framework="pt") as file:
-            return json.loads((file.metadata() or {}).get("options", "{}"))
+            options = json.loads((file.metadata() or {}).get("options", "{}"))
     except SafetensorError:
         return {}  # said when its weights are read
+    except ValueError as error:
+        raise ValueError(f"checkpoint {path} has metadata whose `options` cannot be read: {error}") from error
+    if not isinstance(options, dict):
+        raise ValueError(f"checkpoint {path} has metadata whose `options` are {type(options).__name__}, not a dict")
+    return options
+
+
+_WEIGHTS = ("diffusion_pytorch_model.safetensors", "diffusion_pytorch_model.bin")  # in diffusers' format
 
 
 def _weights_in(folder: Path) -> Path:
-    names = ("diffusion_pytorch_model.safetensors", "diffusion_pytorch_model.bin")
-    found = next((folder / name for name in names if (folder / name).is_file()), None)
+    found = next((folder / name for name in _WEIGHTS if (folder / name).is_file()), None)
     if found is None:
-        raise ValueError(f"checkpoint {folder} holds neither {names[0]} nor {names[1]}")
+        raise ValueError(f"checkpoint {folder} holds neither {_WEIGHTS[0]} nor {_WEIGHTS[1]}")
     return found
 
 
 def _config_in(folder: Path, name: str = "config.json") -> dict:
     try:
-        return json.loads((folder / name).read_text(encoding="utf-8"))
+        said = json.loads((folder / name).read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise ValueError(f"checkpoint {folder} has no readable {name}: {error}") from error
+    if not isinstance(said, dict):
+        raise ValueError(f"checkpoint {folder} has no readable {name}: it holds a {type(said).__name__}, no keys")
+    return said
 
 
 _SCHEDULER = "scheduler_config.json"
@@ -148,16 +160,22 @@ _SCHEDULER = "scheduler_config.json"
 
 @runtime_checkable
 class _Scheduled(Protocol):
-    """A module that judges whether it fits the schedule of its training."""
+    """A module that judges by itself whether it fits the schedule of its training; others are held to ours."""
 
     def check_scheduler(self, said: dict, folder: str, /) -> None: ...
 
 
 def _check_scheduler(module: nn.Module, folder: Path) -> None:
-    """What a folder says of the training, in it or in the pipeline that it is a part of, is for the module to judge."""
+    """What a folder says of the training, in it or in the pipeline that it is a part of, is what purifiers do."""
     places = [folder, folder / "scheduler", folder.parent / "scheduler"]
-    if isinstance(module, _Scheduled) and (found := [place for place in places if (place / _SCHEDULER).is_file()]):
-        module.check_scheduler(_config_in(found[0], _SCHEDULER), str(folder))
+    if found := [place for place in places if (place / _SCHEDULER).is_file()]:
+        ours = resolve("purity.diffusion.schedules:check_scheduler")
+        judge = module.check_scheduler if isinstance(module, _Scheduled) else ours
+        try:
+            judge(_config_in(found[0], _SCHEDULER), str(folder))
+        except (TypeError, AttributeError, OverflowError) as error:
+            said = f"checkpoint {folder} has no readable {_SCHEDULER}"
+            raise ValueError(f"{said}: {str(error).splitlines()[0]}") from error
 
 
 def _state(path: str) -> object:
@@ -185,6 +203,8 @@ def _unreadable(path: str, error: Exception) -> ValueError:
         what = f"a pickled {held[1]}" if held else "a TorchScript program"
         todo = "save the state dict alone, torch.save(network.state_dict(), …)"
         return broken(f"checkpoint {path} holds {what}, which is code and not opened (weights_only): {todo}", "weights")
+    if "Weights only load failed" in said:  # a page of torch's, which ends in advice to run what is in the file
+        return broken(f"checkpoint {path} is no state dict that torch.save wrote, nor .safetensors by name", "weights")
     first = (said or type(error).__name__).splitlines()[0]
     return ValueError(f"checkpoint {path} cannot be read with weights_only: {first}")
 

@@ -113,6 +113,9 @@ def fitted(network: nn.Module, content: object, path: str) -> State:
         said = f"checkpoint {path} holds averaged weights under '{unread}' that are not all of the network's"
         raise broken(f"{said}, and plain ones under '{plain[0]}': save the state dict that you mean alone", "weights")
     chosen = _only(averaged or plain, path)
+    if not isinstance(network, _Adapting):  # which knows what it leaves out
+        _refuse_left_out(next(found for found in tried if found.place == chosen.place), fits, path)
+    _refuse_integers(network, chosen.state, path)
     if len(chosen.state) < len(network.state_dict()) and plain:  # an average of parameters, without buffers
         chosen = chosen._replace(state={**_only(plain, path).state, **chosen.state})
     if str(chosen):
@@ -174,6 +177,27 @@ def _only(fits: list[Found], path: str) -> Found:
     known = ", ".join(f"'{fit}'" for fit in fits)
     said = f"checkpoint {path} holds several state dicts that fit, {known}"
     raise broken(f"{said}: save the one that you mean alone", "weights")
+
+
+_NORMALISING = re.compile(r"(?:^|[._])(?:mean|std|mu|sigma|normali[sz]er?)(?:$|[._])", re.IGNORECASE)
+
+
+def _refuse_left_out(held: Found, fits: Iterable[Found], path: str) -> None:
+    """ValueError if beside the network, under no prefix that fits, there is what normalises its images."""
+    prefixes = tuple(fit.prefix for fit in fits if fit.place == held.place)
+    beside = [key for key in held.state if not key.startswith(prefixes)]
+    if found := [key for key in beside if _NORMALISING.search(key)]:
+        said = f"checkpoint {path} holds '{'.'.join((*held.place, found[0]))}', by which images are normalised"
+        todo = "make it a part of the network (options `mean` and `std` of purity.classifiers:normalised), and"
+        raise broken(f"{said}, and the network has none: {todo} save its state dict alone", "weights")
+
+
+def _refuse_integers(network: nn.Module, state: State, path: str) -> None:
+    """ValueError if whole numbers would be taken for weights: quantised ones mean nothing without their scales."""
+    for name, own in network.state_dict().items():
+        if name in state and own.is_floating_point() and not state[name].is_floating_point():
+            said = f"'{name}' as {state[name].dtype}".replace("torch.", "")
+            raise broken(f"checkpoint {path} holds {said}, the network's is floating point", "weights")
 
 
 def _same(a: State, b: State) -> bool:

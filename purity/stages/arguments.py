@@ -20,7 +20,6 @@ from purity.run.devices import no_memory
 from purity.run.job import Job
 from purity.run.naming import parameters, resolve
 from purity.run.presets import small_options
-from purity.run.progress import Done
 from purity.run.rules import PAGE, broken
 
 FEW = 3  # images that a part is tried on before it counts
@@ -34,8 +33,9 @@ class Blind:
 
     device = "cpu"
 
-    def __init__(self, done: Done | None = None):
-        self.done, self.tried = done, set[str]()
+    def __init__(self, forget: Callable[[], None] = lambda: None):
+        """forget: deletes what the job, and earlier ones of its kind, have done."""
+        self.forget, self.tried = forget, set[str]()
         self.repeats: list[contract.Again] = []
 
     def end(self) -> None:
@@ -46,8 +46,7 @@ class Blind:
             for again in self.repeats:
                 again()
         except ValueError:
-            if self.done:
-                self.done.clear()
+            self.forget()
             raise
 
     def __call__(self, name: str, spec: dict, arrays: Arrays):
@@ -88,7 +87,7 @@ class Sighted(Blind):
     """These, and classify, purify and features: networks from the checkpoints among a job's inputs, loaded once."""
 
     def __init__(self, inputs, job: Job):
-        super().__init__(job.done)
+        super().__init__(*([job.done.clear] if job.done else []))
         self.inputs, self.job, self.device, self.loaded = inputs, job, job.device, {}
         self.networks: dict[str, torch.nn.Module] = {}
         self.made = {"classify": self._classify, "purify": self._purify, "features": self._features}
@@ -201,7 +200,7 @@ def making(part: str) -> Iterator[None]:
         yield
     except (ValueError, OSError, MemoryError):
         raise
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         if no_memory(error) or PAGE in str(error):
             raise
         said = (str(error) or "nothing said").splitlines()[0]

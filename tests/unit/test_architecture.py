@@ -213,7 +213,7 @@ def test_how_jobs_run_names_science_in_few_places_and_in_strings_only():
         texts = [n.value for n in ast.walk(ROOMS[room]) if isinstance(n, ast.Constant) and isinstance(n.value, str)]
         if any(text.startswith("purity.") and not text.startswith("purity.run") for text in texts):
             naming.add(room)
-    may = {"run.studies", "run.experiment", "run.presets", "run.config", "run.judge"}
+    may = {"run.studies", "run.experiment", "run.presets", "run.config", "run.judge", "run.checkpoints"}
     assert {"run.studies", "run.experiment"} <= naming <= may
 
 

@@ -266,6 +266,33 @@ def test_an_empty_folder_is_refused_by_name_and_ignored_where_classes_are_named(
     assert labels_of(root, classes=["ape", "cat"]) == [0, 1]
 
 
+@pytest.mark.parametrize("load", [data.folder, data.imagefolder], ids=["folder", "imagefolder"])
+def test_an_empty_folder_of_the_other_split_shifts_no_labels_but_is_refused(tmp_path, load):
+    root = tree(tmp_path, "train/cat/1.png", "test/cat/1.png", "test/eel/1.png", "train/eel/1.png")
+    assert load("test", None, root=root)[1].tolist() == [0, 1]
+    (tmp_path / "train/00_todo").mkdir()
+    for split in ("test", "train"):
+        with pytest.raises(ValueError, match=r"class folder .*train/00_todo holds no images.*contract\.md#folders"):
+            load(split, None, root=root)
+
+
+def test_images_further_below_are_not_left_out_without_a_word(tmp_path):
+    root = tree(tmp_path, "cat/1.png", "cat/more/of/2.png", "eel/1.png")
+    with pytest.raises(ValueError, match=r"class folder .*cat has a folder 'more' with images.*#folders"):
+        data.folder("test", None, root=root)
+    (tmp_path / "cat/more").rename(tmp_path / "cat/.more")
+    (tmp_path / "cat/notes").mkdir()
+    assert data.folder("test", None, root=root)[1].tolist() == [0, 1]
+
+
+def test_a_split_that_is_not_there_is_no_folder_of_classes(tmp_path):
+    root = tree(tmp_path, "train/cat/1.png", "validation/cat/1.png")
+    with pytest.raises(ValueError, match=r"no class folders with images for test; put them into .*/test/<class>/"):
+        data.folder("test", None, root=root)
+    vehicles = tree(tmp_path / "vehicles", "car/1.png", "train/1.png")  # a class of that name
+    assert data.folder("test", None, root=vehicles)[1].tolist() == [0, 1]
+
+
 def test_classes_are_labelled_in_the_order_of_the_config_and_other_folders_do_not_count(tmp_path, caplog):
     root = tree(tmp_path, "ape/a.png", "cat/a.png", "cat/b.png", "dog/a.png")
     caplog.set_level("INFO")
@@ -658,3 +685,21 @@ def test_a_set_that_is_not_for_classification_is_refused_by_name(tmp_path, monke
 
     monkeypatch.setattr(datasets, "Other", Other, raising=False)
     refusal(partial(data.torchvision, "test", 1, name="Other", root=str(tmp_path)), "Other", "class number")
+
+
+def test_training_images_are_held_to_the_contract():
+    def of(change):
+        return lambda split, n: change(*data.digits(split, 12))
+
+    x, _, _ = data.training_images(of(lambda x, y, ids: (x, y, ids)), {}, "mine")
+    assert len(x) == 12
+    for change, words in (
+        (lambda x, y, ids: (2 * x - 1, y, ids), "must be finite and lie in"),
+        (lambda x, y, ids: (255 * x, y, ids), "must be finite and lie in"),
+        (lambda x, y, ids: (x, y.astype(float), ids), "labels must be int64"),
+        (lambda x, y, ids: (x.repeat(8, 1).transpose(0, 2, 3, 1)[..., :1], y, ids), "channels first"),
+        (lambda x, y, ids: x.reshape(5, 5), "ValueError: cannot reshape"),
+        (lambda x, y, ids: exit(0), "SystemExit"),
+    ):
+        with pytest.raises(ValueError, match=rf"dataset 'mine'.*{words}.*docs/contract\.md#"):
+            data.training_images(of(change), {}, "mine")

@@ -152,3 +152,22 @@ def test_the_diffusion_network_ends_with_the_moving_average_of_its_weights(image
     found = nn.utils.parameters_to_vector(network.parameters())
     torch.testing.assert_close(found, average, atol=1e-6, rtol=0)  # float32, twelve updates of numbers below 1
     assert (found - path[-1]).abs().max() > 1e-4  # and not with the last ones
+
+
+def test_a_classifier_that_wraps_its_logits_is_trained_and_one_without_logits_is_refused(images, labels):
+    class Wrapped(nn.Module):
+        def __init__(self, wrap):
+            super().__init__()
+            self.network, self.wrap = fresh()[0], wrap
+
+        def forward(self, x):
+            return self.wrap(self.network(x))
+
+    options = {"epochs": 1, "batch": 10, "rate": 1e-3, "seed": 0}
+    losses = [
+        train_classifier(Wrapped(wrap), images, labels, **options)
+        for wrap in (lambda z: z, lambda z: {"logits": z}, lambda z: (z, None))
+    ]
+    assert losses[0] == losses[1] == losses[2]
+    with pytest.raises(ValueError, match="'to be trained' returned shape"):
+        train_classifier(Wrapped(lambda z: z.argmax(1)), images, labels, **options)

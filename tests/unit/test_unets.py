@@ -191,8 +191,36 @@ def test_a_folder_that_says_otherwise_is_refused_by_what_it_says(change, word, f
     assert "\n" not in line and str(folder) in line and word in line and "docs/contract.md#weights" in line
 
 
-def test_a_schedulers_config_that_cannot_be_read_is_named(folder, told):
-    told("{")
+def own_network(**options):
+    """A user's, which says nothing of schedules."""
+    return unets.diffusers(**options).unet
+
+
+def of_v(**options):
+    """One that was trained otherwise, turns what it predicts into ε, and judges by itself."""
+    made = own_network(**options)
+    object.__setattr__(made, "check_scheduler", lambda said, folder: None)
+    return made
+
+
+def test_what_a_folder_says_holds_for_its_file_alone_and_for_networks_of_ones_own(folder, told, monkeypatch):
+    monkeypatch.setattr(unets, "own_network", own_network, raising=False)
+    monkeypatch.setattr(unets, "of_v", of_v, raising=False)
+    options, file = json.loads((folder / "config.json").read_text()), folder / "diffusion_pytorch_model.safetensors"
+    given = [("diffusers", {}, folder), ("diffusers", options, file)]
+    given += [("own_network", {}, folder), ("own_network", options, file)]
+    for network, said, path in given:
+        told(DDPM)
+        checkpoints.load(f"purity.unets:{network}", said, str(path))
+        told(DDPM | {"prediction_type": "v_prediction"})
+        with pytest.raises(ValueError, match="prediction_type: v_prediction"):
+            checkpoints.load(f"purity.unets:{network}", said, str(path))
+    checkpoints.load("purity.unets:of_v", {}, str(folder))
+
+
+@pytest.mark.parametrize("told_so", ["{", "[1]", '{"num_train_timesteps": "1000"}', '{"_class_name": 3}'])
+def test_a_schedulers_config_that_cannot_be_read_is_named(folder, told, told_so):
+    told(told_so)
     with pytest.raises(ValueError, match=r"no readable scheduler_config\.json"):
         checkpoints.load("purity.unets:diffusers", {}, str(folder))
 

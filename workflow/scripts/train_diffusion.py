@@ -3,14 +3,16 @@
 import pandas as pd
 import torch
 
+from purity import data
 from purity.run import checkpoints, store
 from purity.run.job import running
 from purity.run.naming import resolve
 from purity.training import Snapshots, train_diffusion
 
 p = snakemake.params.spec
+d = p["dataset"]
 with running(snakemake) as job:
-    x, _, _ = resolve(p["dataset"]["load"])("train", None, **p["dataset"]["options"])
+    x, _, _ = data.training_images(resolve(d["load"]), d["options"], d["load"])
     network = checkpoints.untrained(p["network"], p["options"], p["training"]["seed"]).to(job.device)
     options = {key: value for key, value in p["training"].items() if key != "dataset"}
     options["snapshots"] = Snapshots(*checkpoints.snapshots(job.done.place), every=200)

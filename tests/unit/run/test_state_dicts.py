@@ -1,10 +1,12 @@
 """A network finds its state dict in a file whatever was wrapped round it, the averaged one if there is one."""
 
 import logging
+import pickle
 import re
 
 import pytest
 import torch
+from safetensors.torch import save_file
 from torch import nn
 from torch.optim.swa_utils import AveragedModel
 
@@ -253,3 +255,40 @@ def test_a_torchscript_program_is_told_to_save_its_state_dict(tmp_path):
 def test_weights_for_other_channels_are_refused_in_one_line(tmp_path):
     torch.save(checkpoints.untrained(CNN, SMALL | {"channels": 3}).state_dict(), tmp_path / "rgb.pt")
     refusal(lambda: checkpoints.load(CNN, SMALL, str(tmp_path / "rgb.pt")), "rgb.pt", "size mismatch", "[8, 3, 3, 3]")
+
+
+def test_what_normalises_images_is_not_left_out_without_a_word(tmp_path):
+    """Weights behind a layer that the network lacks would see other images than in training."""
+    network = checkpoints.untrained(CNN, SMALL, 0)
+    for mean, prefix in (("0.mean", "1."), ("normalize.std", "model."), ("pixel_mean", "net.")):
+        path = tmp_path / f"{prefix}pt"
+        torch.save({"state_dict": {mean: torch.zeros(1)} | before(prefix, network.state_dict())}, path)
+        with pytest.raises(ValueError, match=rf"{path} holds 'state_dict.{mean}', by which images are normalised"):
+            checkpoints.load(CNN, SMALL, str(path))
+    torch.save({"loss.weight": torch.ones(2)} | before("model.", network.state_dict()), path)
+    assert same(checkpoints.load(CNN, SMALL, str(path)).state_dict(), network.state_dict())
+
+
+def test_quantised_weights_are_refused_and_halves_are_not(tmp_path):
+    state, path = checkpoints.untrained(CNN, SMALL, 0).state_dict(), tmp_path / "w.pt"
+    torch.save({key: value.to(torch.int8) for key, value in state.items()}, path)
+    with pytest.raises(ValueError, match=rf"{path} holds 'convolutions.0.weight' as int8.*#weights"):
+        checkpoints.load(CNN, SMALL, str(path))
+    torch.save({key: value.bfloat16() for key, value in state.items()}, path)
+    assert checkpoints.load(CNN, SMALL, str(path)).state_dict().keys() == state.keys()
+
+
+@pytest.mark.parametrize("written", [b"<html></html>", pickle.dumps({"a": 1})], ids=["html", "pickle"])
+def test_what_torch_did_not_write_is_refused_without_its_advice(written, tmp_path):
+    (tmp_path / "w.pt").write_bytes(written)
+    with pytest.raises(ValueError, match=r"w\.pt (is|holds) no state dict") as error:
+        checkpoints.load(CNN, SMALL, str(tmp_path / "w.pt"))
+    assert "PyTorch 2.6" not in str(error.value)
+
+
+@pytest.mark.parametrize("options", ["no json", "[1]"])
+def test_metadata_that_are_no_options_are_named(options, tmp_path):
+    path = tmp_path / "w.safetensors"
+    save_file(checkpoints.untrained(CNN, SMALL, 0).state_dict(), path, {"options": options})
+    with pytest.raises(ValueError, match=rf"checkpoint {path} has metadata whose `options`"):
+        checkpoints.load(CNN, SMALL, str(path))
