@@ -2,6 +2,7 @@
 
 import ast
 import copy
+import difflib
 import math
 from collections.abc import Iterable
 from pathlib import Path
@@ -41,7 +42,7 @@ def check(config: dict, schema: str | Path, project: Project) -> None:
     validator = _Validator(yaml.safe_load(Path(schema).read_text(encoding="utf-8")))
     _hold_to(validator, config)
     for group, names in RESERVED.items():
-        for name in names & set(config.get(group, {})):
+        for name in (name for name in config.get(group, {}) if name.lower() in names):  # some disks know no case
             raise broken(f"config: {group}.{name}: this name is taken by the workflow itself", "names")
     for group in GROUPS:
         _distinct(group, config.get(group, {}))
@@ -128,12 +129,24 @@ def _attack_preset(config: dict, project: Project, name: str, preset: dict) -> N
     _function(project, _with_options(preset["run"]), preset, key, "run", 5)
     _parts_of_attack(project, preset, f"{key}.options")
     options = preset.get("options", {})
-    if isinstance(options.get("epsilon"), int | float):
-        check_epsilon(options["epsilon"], options.get("norm", "linf"), f"{key}.options.epsilon")
+    for option in EPSILON & options.keys():
+        _epsilon(options[option], options.get("norm", "linf"), f"{key}.options.{option}")
     for role in ("eot_of", "twin_of"):
         _named(preset.get(role), config["attacks"], f"{key}.{role}", "attack")
         if preset.get(role) == name:
             _refuse(f"{key}.{role}", "it cannot be one of itself")
+
+
+EPSILON = {"epsilon", "eps"}  # options of attacks that are the radius of their ball (purity.contract.ball_of)
+
+
+def _epsilon(value: object, norm: object, key: str) -> None:
+    """Text passes by every later check of the ball."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        quoted = ": take the quotes away" if isinstance(value, str) else ""
+        raise broken(f"config: {key}: {value!r} is no number{quoted}", "epsilon")
+    length = str(norm).lower().removeprefix("l")
+    check_epsilon(value, "l2" if length in ("2", "2.0") else "linf", key)
 
 
 def _with_options(attack: str) -> str:
@@ -645,7 +658,7 @@ def _equal(a: object, b: object) -> bool:
 
 def _named(name: str | None, among: dict, key: str, kind: str) -> None:
     if name is not None and name not in among:
-        _refuse(key, f"there is no {kind} '{name}'; there are {', '.join(among)}")
+        _refuse(key, f"there is no {kind} '{name}'{_meant(name, among)}; there are {', '.join(among)}")
 
 
 def _function(
@@ -663,13 +676,14 @@ def _function(
         _refuse(f"{key}.{giving or field}", f"{function} does not take the {given} arguments it would be given first")
     required = [a for a in positional[given:] if a not in optional]
     required += [a.arg for a, d in zip(arguments.kwonlyargs, arguments.kw_defaults, strict=True) if d is None]
+    listed = (*positional[given:], *keywords)
+    for name in options:
+        if name not in listed and arguments.kwarg is None:
+            known = ", ".join(listed) or "none"
+            _refuse(f"{key}.options.{name}", f"{function} has no such option{_meant(name, listed)}; it has {known}")
     for name in required:
         if name not in options:
             _refuse(f"{key}.options", f"'{name}' is missing, which {function} needs")
-    for name in options:
-        if name not in (*positional[given:], *keywords) and arguments.kwarg is None:
-            known = ", ".join((*positional[given:], *keywords)) or "none"
-            _refuse(f"{key}.options.{name}", f"{function} has no such option; it has {known}")
 
 
 def _signature(project: Project, function: str, key: str) -> ast.arguments | None:
@@ -696,16 +710,42 @@ def _refuse_what_yaml_makes_of_slips(value: object, path: tuple[str, ...]) -> No
         _refuse(".".join(path), f"{value} is not a number")
 
 
+def _meant(name: str, known: Iterable[str]) -> str:
+    """`, did you mean 'epsilon'`, where one of those that there are is near."""
+    near = difflib.get_close_matches(name, list(known), 1, 0.7)
+    return f", did you mean '{near[0]}'" if near else ""
+
+
 def _line(error: jsonschema.ValidationError) -> str:
     path = [str(p) for p in error.absolute_path]
     message = error.message.splitlines()[0]
+    schema = error.schema if isinstance(error.schema, dict) else {}
+    given, known = error.instance, [*schema.get("properties", ())]
+    known += error.validator_value if error.validator == "required" else []
+    unknown = sorted(set(given) - set(known)) if isinstance(given, dict) else []
     if error.validator == "additionalProperties":
-        given, known = cast(dict, error.instance), cast(dict, error.schema).get("properties", {})
-        unknown = sorted(set(given) - set(known))
-        path, message = [*path, unknown[0]], "there is no such key"
+        path, message = [*path, unknown[0]], f"there is no such key{_meant(unknown[0], known)}"
+    elif error.validator == "required" and (slips := [name for name in unknown if _meant(name, known)]):
+        path, message = [*path, slips[0]], f"there is no such key{_meant(slips[0], known)}"
+    elif error.validator == "pattern" and "]*:[" in error.validator_value:
+        message = f"{error.instance!r} is no function as `package.module:function`"
+    elif error.validator == "pattern" and error.validator_value.endswith("\\Z"):
+        return str(broken(f"config: {'.'.join(path)}: {error.instance!r} is no name", "names"))
+    elif error.validator in ("anyOf", "oneOf") and (wanted := list(_alternatives(error))):
+        message = f"{error.instance!r} is neither {' nor '.join(wanted)}"
     elif error.validator == "not":
         message = "give either `training` or `weights`, not both"
     return f"config: {'.'.join(path) or '(top)'}: {message}"
+
+
+def _alternatives(error: jsonschema.ValidationError) -> Iterable[str]:
+    """What would do, where that can be said in a few words."""
+    for schema in cast(list, error.validator_value):
+        if "const" in schema or "enum" in schema:
+            yield " nor ".join(map(repr, schema.get("enum", [schema.get("const")])))
+        elif schema.get("type") in ("integer", "number"):
+            kind = "a whole number" if schema["type"] == "integer" else "a number"
+            yield kind + (f" from {schema['minimum']}" if "minimum" in schema else "")
 
 
 def _refuse(key: str, message: str) -> NoReturn:

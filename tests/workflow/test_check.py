@@ -46,6 +46,7 @@ def test_every_part_is_tried_before_anything_is_trained(workspace):
         parts
     )
     assert not (workspace.path / "results/models").exists()
+    assert "igures are in" not in printed and "ables are in" not in printed
 
     def wrong(config):
         config["purifiers"]["mine"] = {"make": "mine:own_randomness"}

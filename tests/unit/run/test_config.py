@@ -420,7 +420,7 @@ MISTAKES = {
     ("diffusions/digits-unet-fetched", "{network: 'purity.networks:unet'}"): "digits-unet-fetched: files of",
     ("purifiers", f"{{{'d' * 101}: {{make: 'purity.purifiers:identity'}}}}"): "purifiers.*too long",
     ("purifiers", "{a, b: {make: 'purity.purifiers:identity'}}"): "purifiers",
-    ("purifiers", '{"ddpm\\n": {make: "purity.purifiers:identity"}}'): "purifiers.*does not match",
+    ("purifiers", '{"ddpm\\n": {make: "purity.purifiers:identity"}}'): "purifiers.*is no name.*#names",
     # what a run makes is no weights of one's own
     (
         "classifiers/mine",
@@ -1039,3 +1039,46 @@ def test_an_attack_that_stops_is_one_of_those_that_can_and_knows_all_of_the_nois
     assert "config: attacks.stop.options.draw:" in verdict(changed(preset, ("attacks/stop/options/draw", "2")))
     assert "attacks.stop.options" in verdict(changed(preset, ("attacks/stop/options/relative_step", LEFT_OUT)))
     assert "attacks.stop" in verdict(changed(preset, ("attacks/stop/options/attack", "pdg")))
+
+
+@pytest.mark.parametrize(
+    ("slip", "meant"),
+    [
+        ("expriments", "experiments"),
+        ("purifiers/ddpm/mak", "make"),
+        ("attacks/pgd/options/epsilom", "epsilon"),
+        (f"{E}/image", "images"),
+        (f"{E}/attacked/ddmp", "ddpm"),
+    ],
+)
+def test_a_slip_that_is_near_a_key_or_a_name_is_told_what_was_meant(slip, meant):
+    key, parent = slip.rpartition("/")[2], slip.rpartition("/")[0]
+    old = f"{parent}/{meant}".strip("/")
+    value = "{pgd: [all]}" if key == "ddmp" else "1"
+    said = verdict(changed((slip, value)) if old == "experiments" else changed((slip, value), (old, LEFT_OUT)))
+    assert f"{slip.replace('/', '.')}:" in said and f"did you mean '{meant}'" in said
+
+
+def test_what_is_far_from_all_is_told_of_nothing():
+    assert "did you mean" not in verdict(changed(("colour", "1")))
+
+
+@pytest.mark.parametrize("option", ["epsilon", "eps"])
+def test_the_ball_of_an_attack_of_ones_own_is_a_number_below_one(option):
+    """`purity.contract.ball_of` takes either; text would pass by it."""
+
+    def of(value, more=""):
+        also = "epsilon: 0.1, " if option == "eps" else ""
+        preset = f"{{run: 'purity.libraries:advertorch', options: {{attack: X, {also}{option}: {value}{more}}}}}"
+        return verdict(changed(("attacks/mine", preset)))
+
+    assert of("0.1") == of("8, norm: L2") == of("8, norm: 2") == ""
+    for wrong in ("'0.1'", "yes", "eight", "[0.1]"):
+        assert of(wrong).startswith(f"config: attacks.mine.options.{option}: ") and "#epsilon" in of(wrong)
+    assert "8/255" in of("8") and "8/255" in of("8, norm: linf")
+
+
+def test_names_that_differ_from_the_workflows_own_in_case_only_are_taken():
+    assert "purifiers.Any: this name is taken by the workflow" in verdict(
+        changed(("purifiers/Any", "{make: 'purity.purifiers:identity'}"))
+    )
