@@ -721,15 +721,15 @@ def _line(error: jsonschema.ValidationError) -> str:
     message = error.message.splitlines()[0]
     schema = error.schema if isinstance(error.schema, dict) else {}
     given, known = error.instance, [*schema.get("properties", ())]
-    known += error.validator_value if error.validator == "required" else []
+    known += cast(list, error.validator_value) if error.validator == "required" else []
     unknown = sorted(set(given) - set(known)) if isinstance(given, dict) else []
     if error.validator == "additionalProperties":
         path, message = [*path, unknown[0]], f"there is no such key{_meant(unknown[0], known)}"
     elif error.validator == "required" and (slips := [name for name in unknown if _meant(name, known)]):
         path, message = [*path, slips[0]], f"there is no such key{_meant(slips[0], known)}"
-    elif error.validator == "pattern" and "]*:[" in error.validator_value:
+    elif error.validator == "pattern" and "]*:[" in str(error.validator_value):
         message = f"{error.instance!r} is no function as `package.module:function`"
-    elif error.validator == "pattern" and error.validator_value.endswith("\\Z"):
+    elif error.validator == "pattern" and str(error.validator_value).endswith("\\Z"):
         return str(broken(f"config: {'.'.join(path)}: {error.instance!r} is no name", "names"))
     elif error.validator in ("anyOf", "oneOf") and (wanted := list(_alternatives(error))):
         message = f"{error.instance!r} is neither {' nor '.join(wanted)}"
