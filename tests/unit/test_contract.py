@@ -117,6 +117,11 @@ def test_rows_that_depend_on_others_in_large_batches_only_are_refused_there(mixi
     refusal(lambda: features(x), "features 'mine'", "alone", "#rows")
 
 
+def test_what_changes_within_a_job_is_not_taken_for_company(images):
+    made = contract.protected_purifier(parts.Tiring(2), "mine")
+    refusal(lambda: made(0.2 + 0.8 * images[:9], Noise(0, torch.arange(9))), "purifier 'mine'", "repeated", "#repeats")
+
+
 def test_a_row_is_asked_for_alone_once_for_each_larger_batch(images):
     seen = []
 
