@@ -88,11 +88,13 @@ class _Identity(torch.autograd.Function):
 
 
 def straight_through(purify: Purifier) -> Purifier:
-    """f forward, identity backward. No graph is built through f."""
+    """f forward, identity backward. No graph is built through f. Of k purifications (B, k, …) each has the identity."""
 
     def bpda(x: Tensor, xi: Noise) -> Tensor:
         with torch.no_grad():
             purified = purify(x, xi)
+        if purified.ndim > x.ndim:
+            return torch.stack([_Identity.apply(x, one.clone()) for one in purified.unbind(1)], dim=1)
         return _Identity.apply(x, purified.clone())
 
     return bpda

@@ -3,6 +3,7 @@
 The study `search` looks in it for purifiers that compress and keep what images show (Liu & Wei, the conclusion).
 """
 
+import math
 from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -12,6 +13,7 @@ from typing import cast
 import torch
 from torch import Tensor
 
+from purity.defence import Classifier
 from purity.diffusion import samplers, schedules
 from purity.diffusion.chain import chained
 from purity.diffusion.denoiser import Network, denoiser
@@ -61,6 +63,32 @@ def member(
     purify: Purifier = Diffusion(s, partial(partly, level=forward), reverse, side)
     purify = purify if mean == 1 else Mean(purify, mean)
     return purify if rounds == 1 else Rounds(purify, rounds, mean)
+
+
+def defended(network: Network, classify: Classifier, *, vote: int = 1, **options) -> tuple[Purifier, Classifier]:
+    """A member of these options and the classifier behind it, as purity.defence.Defence takes them.
+
+    vote: of so many purifications of an image, under as many parts of one ξ. They are (B, vote, C, H, W) then, side by
+    side, and the classifier decides by the mean of its probabilities for them: one purification moves that by 1/vote at
+    the most, where it moves a mean of logits as far as it likes; and unlike a count of decisions it has a gradient.
+    What comes out is the logarithm of that mean. ValueError: as of `member`, and for a vote not above 0.
+    """
+    if vote < 1:
+        raise ValueError(f"a vote of {vote} purifications decides nothing: one or more")
+    purify = member(network, **options)
+    if vote == 1:
+        return purify, classify
+    return Vote(purify, vote, options.get("mean", 1) * options.get("rounds", 1)), voted(classify)
+
+
+def voted(classify: Classifier) -> Classifier:
+    """log 1/k Σ softmax of the logits of k images each, (B, k, C, H, W) → (B, K)."""
+
+    def decided(x: Tensor) -> Tensor:
+        each = classify(x.flatten(0, 1)).log_softmax(dim=1).unflatten(0, x.shape[:2])  # (B, k, K)
+        return each.logsumexp(dim=1) - math.log(x.shape[1])
+
+    return decided
 
 
 def spaced(schedule: Schedule, t: int, steps: int, power: float) -> Schedule:
@@ -159,3 +187,15 @@ class Rounds:
         for i in range(self.n):
             x = self.purify(x, xi.later(i * self.k * schedules.T))
             yield i + 1, x
+
+
+@dataclass(frozen=True)
+class Vote:
+    """k purifications side by side, (B, k, C, H, W), under k parts of one ξ. parts: how many f itself uses."""
+
+    purify: Purifier
+    k: int
+    parts: int
+
+    def __call__(self, x: Tensor, xi: Noise) -> Tensor:
+        return torch.stack([self.purify(x, xi.later(i * self.parts * schedules.T)) for i in range(self.k)], dim=1)

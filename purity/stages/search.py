@@ -1,4 +1,4 @@
-"""Search of the family of purifiers, and what is left of those that were chosen under attack."""
+"""Search of the family of purifiers, and what is left under attack of those that were chosen."""
 
 import hashlib
 import json
@@ -15,9 +15,10 @@ from purity.defence import FIXED, Classifier, Defence
 from purity.diffusion.denoiser import Network
 from purity.diffusion.jacobian import largest, pullback
 from purity.noise import Noise
-from purity.purifiers import Purifier
+from purity.purifiers import Purifier, identity
+from purity.resuming import Resumable
 from purity.run import store
-from purity.run.batches import Arrays, BatchLimit, Part, in_batches, on_axes
+from purity.run.batches import Arrays, BatchLimit, Part, in_batches, on_axes, within
 from purity.run.job import Job
 from purity.search import ROLES, Candidate, explore, front, rung_rows, selected
 from purity.stages.draws import purified
@@ -35,6 +36,9 @@ def search(
     *,
     job: Job,
     code: str,
+    classifier: dict,
+    diffusion: dict,
+    noise: dict,
     classify: Classifier,
     network: Network,
     space: dict,
@@ -45,7 +49,8 @@ def search(
 ) -> Arrays:
     """Members of a space (purity.search) that are measured on half of the images, by forward passes alone.
 
-    noisy: x0 under uniform noise. island: seed of the proposals. Of N candidates: members (L,) uint8, their options as
+    noisy: x0 under uniform noise. classifier, diffusion, noise: what the config says that classify, network and xi are.
+    island: seed of the proposals. Of N candidates: members (L,) uint8, their options as
     a JSON list; rung (N,); clean and alpha (N,), means; right and alphas (N, m), by image, NaN where nobody asked;
     wanted (3,), how many of the front, of others and of the poor are to be verified. Every measurement is a store in
     `measured/` beside the output, by a digest of all it depends on: a longer search, or one of another space, finds
@@ -53,18 +58,18 @@ def search(
     """
     rows = selected(len(x0))
     cache = Path(job.output).parent / "measured" if job.output else None
-    depends = {"code": code, "inputs": sorted(filter(None, job.inputs.values())), "seed": xi.seed}
+    depends = {"code": code, "inputs": sorted(filter(None, job.inputs.values()))}
+    depends |= {"classifier": classifier, "diffusion": diffusion, "noise": noise}
     images, labels, disturbed = (torch.from_numpy(a) for a in (x0, y, noisy))
 
     def on(wanted: np.ndarray, options: dict) -> Arrays:
-        purify, chosen = family.member(network, **options), torch.from_numpy(wanted)
+        (purify, decide), chosen = family.defended(network, classify, **options), torch.from_numpy(wanted)
 
         def probed(k: Tensor) -> Part:
             at = chosen[k]
-            x0s, xs, noise = images[at].to(job.device), disturbed[at].to(job.device), xi.rows(at).at(FIXED)
-            anchor, moved = purify(x0s, noise), purify(xs, noise)
-            alpha = metrics.compression_rate(*(a.cpu().numpy() for a in (moved, anchor, xs, x0s)))
-            return {"right": classify(anchor).argmax(1).cpu() == labels[at], "alpha": torch.from_numpy(alpha)}
+            x0s, xs, fixed = images[at].to(job.device), disturbed[at].to(job.device), xi.rows(at).at(FIXED)
+            anchor, moved = purify(x0s, fixed), purify(xs, fixed)
+            return {"right": decide(anchor).argmax(1).cpu() == labels[at], "alpha": _rate(moved, anchor, xs, x0s)}
 
         return in_batches(len(chosen), probed, Job(job.batch, job.device))
 
@@ -113,6 +118,13 @@ def _say(found: list[Candidate]) -> None:
     )
 
 
+def _rate(f: Tensor, anchor: Tensor, x: Tensor, x0: Tensor) -> Tensor:
+    """α (B,); of k purifications side by side, f (B, k, C, H, W), the root of the mean of α²."""
+    if f.ndim > x.ndim:
+        x, x0 = (image[:, None].expand_as(f) for image in (x, x0))
+    return torch.from_numpy(metrics.compression_rate(*(a.cpu().numpy() for a in (f, anchor, x, x0))))
+
+
 def verify(
     x0: np.ndarray,
     y: np.ndarray,
@@ -130,33 +142,53 @@ def verify(
 ) -> Arrays:
     """A member of the family on all images: attacked by who knows ξ (`attack`) and by who does not (`eot`).
 
-    clean, robust (n,), under the fixed ξ; robust_fresh (J, n), under J draws that nobody attacked; alpha and
-    alpha_attacked (n,), α of the noise and of the attack; largest (jacobians,), σ₁ of the first images' Jacobians under
-    the fixed ξ, from below.
+    clean, robust (n,), under the fixed ξ; robust_fresh (J, n), under J draws that nobody attacked. alpha (n,), α of the
+    noise; alpha_adversarial, of what misleads the classifier alone, which costs the member no gradient; alpha_attacked,
+    of the attack that knows ξ. largest (jacobians,), σ₁ of the first images' Jacobians under the fixed ξ, from below;
+    of a vote, that of its first purification.
     """
     images, labels, disturbed = (torch.from_numpy(a) for a in (x0, y, noisy))
-    purify, limit = family.member(network, **member), BatchLimit(job.batch)
+    (purify, decide), limit = family.defended(network, classify, **member), BatchLimit(job.batch)
 
-    def attacked(rows: Tensor) -> Part:
-        x0s, xs, ys = images[rows].to(job.device), disturbed[rows].to(job.device), labels[rows].to(job.device)
-        noise, fixed = xi.rows(rows), xi.rows(rows).at(FIXED)
-        known = attack(Defence(classify, purify, noise, "all", max_batch=limit.batch), x0s, ys, noise)
-        blind = eot(Defence(classify, purify, noise, "none", max_batch=limit.batch), x0s, ys, noise)
-        with torch.no_grad():
-            anchor, moved, worst = (purify(x, fixed) for x in (x0s, xs, known))
-            fresh = purified(blind, noise, range(1, judgings + 1), purify, limit.batch)
-            part = {"clean": classify(anchor).argmax(1) == ys, "robust": classify(worst).argmax(1) == ys}
-            part["robust_fresh"] = torch.stack([classify(f).argmax(1) == ys for f in fresh], dim=1)
-        for name, (f, x) in {"alpha": (moved, xs), "alpha_attacked": (worst, known)}.items():
-            part[name] = torch.from_numpy(metrics.compression_rate(*(a.cpu().numpy() for a in (f, anchor, x, x0s))))
-        return part
+    def crafted(name: str, attack: Attack, knowledge: str, defended: tuple[Purifier, Classifier]) -> Tensor:
+        """Images (n, C, H, W) of an attack, which goes on where it was stopped."""
+        part = job.part(name)
+
+        def attacked(rows: Tensor) -> Part:
+            x0s, ys, of_rows = images[rows].to(job.device), labels[rows].to(job.device), xi.rows(rows)
+            defence = Defence(defended[1], defended[0], of_rows, knowledge, max_batch=limit.batch)
+            progress = Resumable(part.progress, **within(rows, part))
+            return {"x": attack(defence, x0s, ys, of_rows, progress)}
+
+        return torch.from_numpy(in_batches(len(x0), attacked, part, limit)["x"])
+
+    known = crafted("known", attack, "all", (purify, decide))
+    blind = crafted("blind", eot, "none", (purify, decide))
+    alone = crafted("alone", attack, "all", (identity(), classify))
+
+    @torch.no_grad()
+    def judged(rows: Tensor) -> Part:
+        ys, of_rows, fixed = labels[rows].to(job.device), xi.rows(rows), xi.rows(rows).at(FIXED)
+        x0s, x, worst, misleading, fresh_x = (a[rows].to(job.device) for a in (images, disturbed, known, alone, blind))
+        anchor, attacked = purify(x0s, fixed), purify(worst, fixed)
+        fresh = purified(fresh_x, of_rows, range(1, judgings + 1), purify, limit.batch)
+        return {
+            "clean": decide(anchor).argmax(1) == ys,
+            "robust": decide(attacked).argmax(1) == ys,
+            "robust_fresh": torch.stack([decide(f).argmax(1) == ys for f in fresh], dim=1),
+            "alpha": _rate(purify(x, fixed), anchor, x, x0s),
+            "alpha_adversarial": _rate(purify(misleading, fixed), anchor, misleading, x0s),
+            "alpha_attacked": _rate(attacked, anchor, worst, x0s),
+        }
+
+    single = family.member(network, **{name: value for name, value in member.items() if name != "vote"})
 
     def gain(rows: Tensor) -> Part:
         row = int(rows)
-        value = _gain(purify, images[rows].to(job.device), xi, row)
+        value = _gain(single, images[rows].to(job.device), xi, row)
         return {"largest": torch.tensor([value], dtype=torch.float64)}
 
-    made = on_axes(in_batches(len(x0), attacked, job.part("attacked"), limit), AXES)
+    made = on_axes(in_batches(len(x0), judged, job.part("judged"), limit), AXES)
     return made | in_batches(jacobians, gain, job.part("largest"), BatchLimit(1))
 
 

@@ -6,8 +6,9 @@ import pytest
 import torch
 
 from purity import family, purifiers
+from purity.defence import Defence
 from purity.diffusion import schedules
-from purity.noise import Noise
+from purity.noise import ATTACKER, Noise
 
 XI = Noise(1, torch.arange(6) + 20)
 CHAIN = {"t": 50, "steps": 4}
@@ -114,6 +115,72 @@ def test_rows_are_their_own_and_gradients_are_those_of_keeping_everything(unet64
         z = x.clone().requires_grad_()
         gradients.append(torch.autograd.grad((purify(z, XI) ** 2).sum(), z)[0])
     assert torch.allclose(*gradients, atol=1e-10)
+
+
+# A vote.
+
+ANCESTRAL = {"sampler": "ancestral", "forward": 0.5, **CHAIN}
+
+
+def vote_of(unet64, cnn64, k, knowledge="all", **given):
+    purify, decide = family.defended(unet64, cnn64, vote=k, **ANCESTRAL, **given)
+    return Defence(decide, purify, XI, knowledge)
+
+
+def test_a_vote_is_the_mean_of_probabilities_of_purifications_under_parts_of_one_xi(unet64, cnn64, x):
+    one = family.member(unet64, mean=2, rounds=2, **ANCESTRAL)
+    parts = torch.stack([cnn64(one(x, XI.later(i * 4000))).softmax(1) for i in range(3)])
+    voted = vote_of(unet64, cnn64, 3, mean=2, rounds=2)(x)
+    assert torch.allclose(voted.exp(), parts.mean(0), atol=1e-12)
+    assert torch.allclose(voted.exp().sum(1), torch.ones(len(x)).double())
+    assert family.defended(unet64, cnn64, vote=1, **ANCESTRAL)[1] is cnn64
+
+
+def test_one_of_k_purifications_moves_no_probability_by_more_than_its_part(cnn64, x):
+    """However sure the classifier is of it: a mean of logits would follow it anywhere."""
+    sure = lambda z: 1e4 * cnn64(z)  # noqa: E731
+    four = x[None, :4].repeat(2, 1, 1, 1, 1)  # (2, 4, C, H, W)
+    other = four.clone()
+    other[:, 0] = 1 - other[:, 0]
+    before, after = (family.voted(sure)(images).exp() for images in (four, other))
+    assert 0 < (before - after).abs().max() <= 0.25 + 1e-12
+
+
+@pytest.mark.parametrize("knowledge", ["all", "none"])
+def test_the_gradient_of_a_vote_is_that_of_its_formula(unet64, cnn64, x, knowledge):
+    """Through every purification under the draw that the attacker sees, recomputed or kept; and by differences."""
+    y, k = torch.arange(6), 3
+    defence = vote_of(unet64, cnn64, 2, knowledge)
+    draw = 0 if knowledge == "all" else ATTACKER + k
+    one, z = family.member(unet64, recompute=False, **ANCESTRAL), x.clone().requires_grad_()
+    mean = sum(cnn64(one(z, XI.at(draw).later(i * 1000))).softmax(1) for i in range(2)) / 2
+    (wanted,) = torch.autograd.grad(-mean[torch.arange(6), y].log().sum(), z)
+    found = defence.gradient(x, y, k)
+    assert torch.allclose(found, wanted, rtol=1e-8, atol=1e-10) and found.flatten(1).any(1).all()
+    v = torch.randn(x.shape, dtype=x.dtype, generator=torch.Generator().manual_seed(0))
+    ends = [torch.nn.functional.cross_entropy(defence(x + h * v, k), y, reduction="sum") for h in (1e-5, -1e-5)]
+    assert float((found * v).sum()) == pytest.approx(float(ends[0] - ends[1]) / 2e-5, rel=1e-4)
+
+
+def test_bpda_through_a_vote_takes_each_purification_for_the_image(unet64, cnn64, x):
+    defence, y = vote_of(unet64, cnn64, 2), torch.arange(6)
+    with torch.no_grad():
+        purified = defence.purify(x, XI.at(0))
+    z = x.clone().requires_grad_()
+    logits = defence.classify(purified + (z - z.detach())[:, None])
+    (wanted,) = torch.autograd.grad(torch.nn.functional.cross_entropy(logits, y, reduction="sum"), z)
+    assert torch.allclose(defence.straight_through().gradient(x, y), wanted, atol=1e-12)
+
+
+def test_an_image_has_its_vote_at_any_batch(unet64, cnn64, x):
+    defence = vote_of(unet64, cnn64, 3, "none")
+    rows = torch.tensor([4, 1])
+    assert torch.allclose(defence.rows(rows)(x[rows], 5), defence(x, 5)[rows], atol=1e-10)
+
+
+def test_a_vote_of_nobody_is_refused(unet64, cnn64):
+    with pytest.raises(ValueError, match="a vote of 0 purifications"):
+        family.defended(unet64, cnn64, vote=0, **ANCESTRAL)
 
 
 @pytest.mark.parametrize(
