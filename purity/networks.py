@@ -1,6 +1,6 @@
-"""The two small networks of the embedded experiment. Larger ones come from the libraries that own them.
+"""The small networks of the embedded experiment. Larger ones come from the libraries that own them.
 
-Both are plain functions of their input in eval mode: no dropout, no batch statistics, nothing drawn.
+All are plain functions of their input in eval mode: no dropout, no batch statistics, nothing drawn.
 """
 
 import math
@@ -40,6 +40,12 @@ class CNN(nn.Module):
 def cnn(channels: int = 1, classes: int = 10, width: int = 32, features: int = 32, stride: int = 1) -> nn.Module:
     """Classifier of small images, untrained. stride: 2 halves their size twice, for images larger than the digits."""
     return CNN(channels, classes, width, features, stride)
+
+
+def mlp(channels: int = 1, side: int = 8, classes: int = 10, width: int = 64) -> nn.Module:
+    """Classifier of side × side images that knows no neighbours, untrained: two hidden layers of `width`."""
+    hidden = [nn.Linear(channels * side * side, width), nn.ReLU(), nn.Linear(width, width), nn.ReLU()]
+    return nn.Sequential(nn.Flatten(), *hidden, nn.Linear(width, classes))
 
 
 def sinusoids(index: Tensor, width: int) -> Tensor:

@@ -16,7 +16,7 @@ from purity.run.presets import Presets, functions
 
 # Rules whose jobs ask a purifier of the config.
 STAGES_OF_PURIFIERS = {"attack", "purify", "states", "sample_ball", "jacobian", "pca", "samples", "probe", "fuzzy"}
-STAGES_OF_PURIFIERS |= {"paths", "landscape"}
+STAGES_OF_PURIFIERS |= {"paths", "landscape", "third_regime", "elsewhere"}
 
 Plan = dict[tuple[str, str], str]  # (rule, output or part of it): what it depends on but for its inputs
 

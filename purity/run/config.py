@@ -306,13 +306,41 @@ def _search(config: dict, key: str, experiment: dict, part: dict) -> None:
             _refuse(f"{key}.space.{name}", f"low {said['low']} is not below high {said['high']}")
 
 
+def _swept(config: dict, key: str, experiment: dict, part: dict) -> None:
+    """A part that goes by the sweep, at some of its strengths."""
+    sweep = experiment.get("sweep")
+    if not sweep:
+        _refuse(key, "it goes by purifiers and the attack of the sweep; give a sweep too")
+    for t in part["t"]:
+        if t not in sweep["attacked"]:
+            _refuse(f"{key}.t", f"t = {t} is none of those that the sweep attacks")
+
+
+def _third_regime(config: dict, key: str, experiment: dict, part: dict) -> None:
+    _swept(config, key, experiment, part)
+    attack = experiment["sweep"]["attack"]
+    if "epsilon" not in config["attacks"][attack].get("options", {}):
+        _refuse(f"{key}.scales", f"the sweep's attack '{attack}' has no option epsilon to scale")
+    for name in part["attacks"]:
+        _attack(config, f"{key}.attacks", name, blind=False)
+    if len(set(experiment["sweep"]["attacked"]) - set(part["t"])) * len(experiment["sweep"]["purifiers"]) < 3:
+        _refuse(f"{key}.t", "a law through purifiers at the other t of the sweep needs at least three of them")
+
+
+def _elsewhere(config: dict, key: str, experiment: dict, part: dict) -> None:
+    _swept(config, key, experiment, part)
+    _named(part["classifier"], config["classifiers"], f"{key}.classifier", "classifier")
+    if part["classifier"] == experiment["classifier"]:
+        _refuse(f"{key}.classifier", "it is the experiment's own; the law is to be tried on another one")
+
+
 def _space(project: Project, key: str, part: dict) -> None:
-    """Options of the family's members."""
-    arguments = project.signature("purity.family:member")
-    options = {argument.arg for argument in arguments.kwonlyargs} if arguments else set()
+    """Options of the family's members, and of how they are judged."""
+    signatures = [project.signature(f"purity.family:{function}") for function in ("member", "defended")]
+    options = {argument.arg for said in signatures if said for argument in said.kwonlyargs}
     for name in part["space"]:
         if name not in options:
-            _refuse(f"{key}.space.{name}", "purity.family:member has no such option")
+            _refuse(f"{key}.space.{name}", "purity.family has no such option of its members")
 
 
 def _fuzzy(config: dict, key: str, experiment: dict, part: dict) -> None:
@@ -407,6 +435,8 @@ PARTS = {
     "pca": _pca,
     "samples": _samples,
     "search": _search,
+    "third-regime": _third_regime,
+    "elsewhere": _elsewhere,
     "fuzzy": _fuzzy,
     "cap": _cap,
     "margins": _margins,
@@ -576,18 +606,29 @@ def small(config: dict) -> dict:
         for part, counts in _SMALL_PARTS.items():
             _shrink(experiment.get(part) or {}, counts)
         _shrink((experiment.get("search") or {}).get("verify", {}), {"front": 1, "other": 1, "poor": 1})
-        for part in ("dw-box", "addt", "sensitivity", "strength", "search"):
+        for part in ("dw-box", "addt", "sensitivity", "strength", "search", "third-regime", "elsewhere"):
             for key in {"seeds", "protocol_seeds"} & (experiment.get(part) or {}).keys():
                 experiment[part][key] = experiment[part][key][:1]
         for grid in (experiment.get("strength") or {}).get("grids", []):
             for option, values in grid["vary"].items():
                 grid["vary"][option] = [_at_most(option, value) for value in values[:2]]
         if experiment.get("sweep"):
-            experiment["sweep"]["attacked"] = experiment["sweep"]["attacked"][:3]
-            experiment["sweep"]["clean"] = experiment["sweep"]["clean"][:1]
+            _shrink_sweep(experiment)
         if experiment.get("budget"):
             experiment["budget"]["scales"] = experiment["budget"]["scales"][:3]
     return shrunk
+
+
+def _shrink_sweep(experiment: dict) -> None:
+    """Three strengths, and one of the third regime: a law is still to go through the others."""
+    sweep, regime, elsewhere = experiment["sweep"], experiment.get("third-regime"), experiment.get("elsewhere")
+    long = regime["t"] if regime else []
+    sweep["attacked"] = [t for t in sweep["attacked"] if t not in long][:3] + long[:1]
+    sweep["clean"] = sweep["clean"][:1]
+    if regime:
+        regime |= {"t": long[:1], "scales": regime["scales"][:1]}
+    if elsewhere:
+        elsewhere["t"] = sweep["attacked"][:1]
 
 
 def _shrink_training(config: dict) -> None:
@@ -612,6 +653,8 @@ def _shrink_training(config: dict) -> None:
         experiment["classifier"] = _small_name(experiment["classifier"], made["classifiers"])
         if search := experiment.get("search"):
             search["diffusion"] = _small_name(search["diffusion"], made["diffusions"])
+        if elsewhere := experiment.get("elsewhere"):
+            elsewhere["classifier"] = _small_name(elsewhere["classifier"], made["classifiers"])
 
 
 def _at_most(option: str, value: object) -> object:

@@ -25,6 +25,8 @@ STORES = {
     "samples": "samples/{purifier}",
     "search": "search/island-{island}",
     "verified": "verified/{place}",
+    "third-regime": "third-regime/{purifier}",
+    "elsewhere": "elsewhere/{purifier}",
     "probes": "probes/{purifier}/images-{block}",
     "budget": "budget/{attack}/images-{block}",
     "fuzzy": "fuzzy/{purifier}/{attack}/{knowledge}/images-{block}",
@@ -266,11 +268,38 @@ class Experiment:
         ts = sorted(dict.fromkeys(t for key in lists for t in sweep.get(key, [])))
         return [self.presets.at(purifier, t) for purifier, t in product(sweep.get("purifiers", []), ts)]
 
+    def tried(self, part: str) -> dict[Cell, dict]:
+        """What is put on trial by who knows ξ: the swept purifiers at some of the sweep's t, under other attacks in the
+        third regime, before another classifier elsewhere. of, strength: purifier and t; scale: that of the budget of
+        the sweep's attack, None for another attack."""
+        said, sweep = self.part(part), self.part("sweep")
+        if not said:
+            return {}
+        attacks: dict[str, float | None] = {sweep["attack"]: 1.0}
+        if part == "third-regime":
+            epsilon = self.presets.attack_preset(sweep["attack"])["options"]["epsilon"]
+            attacks = {self.presets.variant(sweep["attack"], {"epsilon": k * epsilon}): k for k in said["scales"]}
+            attacks |= dict.fromkeys(said["attacks"])
+        return {
+            Cell(self.presets.at(of, t), attack, "all"): {"of": of, "strength": t, "scale": scale}
+            for of, t, (attack, scale) in product(sweep["purifiers"], said["t"], attacks.items())
+        }
+
+    def on_trial(self, part: str) -> list[str]:
+        """The stores of it, one for each purifier."""
+        purifiers = dict.fromkeys(cell.purifier for cell in self.tried(part))
+        return [path for purifier in purifiers for path in self.stores(part, purifier=purifier)]
+
     def law_purifiers(self) -> list[str]:
         """Purifiers whose compression rate and robustness make a point of the law: all whose attacker knows ξ."""
         attack = self.part("sweep")["attack"]
         known = [purifier for purifier, attacks in self.said["attacked"].items() if "all" in attacks.get(attack, [])]
         return list(dict.fromkeys([*known, *self.strengths("attacked")]))
+
+    def papers_purifiers(self) -> list[str]:
+        """Those of them whose process is one of the papers'."""
+        processes = self.presets.roles(self.law_purifiers(), [])["purifiers"]
+        return [purifier for purifier, said in processes.items() if said["process"]]
 
     def known(self, purifiers: list[str], attack: str) -> list[Cell]:
         """The attack that knows ξ on those of the purifiers that it was made for."""
@@ -330,6 +359,7 @@ class Experiment:
         for kind in ("jacobian", "pca", "samples"):
             paths += [path for p in self.part(kind).get("purifiers", []) for path in self.stores(kind, purifier=p)]
         paths += self.searched() + self.verified()
+        paths += self.on_trial("third-regime") + self.on_trial("elsewhere")
         paths += [path for a in self.part("budget").get("attacks", []) for path in self.stores("budget", attack=a)]
         paths += [path for cell in self.rejudged() for path in self.stores("fuzzy", **cell._asdict())]
         if part := self.part("cap"):
@@ -371,6 +401,8 @@ class Experiment:
         if groups == GROUPS:
             purifiers += [*self.part("paths").get("purifiers", []), *self.varied()]
         found = [("classifiers", self.said["classifier"])]
+        if groups == GROUPS and (part := self.part("elsewhere")):
+            found.append(("classifiers", part["classifier"]))
         for diffusion in filter(None, map(self.presets.diffusion, purifiers)):
             found += self.presets.origins(diffusion)
         if "features" in self.said:
@@ -528,6 +560,28 @@ class Experiment:
         """Stores of the candidates that are verified: so many of the front, of others, and of the poor."""
         counts = self.part("search").get("verify", {})
         return [p for place in range(sum(counts.values())) for p in self.stores("verified", place=str(place))]
+
+    def third_regime(self, purifier: str) -> dict:
+        return self._trials("third-regime", purifier, self.said["classifier"])
+
+    def elsewhere(self, purifier: str) -> dict:
+        return self._trials("elsewhere", purifier, self.part("elsewhere")["classifier"])
+
+    def _trials(self, part: str, purifier: str, classifier: str) -> dict:
+        """The spec of attacks by who knows ξ on a purifier before a classifier, a part for each attack and seed."""
+        noisy = {"attack": self.part("sweep")["noise"], "knowledge": "none"}
+        parts = {}
+        for cell in self.tried(part):
+            if cell.purifier == purifier:
+                for name, said in self._seeded(cell._asdict(), self.seeds_of(part)).items():
+                    parts[f"{cell.attack}/{name}"] = said | {"attack": self.presets.attack(cell.attack)}
+        return {
+            "stage": "purity.stages.trial:trial",
+            "classifier": self.presets.model("classifiers", classifier),
+            "purifier": self.presets.purifier(purifier),
+            "reads": _reads("x0 y ids") | {"noisy": ["noisy", "x", noisy]},
+            "parts": parts,
+        }
 
     def probe(self, purifier: str, block: str) -> dict:
         sweep = self.part("sweep")

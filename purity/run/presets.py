@@ -26,6 +26,7 @@ def functions(*specs: dict | None) -> Iterator[str]:
         if spec.get("make") == INTERCEPTED or spec.get("network") == NORMALISED:
             yield spec["options"]["call"]
         yield from functions(*(spec[key] for key in _NESTED if isinstance(spec.get(key), dict)))
+        yield from functions(*spec.get("parts", {}).values())
 
 
 _NESTED = ("attack", "eot", "classifier", "purifier", "features", "diffusion", "dataset")

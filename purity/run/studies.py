@@ -190,6 +190,20 @@ def _paths(kind: str) -> Callable[[Experiment], Records]:
     return find
 
 
+def _tried_in(part: str) -> Callable[[Experiment], Records]:
+    def find(e: Experiment) -> Records:
+        cells = list(e.tried(part))
+        return Records(e.on_trial(part), _purifiers(cells), cells, e.seeds_of(part))
+
+    return find
+
+
+def _long(e: Experiment) -> Records:
+    """Images of the sweep's attack on the purifiers of the third regime, with what its gradients were worth."""
+    cells = [Cell(f, e.part("sweep")["attack"], "all") for f in _purifiers(e.tried("third-regime"))]
+    return Records(e.adversarial(cells), _purifiers(cells), cells, e.seeds_of("third-regime"))
+
+
 def _each(e: Experiment, kind: str, cells: list[Cell]) -> list[str]:
     return [path for cell in cells for path in e.stores(kind, **cell._asdict())]
 
@@ -213,6 +227,10 @@ RECORDS = {
     "search": Kind("search", lambda e: Records(e.searched(), [], None, None)),
     "verified": Kind("search", lambda e: Records(e.verified(), [], None, None)),
     "strengths": Kind("sweep", lambda e: _stores(e, "probes", e.strengths("attacked", "clean"))),
+    "papers": Kind("sweep", lambda e: _stores(e, "probes", e.papers_purifiers())),
+    "third-regime": Kind("third-regime", _tried_in("third-regime")),
+    "long": Kind("third-regime", _long),
+    "elsewhere": Kind("elsewhere", _tried_in("elsewhere")),
     "law-purifiers": Kind("sweep", lambda e: _stores(e, "probes", e.law_purifiers())),
     "variants": Kind("sensitivity", _variants),
     "budget": Kind("budget", _budget),
@@ -247,7 +265,9 @@ def spec(study: Study, experiment: Experiment, project: Project) -> dict:
     told: dict = {}
     if "strength" in study.reads.values():
         told["cells"] = {"/".join(cell): said for cell, said in experiment.strength_roles().items()}
-    if {"strengths", "law-purifiers"} & set(study.reads.values()):
+    for part in {"third-regime", "elsewhere"} & set(study.reads.values()):
+        told["cells"] = {"/".join(cell): said for cell, said in experiment.tried(part).items()}
+    if {"strengths", "papers", "law-purifiers"} & set(study.reads.values()):
         told["swept"] = {"attack": experiment.part("sweep")["attack"], "knowledge": "all"}
     return {
         "tables": study.tables,

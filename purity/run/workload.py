@@ -76,6 +76,15 @@ def _sweep(e: Experiment) -> Iterable[tuple[str, Job]]:
         yield from _jobs(e, "probes", "probe", purifier, {"purifier": purifier}, purifications=n)
 
 
+def _on_trial(e: Experiment) -> Iterable[tuple[str, Job]]:
+    """A purifier under several attacks; the first named, which has most gradients, is nearly all of it."""
+    for part, rule in (("third-regime", "third_regime"), ("elsewhere", "elsewhere")):
+        attack = (e.part(part).get("attacks") or [e.part("sweep").get("attack")])[0]
+        for purifier in dict.fromkeys(cell.purifier for cell in e.tried(part)):
+            does = {"images": e.said["images"] * len(e.seeds_of(part)), "attack": attack}
+            yield from _jobs(e, part, rule, purifier, {"purifier": purifier}, **does)
+
+
 def _budget(e: Experiment) -> Iterable[tuple[str, Job]]:
     part = e.part("budget")
     for attack in part.get("attacks", []):
@@ -109,7 +118,7 @@ def _paths(e: Experiment) -> Iterable[tuple[str, Job]]:
         yield from _jobs(e, "landscape", "landscape", purifier, named, purifications=n)
 
 
-_STAGES = (_attacks, _purified, _on_clean, _samples, _sweep, _budget, _fuzzy, _fine_tuning, _paths)
+_STAGES = (_attacks, _purified, _on_clean, _samples, _sweep, _on_trial, _budget, _fuzzy, _fine_tuning, _paths)
 
 
 def purifiers(e: Experiment) -> list[str]:

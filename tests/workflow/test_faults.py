@@ -128,7 +128,7 @@ def test_gpu_jobs_ask_for_a_device_and_others_do_not(workspace):
         "fuzzy",
         "cap",
     }
-    stages |= {"margins", "paths", "landscape", "search", "verify"}
+    stages |= {"margins", "paths", "landscape", "search", "verify", "third_regime", "elsewhere"}
     assert {rule for rule, gpu in asking.items() if gpu == {True}} == networks | stages
     assert all(len(gpu) == 1 for gpu in asking.values())
 

@@ -138,9 +138,17 @@ def test_a_small_run_trains_networks_of_its_own():
     )
     assert (training[0]["epochs"], training[1]["steps"]) == (1, 2)
     assert {e["classifier"] for e in shrunk["experiments"].values()} == {"digits-cnn-small"}
+    assert {e["elsewhere"]["classifier"] for e in shrunk["experiments"].values()} == {"digits-mlp-small"}
     assert {d["fine_tuning"]["classifier"] for d in shrunk["diffusions"].values() if "fine_tuning" in d} == {
         "digits-cnn-small"
     }
+
+
+def test_a_small_run_has_a_law_and_a_long_strength_beside_it():
+    (said,) = small(SHIPPED)["experiments"].values()
+    sweep, regime = said["sweep"], said["third-regime"]
+    assert set(regime["t"]) <= set(sweep["attacked"]) and set(said["elsewhere"]["t"]) <= set(sweep["attacked"])
+    assert len(set(sweep["attacked"]) - set(regime["t"])) == 3 and len(regime["scales"]) == 1
 
 
 def test_a_circle_of_fine_tunings_is_refused():
@@ -526,14 +534,16 @@ PART_NAMES = (
     "addt",
     "paths",
 )
-PART_NAMES += ("strength", "search")
+AT_ITS_STRENGTHS = [(f"{E}/third-regime", "null"), (f"{E}/elsewhere", "null")]
+PART_NAMES += ("strength", "search", "third-regime", "elsewhere")
+SWEPT = ("budget", "sensitivity", "search", "third-regime", "elsewhere")  # go by the sweep
 BLURRED = ("attacks/blur", "{run: 'scipy.ndimage:gaussian_filter', options: {sigma: 1}}")  # an attack without epsilon
 
 
 @pytest.mark.parametrize("part", PART_NAMES)
 @pytest.mark.parametrize("text", ["null", LEFT_OUT])
 def test_a_part_that_is_null_or_left_out_is_not_made(part, text):
-    needing = [(f"{E}/{other}", text) for other in ("budget", "sensitivity", "search")] if part == "sweep" else []
+    needing = [(f"{E}/{other}", text) for other in SWEPT] if part == "sweep" else []
     assert verdict(changed((f"{E}/{part}", text), *needing)) == ""
 
 
@@ -572,7 +582,8 @@ def test_an_experiment_needs_no_parts():
     ids=str,
 )
 def test_other_parts_that_are_possible_are_accepted(edits):
-    assert verdict(changed(*edits)) == ""
+    swept = any(key.startswith(f"{E}/sweep/") for key, _ in edits)
+    assert verdict(changed(*edits, *(AT_ITS_STRENGTHS if swept else []))) == ""
 
 
 GRID = "[{{purifier: ddpm, attack: pgd, knowledge: all, vary: {{{}}}}}]"
@@ -602,6 +613,15 @@ MISTAKES_OF_PARTS = {
     ("addt/vanilla", "ddpm"): "digits.addt.vanilla",
     ("addt/seeds", "[]"): "digits.addt.seeds",
     ("dw-box/seeds", "[-1]"): "digits.dw-box.seeds",
+    ("third-regime/t", "[250]"): "digits.third-regime.t: t = 250 is none",
+    ("third-regime/t", "[]"): "digits.third-regime.t",
+    ("third-regime/scales", "[1]"): "digits.third-regime.scales",
+    ("third-regime/attacks", "[uniform]"): "digits.third-regime.attacks.*is blind",
+    ("third-regime/attacks", "[nothing]"): "digits.third-regime.attacks.*no attack 'nothing'",
+    ("elsewhere/t", "[250]"): "digits.elsewhere.t: t = 250 is none",
+    ("elsewhere/classifier", "nothing"): "digits.elsewhere.classifier.*no classifier 'nothing'",
+    ("elsewhere/classifier", "digits-cnn"): "digits.elsewhere.classifier.*the experiment's own",
+    ("search/space/votes", "[1, 2]"): "digits.search.space.votes.*no such option",
     ("strength/purifiers", "{ddpn: [all]}"): "digits.strength.purifiers.*no purifier.*'ddpn'",
     ("strength/purifiers", "{ddpm: [forward]}"): "digits.strength.purifiers.ddpm",
     ("strength/beyond", "{all: standard-x10}"): "digits.strength.beyond.*no attack for knowledge none.*ddpm",
@@ -720,6 +740,8 @@ def test_a_mistake_in_a_part_is_refused_in_one_line_that_names_the_key(key, text
     ("edits", "said"),
     [
         ([(f"{E}/sensitivity", "null"), (f"{E}/sweep", "null")], "digits.budget.*sweep"),
+        ([BLURRED, (f"{E}/sweep/attack", "blur")], "third-regime.scales.*'blur' has no option epsilon"),
+        ([(f"{E}/sweep/attacked", "[10, 300]"), (f"{E}/sweep/purifiers", "[ddpm]")], "third-regime.t: .*three"),
         ([BLURRED, (f"{E}/budget/attacks", "[blur]")], "digits.budget.attacks.*'blur' has no option epsilon"),
         (
             [(f"{E}/attacked/reverse", "{standard: [all]}"), (f"{E}/fuzzy/purifiers", "[ddpm, reverse]")],
@@ -745,7 +767,7 @@ def swept(attacked: str, purifiers: str = "[ddpm]", attack: str = "standard-bpda
         (f"{E}/sweep/{key}", text)
         for key, text in (("attacked", attacked), ("purifiers", purifiers), ("attack", attack))
     ]
-    return verdict(changed(*edits))
+    return verdict(changed(*edits, *AT_ITS_STRENGTHS))
 
 
 def test_a_law_goes_through_three_points_at_least():

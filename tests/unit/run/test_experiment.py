@@ -300,6 +300,7 @@ def test_the_batch_counts_for_an_attack_that_works_on_whole_batches(config):
 
 
 STAGES_OF_PURIFIERS = planned.STAGES_OF_PURIFIERS | {"search", "verify"}
+REGIME, ELSEWHERE = {"third-regime", "third-regime-attacks"}, {"elsewhere"}  # so do these
 SEARCH = {"search", "search-verified", "search-predictors", "search-left-out"}  # it predicts by the law
 BALL = {"directions", "directions-matrix", "centroids", "centroids-histogram", "variance"}
 
@@ -334,7 +335,7 @@ EDITS = {
     "the law": (
         ("purity/studies/law.py", "starts[1], starts[2]]", "starts[0], starts[2]]"),
         {"tables"},
-        {"law", "law-fit"} | SEARCH,
+        {"law", "law-fit"} | SEARCH | REGIME | ELSEWHERE,
     ),
     "verdicts": (("purity/report/findings.py", "low in target", "high in target"), {"findings"}, set()),
     "the Jacobian": (("purity/stages/jacobian.py", "matrix.double()", "1.0 * matrix.double()"), {"jacobian"}, set()),
@@ -409,7 +410,7 @@ def test_an_edit_of_one_attack_leaves_the_others_alone(tree, before):
 def test_another_option_of_one_attack_touches_that_attack_only(config, before):
     config["attacks"]["pgd"]["options"]["steps"] = 3
     made = planned.new(before, plan(config))
-    assert rules(made) == {"attack", "budget", "verify"}
+    assert rules(made) == {"attack", "budget", "verify", "third_regime", "elsewhere"}
     assert all("/pgd" in output for output in outputs(made, "attack"))
 
 
@@ -518,12 +519,12 @@ def test_a_purifier_of_ones_own_is_new_and_touches_no_other(config, before, tree
 
 
 def test_another_strength_is_new_and_touches_no_other(config, before):
-    config["experiments"]["tiny"]["sweep"]["attacked"] = [50, 100, 200, 300]
+    config["experiments"]["tiny"]["sweep"]["attacked"] = [50, 100, 200, 300, 400]
     made = planned.new(before, plan(config))
     assert rules(made) == {"attack", "probe", "tables"}
-    assert all("/ddpm@t=300/" in output for rule in ("attack", "probe") for output in outputs(made, rule))
+    assert all("/ddpm@t=400/" in output for rule in ("attack", "probe") for output in outputs(made, rule))
     shown = {"timesteps", "clean-t", "law", "law-fit", "predictors", "predictors-rank", "budget"}
-    assert outputs(made, "tables") == shown | SEARCH
+    assert outputs(made, "tables") == shown | SEARCH | REGIME | ELSEWHERE
 
 
 def test_a_part_that_is_left_out_is_not_made_and_leaves_the_others_alone(config, before):

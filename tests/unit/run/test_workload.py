@@ -50,6 +50,16 @@ def test_a_network_fine_tuned_twice_began_as_the_first():
     assert Experiment(config, "digits").presets.untuned("twice") == "digits-unet"
 
 
+def test_what_is_put_on_trial_counts_with_its_attack():
+    jobs = workload.jobs(experiment("config"))
+    of = {path: job for path, job in jobs.items() if job["rule"] in ("third_regime", "elsewhere")}
+    assert {(job["rule"], job["attack"], job["images"]) for job in of.values()} == {
+        ("third_regime", "standard-x10", 100),
+        ("elsewhere", "standard", 100),
+    }
+    assert set(of) == {*experiment("config").on_trial("third-regime"), *experiment("config").on_trial("elsewhere")}
+
+
 def test_jobs_are_named_by_their_rules():
     texts = [path.read_text(encoding="utf-8") for path in (ROOT / "workflow/rules").glob("*.smk")]
     rules = {line[5:-1] for text in texts for line in text.splitlines() if line.startswith("rule ")}

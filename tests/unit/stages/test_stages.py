@@ -55,7 +55,8 @@ BATCHES = {
     "attack_paths": (3, 8),  # white_box and eot three each, dw_box two
     "loss_landscape": (9, 4),
     "samples": (4, 6),  # of samples four, and of images two
-    "verify": (2, 6),  # of images four, and of Jacobians two
+    "trial": (2, 4),
+    "verify": (4, 10),  # of images two for each of three attacks and to judge, and of Jacobians two
 }
 APART = {"search"}  # what it has done lies beside the output, by candidate (test_search.py)
 DEFENDED = [name for name, function in FUNCTIONS.items() if "purify" in inspect.signature(function).parameters]
@@ -75,6 +76,7 @@ def arguments(name: str, x0: np.ndarray, y: np.ndarray) -> dict:
         "jacobian": some | {"mode": "rows"},
         "ball_spectrum": some | {"epsilon": 0.1, "points": 20},
         "probe": images | {"noisy": noisy, "x": x},
+        "trial": images | {"noisy": noisy, "attack": PGD},
         "budget": images | {"attack": PGD, "scales": [0.5, 1.0]},
         "judgings": {"x": x, "xi": XI, "judgings": 3},
         "adversarial_cap": some
@@ -124,7 +126,7 @@ def same(found: dict, wanted: dict) -> None:
 
 
 def test_these_are_all_the_stages():
-    assert set(FUNCTIONS) == set(BATCHES) | APART and len(MODULES) == 16  # arguments.py makes what they are given
+    assert set(FUNCTIONS) == set(BATCHES) | APART and len(MODULES) == 17  # arguments.py makes what they are given
 
 
 @pytest.mark.parametrize("name", BATCHES)

@@ -24,6 +24,7 @@ from purity.studies import (
     compression,
     distances,
     dw_box,
+    elsewhere,
     fuzzy,
     jacobian,
     law,
@@ -31,6 +32,7 @@ from purity.studies import (
     predictors,
     robustness,
     strength,
+    third_regime,
     timesteps,
     trajectory,
     transfer,
@@ -1240,8 +1242,8 @@ HARDENED = {
     "reverse-unguided": WHOLE | {"ablation": True, "objective": "prediction"},
     "reverse-longer": WHOLE | {"ablation": True, "perturbed": False},
 }
-# test_robustness.py makes up gradients, test_search.py what a search has chosen
-ELSEWHERE = {"unseen-share", *verified.QUANTITIES}
+# test_robustness.py makes up gradients, test_search.py what a search has chosen, others what is put on trial
+ELSEWHERE = {"unseen-share", *verified.QUANTITIES, *third_regime.QUANTITIES, *elsewhere.QUANTITIES}
 KINDS = ("measured", "crafted", "subset", "balls", "jacobians", "outcomes", "spectra")
 KINDS += ("probes", "judgings", "margins", "budgets", "caps", "boxed", "hardened")
 KINDS += ("purified", "headline", "varied", "paths", "landscapes")
