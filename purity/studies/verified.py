@@ -23,6 +23,7 @@ class Verified(NamedTuple):
     robust: np.ndarray
     fresh: np.ndarray
     alpha: np.ndarray
+    alpha_adversarial: float
     alpha_attacked: float
     largest: float
 
@@ -36,38 +37,62 @@ def verified_members(table: pd.DataFrame, verified: list[Record]) -> list[Verifi
                 np.mean([np.atleast_2d(r.arrays[name]).mean(axis=0) for r in of_place], axis=0)
                 for name in ("clean", "robust", "robust_fresh", "alpha")
             )
-            attacked = float(np.nanmean([np.nanmean(r.arrays["alpha_attacked"]) for r in of_place]))
-            gain = float(np.mean([np.mean(r.arrays["largest"]) for r in of_place]))
-            members.append(Verified(said, clean, robust, fresh, alpha, attacked, gain))
+            means = (
+                float(np.nanmean([np.nanmean(r.arrays[name]) for r in of_place]))
+                for name in ("alpha_adversarial", "alpha_attacked", "largest")
+            )
+            members.append(Verified(said, clean, robust, fresh, alpha, *means))
     return members
 
 
 def search_verified(verified: list[Record], found: list[Record], probes: list[Record]) -> pd.DataFrame:
     """The chosen candidates under attack beside what was predicted: accuracy of who knows ξ (robust) and of who does
-    not (fresh), and whether the first lies in its interval."""
+    not (fresh), and whether the first lies in its interval (within).
+
+    robust_chosen, robust_reported: on the images of the search, and on the others. best: the first is highest there.
+    """
     rows = []
     for member in verified_members(search(found, probes), verified):
+        chosen, reported = halves(len(member.robust))
         row = {k: member.said[k] for k in ("place", "role", "options", "sampler", "t")}
         for name in ("clean", "robust", "fresh", "alpha"):
             mean, low, high = stats.mean_interval(getattr(member, name))
             row |= {name: mean, f"{name}_low": low, f"{name}_high": high}
-        row |= {"alpha_attacked": member.alpha_attacked, "largest": member.largest, "n": len(member.robust)}
+        row |= {"robust_chosen": member.robust[chosen].mean(), "robust_reported": member.robust[reported].mean()}
+        row |= {name: getattr(member, name) for name in ("alpha_adversarial", "alpha_attacked", "largest")}
+        row["n"] = len(member.robust)
         row |= {k: member.said[k] for k in ("predicted", "predicted_low", "predicted_high")}
         rows.append(row | {"within": member.said["predicted_low"] <= row["robust"] <= member.said["predicted_high"]})
-    return pd.DataFrame(rows)
+    table = pd.DataFrame(rows)
+    best = table["robust_chosen"].to_numpy().argmax() if len(table) else None
+    return table.assign(best=[k == best for k in range(len(table))])
 
 
-# what might rank candidates without an attack on each
-FORWARD = ("alpha", "alpha_attacked", "largest", "clean", "t")
+def halves(n: int) -> tuple[np.ndarray, np.ndarray]:
+    """Rows of n images that candidates and the winner are chosen by, and those of the report."""
+    chosen = searching.selected(n)
+    return chosen, np.setdiff1d(np.arange(n), chosen)
+
+
+# What might rank candidates without an attack on each, and which way; the last needs the attack, to compare with. t is
+# the level of noise that they go up to.
+PREDICTORS = {"alpha": -1, "alpha_adversarial": -1, "largest": -1, "clean": 1, "t": 1, "alpha_attacked": -1}
 
 
 def search_predictors(search_verified: pd.DataFrame) -> pd.DataFrame:
-    """Rank correlation of each predictor with the accuracy of who knows ξ over the verified candidates."""
-    rows = []
-    for predictor_ in FORWARD:
-        rho, low, high = stats.spearman(search_verified[predictor_], search_verified["robust"])
-        rows.append({"predictor": predictor_, "mean": rho, "low": low, "high": high, "points": len(search_verified)})
-    return pd.DataFrame(rows)
+    """Rank correlation of each predictor with the accuracy of who knows ξ over the verified candidates.
+
+    beside: how much better α ranks than this one does: each turned so that high is expected to be robust.
+    """
+    rows, robust = [], search_verified["robust"].to_numpy()
+    turned = {name: way * search_verified[name].to_numpy() for name, way in PREDICTORS.items()}
+    for name, way in PREDICTORS.items():
+        rho, low, high = stats.spearman(way * turned[name], robust)
+        rows.append((name, "", rho, low, high, len(robust)))
+    for name in PREDICTORS:
+        if name != "alpha":
+            rows.append(("alpha", name, *stats.spearman_difference(turned["alpha"], turned[name], robust), len(robust)))
+    return pd.DataFrame(rows, columns=["predictor", "beside", "mean", "low", "high", "points"])
 
 
 def search_left_out(verified: list[Record], search_verified: pd.DataFrame) -> pd.DataFrame:
@@ -89,12 +114,15 @@ def search_left_out(verified: list[Record], search_verified: pd.DataFrame) -> pd
     return pd.DataFrame(rows, columns=["sampler", "points", "left_out", "all"])
 
 
-QUANTITIES = ("search-calibration", "search-regret", "search-winner-gain", "search-winner-clean")
+QUANTITIES = ("search-calibration", "search-regret", "search-winner-gain", "search-winner-clean", "search-rank-gap")
 
 
-def evidence(verified: list[Record], probes: list[Record], search_verified: pd.DataFrame) -> Iterator[Evidence]:
+def evidence(
+    verified: list[Record], papers: list[Record], search_verified: pd.DataFrame, search_predictors: pd.DataFrame
+) -> Iterator[Evidence]:
     """Share of verified accuracies within their intervals; what the best predicted candidate lacks to the best
-    verified; and what the winner gains over the best of the papers' purifiers, in robust and clean accuracy.
+    verified; what the winner gains over the best of the papers' purifiers, in robust and clean accuracy; and by how
+    much α ranks candidates better than other predictors do.
 
     Winner and best are chosen by the images of the search, what is said of them is measured on the others; n counts
     those.
@@ -103,21 +131,23 @@ def evidence(verified: list[Record], probes: list[Record], search_verified: pd.D
     low, high = stats.wilson(within.mean(), len(within))
     yield Evidence("search-calibration", f"{len(within)} candidates", within.mean(), low, high, len(within))
     members = verified_members(search_verified, verified)
-    chosen = searching.selected(len(members[0].robust))
-    report = np.setdiff1d(np.arange(len(members[0].robust)), chosen)
+    chosen, report = halves(len(members[0].robust))
     best = max(members, key=lambda m: m.robust[chosen].mean())
     predicted = max(members, key=lambda m: m.said["predicted"])
     yield _gap("search-regret", "best verified − best predicted", best.robust[report] - predicted.robust[report])
-    papers = {
+    points = {
         f"{keys['purifier']}, t = {keys['t']}": {
             name: np.mean([r.arrays[name] for r in of_point], axis=0) for name in ("robust", "clean_fixed")
         }
-        for keys, of_point in points_under_attack(probes)
+        for keys, of_point in points_under_attack(papers)
     }
-    name, paper = max(papers.items(), key=lambda item: item[1]["robust"][chosen].mean())
+    name, paper = max(points.items(), key=lambda item: item[1]["robust"][chosen].mean())
     case = f"place {int(best.said['place'])} − {name}"
     yield _gap("search-winner-gain", case, best.robust[report] - paper["robust"][report])
     yield _gap("search-winner-clean", case, best.clean[report] - paper["clean_fixed"][report])
+    for row in search_predictors[search_predictors["beside"] != ""].to_dict("records"):
+        case, said = f"{row['points']} candidates, beside {row['beside']}", (row["mean"], row["low"], row["high"])
+        yield Evidence("search-rank-gap", case, *said, int(row["points"]))
 
 
 def _gap(quantity: str, case: str, difference: np.ndarray) -> Evidence:

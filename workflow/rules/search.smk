@@ -66,8 +66,33 @@ study(
 study(
     "verified",
     section="7 Search for other purifiers",
-    reads={"found": "search", "probes": "strengths", "verified": "verified"},
+    reads={"found": "search", "probes": "strengths", "papers": "papers", "verified": "verified"},
     tables=["search-verified", "search-predictors", "search-left-out"],
     figures={"search": ["search", "search-verified"]},
     evidence=True,
 )
+
+
+localrules:
+    winner,
+
+
+rule winner:
+    """The lines of config that make the best of them a preset, if it beats the papers' purifiers; if not, that."""
+    input:
+        verified="results/{experiment}/tables/search-verified.csv",
+        evidence="results/{experiment}/evidence/verified.csv",
+        claims=lambda w: CLAIMS,
+    output:
+        "results/{experiment}/tables/winner.yaml",
+    log:
+        "results/{experiment}/logs/tables/winner.log",
+    conda:
+        CONDA_TABLES
+    resources:
+        **TABLES,
+    params:
+        spec=lambda w: {"diffusion": experiment(w).part("search")["diffusion"]},
+        code=code("winner"),
+    script:
+        "../scripts/winner.py"

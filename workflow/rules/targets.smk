@@ -34,6 +34,7 @@ def everything():
     wanted = foundation()
     for name in config["run"]:
         wanted += trained(name, GROUPS) + EXPERIMENTS[name].all_stores() + made(name, STUDIES.values())
+        wanted += [f"results/{name}/tables/winner.yaml"] if EXPERIMENTS[name].part("search") else []
         wanted += drawn(name, ["samples"] if EXPERIMENTS[name].part("samples") else [])
         wanted += [f"results/{name}/tables/findings.csv", f"results/{name}/comparison.html"]
         wanted += [f"results/{name}/usage.csv"]

@@ -3,6 +3,7 @@
 import json
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from purity.studies import search as study
@@ -53,6 +54,7 @@ def under_attack(table, law=LAW, n=N, seed=2):
         given = {"clean": rng.random(n) < 0.95, "robust": rng.random(n) < law(row.alpha)}
         given |= {"robust_fresh": rng.random((3, n)) < 0.6, "alpha": np.full(n, row.alpha)}
         given |= {"alpha_attacked": np.full(n, 2 * row.alpha), "largest": np.full(4, 3 * row.alpha)}
+        given |= {"alpha_adversarial": np.full(n, 1.5 * row.alpha)}
         made.append(Record({"place": int(row.place), "seed": 0}, given))
     return made
 
@@ -105,8 +107,23 @@ def test_candidates_that_two_islands_share_are_verified_once():
 def test_ranks_are_perfect_where_accuracy_follows_alpha():
     found = islands()
     table = after.search_verified(under_attack(study.search(found, probes())), found, probes())
-    ranks = after.search_predictors(table).set_index("predictor")
-    assert ranks.loc["alpha", "mean"] == ranks.loc["largest", "mean"] == pytest.approx(-1)
+    ranks = after.search_predictors(table)
+    assert list(ranks["predictor"][ranks["beside"] == ""]) == [
+        *("alpha", "alpha_adversarial", "largest", "clean", "t", "alpha_attacked")
+    ]
+    alone = ranks[ranks["beside"] == ""].set_index("predictor")["mean"]
+    assert alone["alpha"] == alone["largest"] == alone["alpha_adversarial"] == pytest.approx(-1)
+
+
+def test_alpha_is_compared_with_other_predictors_whichever_way_they_point():
+    """t here falls as robustness rises: as a guess that more noise is more robust it is as wrong as can be."""
+    n = 6
+    robust = np.linspace(0.2, 0.8, n)
+    table = pd.DataFrame({"robust": robust, "alpha": 1 - robust, "alpha_adversarial": 1 - robust, "clean": robust})
+    table = table.assign(t=-100 * robust, largest=3 - robust, alpha_attacked=1 - robust)
+    ranks = after.search_predictors(table).set_index(["predictor", "beside"])["mean"]
+    assert ranks["alpha", "t"] == pytest.approx(2) and ranks["alpha", "clean"] == pytest.approx(0)
+    assert ranks["t", ""] == pytest.approx(-1) and ranks["clean", ""] == pytest.approx(1)
 
 
 def test_a_sampler_that_is_off_the_law_of_the_others_is_told():
@@ -136,7 +153,9 @@ def test_the_winner_is_chosen_by_half_of_the_images_and_reported_by_the_others()
         robust = rng.random(N) < (min(1, best_paper + 0.2) if r.keys["place"] == 1 else 0.1)
         made.append(Record(r.keys, {**r.arrays, "robust": robust}))
     verified_table = after.search_verified(made, found, given)
-    said = {e.quantity: e for e in after.evidence(made, given, verified_table)}
+    assert list(verified_table["place"][verified_table["best"]]) == [1]
+    ranks = after.search_predictors(verified_table)
+    said = {e.quantity: e for e in after.evidence(made, given, verified_table, ranks)}
     assert said["search-winner-gain"].n == N // 2 and said["search-winner-gain"].case.startswith("place 1 −")
     assert said["search-winner-gain"].low < min(1, best_paper + 0.2) - best_paper < said["search-winner-gain"].high
     assert said["search-regret"].mean > 0.3 and set(said) == set(after.QUANTITIES)
