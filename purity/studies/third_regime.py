@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from purity.studies.drawing import ALPHA, COLUMN, all_seeds, legend_below, look_of, parts_of
-from purity.studies.law import fit
+from purity.studies.law import Sigmoid, fit
 from purity.studies.records import (
     ATTACKED,
     Evidence,
@@ -63,7 +63,8 @@ def third_regime(probes: list[Record], tried: list[Record]) -> pd.DataFrame:
     rows = []
     if long:
         n = len(next(iter(long.values()))["alpha"])
-        whole, draws = _gaps(long, others, np.arange(n)), [_gaps(long, others, k) for k in images_drawn(n, RESAMPLES)]
+        whole, laws = _gaps(long, others, np.arange(n))
+        draws = [_gaps(long, others, some, laws)[0] for some in images_drawn(n, RESAMPLES)]
         best = max(point["clean"].mean() for point in others.values())
         for key, (purifier, t) in enumerate(long):
             row = {"purifier": purifier, "t": t, "n": n, "points": len(others), "clean_others": best}
@@ -76,8 +77,11 @@ def third_regime(probes: list[Record], tried: list[Record]) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def _gaps(long: dict, others: dict, rows: np.ndarray) -> list[dict[str, float]]:
-    """Of each purifier at a long strength, by these images."""
+Laws = tuple[Sigmoid | None, Sigmoid | None]  # of all images, and of those that are recognised
+
+
+def _gaps(long: dict, others: dict, rows: np.ndarray, near: Laws = (None, None)) -> tuple[list[dict[str, float]], Laws]:
+    """Of each purifier at a long strength, by these images; and the laws, which should be near those given."""
 
     def means(points: dict) -> tuple[np.ndarray, ...]:
         alpha, robust, clean, held = (
@@ -87,14 +91,14 @@ def _gaps(long: dict, others: dict, rows: np.ndarray) -> list[dict[str, float]]:
         return alpha, robust, held / np.maximum(clean, 1 / len(rows)), clean
 
     alpha, robust, held, _ = means(others)
-    law, law_held = fit(alpha, robust, len(rows)), fit(alpha, held, len(rows))
+    law, law_held = (fit(alpha, y, len(rows), start) for y, start in zip((robust, held), near, strict=True))
     found = []
     for a, r, h, c in zip(*means(long), strict=True):
         gap, gap_held = float(r - law(a)), float(h - law_held(a))
         said = {"alpha": a, "clean": c, "accuracy": r, "law": float(law(a)), "gap": gap}
         said |= {"accuracy_held": h, "law_held": float(law_held(a)), "gap_held": gap_held}
         found.append(said | {"explained": abs(gap) - abs(gap_held)})
-    return found
+    return found, (law, law_held)
 
 
 def third_regime_attacks(probes: list[Record], tried: list[Record], long: list[Record]) -> pd.DataFrame:

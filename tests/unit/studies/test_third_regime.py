@@ -8,7 +8,7 @@ from purity.studies.law import Sigmoid
 from purity.studies.records import Record
 
 LAW = Sigmoid(1.0, 8.0, 0.4)
-N = 2000
+N = 1000
 
 
 def probe(t, alpha, rng, clean=1.0, robust=None, purifier="ddpm"):
