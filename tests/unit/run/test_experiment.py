@@ -519,10 +519,10 @@ def test_a_purifier_of_ones_own_is_new_and_touches_no_other(config, before, tree
 
 
 def test_another_strength_is_new_and_touches_no_other(config, before):
-    config["experiments"]["tiny"]["sweep"]["attacked"] = [50, 100, 200, 300, 400]
+    config["experiments"]["tiny"]["sweep"]["attacked"] = [50, 100, 200, 250, 300]
     made = planned.new(before, plan(config))
     assert rules(made) == {"attack", "probe", "tables"}
-    assert all("/ddpm@t=400/" in output for rule in ("attack", "probe") for output in outputs(made, rule))
+    assert all("/ddpm@t=250/" in output for rule in ("attack", "probe") for output in outputs(made, rule))
     shown = {"timesteps", "clean-t", "law", "law-fit", "predictors", "predictors-rank", "budget"}
     assert outputs(made, "tables") == shown | SEARCH | REGIME | ELSEWHERE
 
