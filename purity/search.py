@@ -17,6 +17,8 @@ IDLE: dict[str, set[str]] = {
     "one-step": {"eta", "sigma", "scale", "steps", "spacing"},
 }
 
+COUNTS = {"mean", "rounds", "vote"}  # one of these is nothing said
+
 ROLES = ("front", "other", "poor")  # of candidates that are verified, in the order of their places
 
 Measure = Callable[[dict, int], tuple[float, float]]
@@ -111,6 +113,7 @@ def canonical(options: dict) -> dict:
             kept.pop("spacing", None)
     if kept.get("scale") == 0:
         kept.pop("sigma", None)
+    kept = {name: value for name, value in kept.items() if not (name in COUNTS and value == 1)}
     return dict(sorted(kept.items()))
 
 

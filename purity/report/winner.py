@@ -27,7 +27,7 @@ def lines(verified: pd.DataFrame, evidence: pd.DataFrame, claims: list[dict], *,
     if held != ["holds"] * len(CLAIMED):
         return "\n".join(["# No purifier of the search is known to beat the best of the papers' samplers.", *said, ""])
     options = json.loads(verified.loc[verified["best"].astype(bool), "options"].item())
-    if vote := options.pop("vote", None):
+    if (vote := options.pop("vote", 1)) > 1:
         said.append(
             f"# The classifier's vote of {vote} such purifications wins, which no preset has; this is one of them."
         )

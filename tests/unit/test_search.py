@@ -72,6 +72,7 @@ def test_it_learns_where_good_ones_are():
         ({"sampler": "one-step", "steps": 9, "spacing": 2.0, "eta": 0.3}, {}),
         ({"sampler": "implicit", "steps": 30, "spacing": 2.0}, {"steps": 20}),
         ({"sampler": "implicit", "steps": 5, "spacing": 2.0}, {"steps": 5, "spacing": 2.0}),
+        ({"sampler": "one-step", "mean": 1, "rounds": 2, "vote": 1}, {"rounds": 2}),
     ],
 )
 def test_a_member_has_one_name(options, same):
@@ -89,7 +90,7 @@ def test_what_does_nothing_is_nothing_in_the_family_either(unet64, images):
     for options in (
         {"sampler": "implicit", "t": 20, "steps": 3, "eta": 0.5, "sigma": "large", "scale": 0.5},
         {"sampler": "ancestral", "t": 20, "steps": 20, "spacing": 2.0, "eta": 0.7},
-        {"sampler": "one-step", "t": 20, "steps": 7, "spacing": 2.0, "eta": 0.7, "scale": 0.3},
+        {"sampler": "one-step", "t": 20, "steps": 7, "spacing": 2.0, "eta": 0.7, "scale": 0.3, "mean": 1, "rounds": 1},
     ):
         whole, bare = (family.member(unet64, **o)(x, xi) for o in (options, search.canonical(options)))
         assert torch.equal(whole, bare), options

@@ -71,6 +71,7 @@ def test_without_both_there_is_a_remark_and_no_preset(gain, clean, verdict):
 def test_a_vote_says_that_it_is_none_of_a_preset():
     said = lines(verified(MEMBER | {"vote": 3}))
     assert yaml.safe_load(said)["purifiers"]["found"]["options"] == MEMBER and "vote of 3" in said
+    assert "vote" not in lines(verified(MEMBER | {"vote": 1}))
 
 
 def test_without_evidence_nobody_wins():

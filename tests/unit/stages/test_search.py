@@ -98,7 +98,8 @@ def test_a_changed_space_finds_what_it_shares(arrays, unet, cnn, tmp_path):
         calls.append(len(x))
         return unet(x, index)
 
-    for space in (one, one | {"steps": {"low": 2, "high": 9}}):  # steps do nothing there
+    # steps do nothing there, and a vote of one is none
+    for space in (one, one | {"steps": {"low": 2, "high": 9}}, one | {"vote": 1}):
         found(arrays, counted, cnn, tmp_path / "island-0.zarr.zip", space=space, candidates=2)
     assert sum(calls) == 2 * 4  # clean and noisy, four images each
 
