@@ -61,6 +61,7 @@ WORDS = {
     "longer": "strongest, twice the steps",
     "bpda-longer": "BPDA, twice the steps",
     "longer-eot": "strongest, EOT, twice the steps and draws",
+    "bpda-longer-eot": "BPDA, EOT, twice the steps and draws",
 }
 
 CHECKS = {

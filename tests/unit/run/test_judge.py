@@ -64,7 +64,8 @@ def test_the_protocol_attacks_by_who_knows_and_by_who_does_not(project):
     assert options["judge-standard"] == SHIPPED["attacks"]["standard"]["options"]
     parts = zip(options["judge-longer"]["attacks"], options["judge-standard"]["attacks"], strict=True)
     assert all(longer["steps"] == 2 * short["steps"] for longer, short in parts)
-    assert options["judge-longer-eot"]["draws"] == 2 * options["judge-standard-eot"]["draws"]
+    for longer, short in (("judge-longer-eot", "judge-standard-eot"), ("judge-bpda-longer-eot", "judge-bpda-eot")):
+        assert all(options[longer][key] == 2 * options[short][key] for key in ("steps", "draws"))
     assert max(o["epsilon"] for o in options.values()) == 1.0  # in ℓ∞ all there is
 
 

@@ -20,6 +20,7 @@ PROTOCOL = {  # attack: (part, knowledge)
     "judge-bpda": ("bpda", "all"),
     "judge-longer": ("longer", "all"),
     "judge-longer-eot": ("longer", "none"),
+    "judge-bpda-longer-eot": ("longer", "none"),
     "judge-x2": ("budget", "all"),
     "judge-x8": ("budget", "all"),
 }
@@ -33,6 +34,7 @@ REAL = {  # share of images that is right: under the fixed ξ, under fresh ones
     "judge-bpda": (0.5, 0.7),
     "judge-longer": (0.4, 0.7),
     "judge-longer-eot": (0.6, 0.6),
+    "judge-bpda-longer-eot": (0.8, 0.8),  # the weaker one
     "judge-x2": (0.1, 0.5),
     "judge-x8": (0.0, 0.0),
 }
@@ -146,6 +148,7 @@ def test_a_defence_whose_attacks_agree_passes_every_check():
         ({"judge-bpda": (0.1, 0.7)}, (), {"bpda"}),
         ({"judge-longer": (0.1, 0.7)}, (), {"steps"}),
         ({"judge-longer-eot": (0.4, 0.4)}, (), {"steps-unknown"}),
+        ({"judge-bpda-longer-eot": (0.4, 0.4)}, (), {"steps-unknown"}),
         ({"judge-pgd-eot": (0.2, 0.2), "judge-longer-eot": (0.2, 0.2)}, (), {"knowing"}),
         ({"judge-x8": (0.3, 0.3)}, (), {"budget"}),
     ],
