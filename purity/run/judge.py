@@ -88,8 +88,8 @@ def attacks(config: dict, said: dict, scales: list[float], quick: bool) -> dict[
     }
     if not quick:
         made["longer-eot"] = _preset("longer", *_longer(*unknown), eot_of="judge-longer")
-        past = {"eot_of": "judge-bpda-longer", "twin_of": "judge-longer-eot"}
-        made["bpda-longer-eot"] = _preset("longer", *_longer(bpda, budget | averaged), **past)
+        past = _longer(bpda, budget | averaged)
+        made["bpda-longer-eot"] = _preset("longer", *past, eot_of="judge-bpda-longer", twin_of="judge-longer-eot")
     for scale in dict.fromkeys(min(s, 1 / said["epsilon"]) if said["norm"] == "linf" else s for s in scales):
         wide = budget | {"epsilon": said["epsilon"] * scale}
         auto = wide | {"steps": 10}
