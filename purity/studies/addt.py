@@ -81,7 +81,7 @@ def draw_addt(table: pd.DataFrame) -> Figure:
     tuned = list(dict.fromkeys(gains["purifier"]))
     for j, (under, look) in enumerate(shaded(unders).items()):
         part = gains[gains["under"] == under]
-        at = part["purifier"].map(tuned.index) + 0.2 * (j - 1)
+        at = np.array([tuned.index(name) for name in part["purifier"]]) + 0.2 * (j - 1)
         error = [part["mean"] - part["low"], part["high"] - part["mean"]]
         below.errorbar(part["mean"], at, xerr=error, fmt=look.marker, ms=3.5, lw=0.9, color=look.colour)
     below.set_yticks(range(len(tuned)), tuned)

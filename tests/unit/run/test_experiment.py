@@ -219,8 +219,8 @@ def test_variants_are_attacked_and_probed_with_seeds_of_their_own(config):
 
 def test_a_strength_that_is_the_presets_own_has_its_name():
     e = experiment(TINY)
-    assert e.strengths("attacked", "clean") == ["ddpm@t=50", "ddpm", "ddpm@t=200", "ddpm@t=400"]
-    assert e.law_purifiers() == ["ddpm", "ddpm@t=50", "ddpm@t=200"]
+    assert e.strengths("attacked", "clean") == ["ddpm@t=50", "ddpm", "ddpm@t=200", "ddpm@t=300", "ddpm@t=400"]
+    assert e.law_purifiers() == ["ddpm", "ddpm@t=50", "ddpm@t=200", "ddpm@t=300"]
     # a clean strength is not attacked
     assert e.probed("ddpm@t=400") == ([Cell("ddpm@t=400", "uniform", "none")], [])
     assert e.probe("ddpm@t=400", "00000-00005")["x"] is None
@@ -404,7 +404,10 @@ def test_an_edit_of_one_attack_leaves_the_others_alone(tree, before):
         tree, "purity/attacks.py", "return pgd(defence.straight_through()", "return pgd(1 * defence.straight_through()"
     )
     made = planned.new(before, planned.plan(tree, TINY))
-    assert made == {("attack", f"adversarial/ddpm/bpda/all/{BLOCK}:seed-{s}") for s in (0, 1)}
+    attacked = {("attack", f"adversarial/ddpm/bpda/all/{BLOCK}:seed-{s}") for s in (0, 1)}
+    # attacks of one store have one digest of code
+    tried = {("third_regime", f"third-regime/ddpm@t=300:{name}/seed-0") for name in ("bpda", "pgd@epsilon=0.28")}
+    assert made == attacked | tried
 
 
 def test_another_option_of_one_attack_touches_that_attack_only(config, before):
