@@ -273,8 +273,8 @@ def test_they_give_the_same_images_at_any_batch_size(cnn64, purify, x, y, name, 
         xi = XI.rows(rows)
         return CONVERGED[name](Defence(cnn64, purify, xi, knowledge), x[rows], y[rows], xi, epsilon=0.05)
 
-    rows = torch.arange(14)
-    for size in (1, 5):
+    rows = torch.arange(6)
+    for size in (1, 4):
         torch.testing.assert_close(torch.cat([of(part) for part in rows.split(size)]), of(rows), atol=1e-9, rtol=0)
 
 

@@ -899,7 +899,10 @@ MISTAKES_OF_STUDIES = [
     ({"tables/comparison-law": "mine:grades"}, "tables.comparison-law: this name is taken by the workflow itself"),
     ({"tables/judged": "mine:grades"}, "tables.judged: what the study reads is called so"),
     ({"figures/one": figure("mine:draw")}, "figures.one.draw: there is no 'draw' in mine.py"),
-    ({"figures/one": figure(shows=["grade"])}, "figures.one.shows: there is no table 'grade', did you mean 'grades'; there are "),
+    (
+        {"figures/one": figure(shows=["grade"])},
+        "figures.one.shows: there is no table 'grade', did you mean 'grades'; there are ",
+    ),
     (
         {"tables/others": "mine:grades", "figures/one": figure(shows=["grades", "grades-of", "others"])},
         "figures.one.shows: mine:draw_grades does not take",
