@@ -108,7 +108,7 @@ def third_regime_attacks(probes: list[Record], tried: list[Record], long: list[R
     """
     rows = []
     for (purifier, t), swept in _swept(probes, tried).items():
-        crafted = [r for r in long if (r.keys["of"], r.keys["strength"]) == (purifier, t)]
+        crafted = _crafted(long, tried, purifier, t)
         keys = {"purifier": purifier, "t": t, "attack": swept[0].keys["attack"], "scale": 1.0}
         rows += accuracy_rows(keys | _gradients(crafted), swept, "robust")
         of_this = [r for r in tried if (r.keys["of"], r.keys["strength"]) == (purifier, t)]
@@ -123,6 +123,12 @@ def _swept(probes: list[Record], tried: list[Record]) -> dict[tuple[str, int], l
     seeds = {r.keys["seed"] for r in tried}
     points = {(keys["purifier"], keys["t"]): members for keys, members in points_under_attack(probes)}
     return {key: [r for r in points[key] if r.keys["seed"] in seeds] for key in _long(tried) if key in points}
+
+
+def _crafted(long: list[Record], tried: list[Record], of: str, t: int) -> list[Record]:
+    """The images of the sweep's attack on the purifier that another one is at strength t, by the name it has there."""
+    names = {r.keys["purifier"] for r in tried if (r.keys["of"], r.keys["strength"]) == (of, t)}
+    return [r for r in long if r.keys["purifier"] in names]
 
 
 def _gradients(members: list[Record]) -> dict[str, float]:
@@ -193,7 +199,7 @@ def evidence(
             largest = scales[max(scales)]
             found = per_image(largest, "robust")
             yield of_mean("regime-large-budget", f"{case}, ε × {max(scales):g}", found, largest)
-        crafted = [r for r in long if (r.keys["of"], r.keys["strength"]) == (purifier, t)]
+        crafted = _crafted(long, tried, purifier, t)
         if crafted and all("zero_gradients" in r.arrays for r in crafted):
             zero = np.nanmean([r.arrays["zero_gradients"] for r in crafted], axis=0)
             yield of_mean("regime-zero", case, zero, crafted)
