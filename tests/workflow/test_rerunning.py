@@ -67,7 +67,7 @@ def test_an_edit_of_a_table_makes_its_study_and_what_is_made_of_it(workspace):
     claims = "config/reference/claims.yaml"
     workspace.edit(claims, 'paper: "', 'paper: "about ')
     figure = (workspace.path / f"{R}/figures/fuzzy.png").read_bytes()
-    assert set(workspace.done(workspace.run())) == {"fuzzy_tables", "fuzzy_figure", *COMPARED, "all"}
+    assert set(workspace.done(workspace.run())) == {"fuzzy_tables", "fuzzy_figure", "winner", *COMPARED, "all"}
     assert (workspace.path / f"{R}/figures/fuzzy.png").read_bytes() != figure
     assert pd.read_csv(workspace.path / f"{R}/tables/findings.csv")["paper"].str.startswith("about ").sum() >= 1
 
