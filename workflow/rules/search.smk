@@ -82,7 +82,7 @@ rule winner:
     input:
         verified="results/{experiment}/tables/search-verified.csv",
         evidence="results/{experiment}/evidence/verified.csv",
-        claims=lambda w: CLAIMS[:1], # those of studies of one's own say nothing of it
+        claims=lambda w: CLAIMS[:1],  # those of studies of one's own say nothing of it
     output:
         "results/{experiment}/tables/winner.yaml",
     log:
