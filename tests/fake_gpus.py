@@ -57,7 +57,8 @@ def fake(workspace: Workspace) -> Workspace:
     with open(workspace.path / "purity/run/devices.py", "a", encoding="utf-8") as module:
         module.write(FAKE)
     workspace.configure(lambda c: c.update(device="cuda"))
-    for part in ("sweep", "budget"):  # attacks like the others, only more of them
+    # attacks like the others, only more of them, and what asks for them
+    for part in ("sweep", "sensitivity", "search", "third-regime", "elsewhere", "budget"):
         workspace.configure(lambda c, part=part: c["experiments"]["tiny"].pop(part))
     return workspace
 

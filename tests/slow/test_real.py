@@ -15,7 +15,7 @@ from purity.run import checkpoints, store
 
 TESTS = ROOT / "tests"
 PARTS = ("ball", "sweep", "budget", "jacobian", "pca", "fuzzy", "cap", "margins", "dw-box", "addt", "paths")
-PARTS += ("reference",)
+PARTS += ("strength", "reference")
 
 
 def brought(tmp_path, name, change) -> Workspace:
