@@ -81,6 +81,7 @@ def test_cifar10_with_the_networks_of_the_papers(tmp_path, cache):
             config[group][name]["weights"] = {"file": file, "url": unanswered + file}
         config["features"]["fid"]["weights"] = str(cache / "inception.pth")
         experiment["attacked"] = {"ddpm": {"uniform": ["none"], "pgd": ["all"]}}
+        experiment["gallery"]["attack"] = "pgd"
 
     workspace = brought(tmp_path, "cifar10", change)
     given = ("--configfile", "mine.yaml")
@@ -123,7 +124,7 @@ def test_imagenet_with_a_pretrained_classifier(tmp_path, cache):
     def change(config, experiment):
         config["batch"] = 2  # more would not fit what memory the C library keeps
         config["classifiers"] = {"lite0": {"network": "real:efficientnet_lite0"}}
-        experiment.update(classifier="lite0", gallery=experiment["gallery"] | {"images": 2})
+        experiment.update(classifier="lite0", gallery=experiment["gallery"] | {"images": 2, "attack": "bpda"})
         small = {"num_channels": 32, "channel_mult": [1, 1, 1, 1, 2], "num_res_blocks": 1}
         config["diffusions"]["guided-256"] = {
             "network": "purity.unets:guided",
