@@ -53,8 +53,9 @@ PARALLEL := -n auto --dist worksteal
 test: install
 	$(RUN) pytest $(PARALLEL) tests/workflow tests/unit $(ARGS)
 
+# A file of tests each: many of them wait, for SLURM or for a process to kill.
 test-slow: install
-	$(RUN) pytest tests/slow $(ARGS)
+	$(RUN) pytest -n 2 --dist loadfile --durations=20 tests/slow $(ARGS)
 
 # Jobs that Snakemake starts are not counted.
 coverage: install
