@@ -171,18 +171,20 @@ class Noise:
         return lambda j: self._uniforms(PLANE, 0, j, like)
 
     def _uniforms(self, stream, draw, step, like):
-        draw = draw.to(like.device) if isinstance(draw, Tensor) else draw
-        u = uniforms(self._seed(like), stream, self.ids.to(like.device), draw, step, tuple(like.shape[1:]))
+        seed, draw = _beside(like, self.seed), _beside(like, draw)
+        u = uniforms(seed, stream, self.ids.to(like.device), draw, step, tuple(like.shape[1:]))
         # rounded to float32, a number can become 1
         return u.to(like.dtype).clamp(max=1 - torch.finfo(like.dtype).eps / 2)
 
     def _normals(self, stream, draw, step, like):
-        draw = draw.to(like.device) if isinstance(draw, Tensor) else draw
-        z = normals(self._seed(like), stream, self.ids.to(like.device), draw, step, tuple(like.shape[1:]))
+        seed, draw = _beside(like, self.seed), _beside(like, draw)
+        z = normals(seed, stream, self.ids.to(like.device), draw, step, tuple(like.shape[1:]))
         return z.to(like.dtype)
 
-    def _seed(self, like):
-        return self.seed.to(like.device) if isinstance(self.seed, Tensor) else self.seed
+
+def _beside(like: Tensor, one: int | Tensor) -> int | Tensor:
+    """On the device of `like`."""
+    return one.to(like.device) if isinstance(one, Tensor) else one
 
 
 def hash_s2(s: int, i: int, t: int) -> int:
