@@ -679,7 +679,7 @@ def _cells(
     of_file = np.searchsorted(last, places, side="right")
     rows: dict[int, tuple] = {}
     for k in np.unique(of_file):
-        first = last[k] - _rows_of(files[k])
+        first = last[k - 1] if k else 0
         wanted = places[of_file == k]
         with _table(files[k]) as table:
             names = _schema(files[k]).names
