@@ -3,15 +3,14 @@
 from collections.abc import Callable
 
 import numpy as np
-from scipy.optimize import brentq
-from scipy.special import gammaln
-from scipy.stats import chi2, norm, rankdata
-from scipy.stats import t as student
+
+# not scipy.stats; and scipy.optimize only where a root is sought: importing them takes half of a job on tables
+from scipy.special import chdtri, gammaln, ndtri, stdtr, stdtrit
 
 
 def wilson(share: float, n: float, level: float = 0.95) -> tuple[float, float]:
     """Wilson score interval of a share seen in n independent trials (Wilson 1927); n need not be whole."""
-    z = norm.ppf(0.5 + level / 2)
+    z = ndtri(0.5 + level / 2)
     centre = (share + z**2 / (2 * n)) / (1 + z**2 / n)
     half = z / (1 + z**2 / n) * np.sqrt(share * (1 - share) / n + z**2 / (4 * n**2))
     # rounding must not put the share itself outside, at 0 and 1 above all
@@ -64,18 +63,27 @@ def mean_interval(values: np.ndarray, level: float = 0.95) -> tuple[float, float
     return summary_interval(float(values.mean()), float(values.std(ddof=1)), len(values), level)
 
 
+def _ranks(values: np.ndarray) -> np.ndarray:
+    """Ranks 1 … n; equal values share the mean of theirs. All are NaN if a value is."""
+    values = np.asarray(values, np.float64)
+    if np.isnan(values).any():
+        return np.full(len(values), np.nan)
+    _, which, counts = np.unique(values, return_inverse=True, return_counts=True)
+    return (counts.cumsum() - (counts - 1) / 2)[which]
+
+
 def spearman(a: np.ndarray, b: np.ndarray, level: float = 0.95) -> tuple[float, float, float]:
     """Rank correlation ρ of n pairs and its interval: Fisher's z with variance (1 + ρ²/2)/(n − 3) (Bonett & Wright
     2000). NaN where one of them is constant; NaN limits for n ≤ 3. Perfect order leaves as much doubt as one pair of
     neighbours that change places."""
-    ranks_a, ranks_b = rankdata(a), rankdata(b)
+    ranks_a, ranks_b = _ranks(a), _ranks(b)
     if np.ptp(ranks_a) == 0 or np.ptp(ranks_b) == 0:
         return float("nan"), float("nan"), float("nan")
     rho, n = float(np.corrcoef(ranks_a, ranks_b)[0, 1]), len(ranks_a)
     if n <= 3:
         return rho, float("nan"), float("nan")
     z = np.arctanh(np.clip(rho, -1 + 12 / (n**3 - n), 1 - 12 / (n**3 - n)))
-    half = norm.ppf(0.5 + level / 2) * np.sqrt((1 + rho**2 / 2) / (n - 3))
+    half = ndtri(0.5 + level / 2) * np.sqrt((1 + rho**2 / 2) / (n - 3))
     return rho, min(rho, float(np.tanh(z - half))), max(rho, float(np.tanh(z + half)))
 
 
@@ -107,9 +115,9 @@ def auc(
     m, n = len(positive), len(negative)
     if m == 0 or n == 0:
         return float("nan"), float("nan"), float("nan")
-    ranks = rankdata(np.concatenate([positive, negative]))
-    above = (ranks[:m] - rankdata(positive)) / n  # share of negatives below each positive
-    below = 1 - (ranks[m:] - rankdata(negative)) / m  # share of positives above each negative
+    ranks = _ranks(np.concatenate([positive, negative]))
+    above = (ranks[:m] - _ranks(positive)) / n  # share of negatives below each positive
+    below = 1 - (ranks[m:] - _ranks(negative)) / m  # share of positives above each negative
     area = float(above.mean())
     inflation = 1.0
     if clusters is not None:
@@ -120,12 +128,14 @@ def auc(
             c = len(np.unique(np.concatenate(clusters)))
             inflation = _clustered_error(influence, clusters) ** 2 / (alone * c / max(c - 1, 1))
         m, n = images
-    z, others = norm.ppf(0.5 + level / 2), (m + n) / 2 - 1
+    z, others = ndtri(0.5 + level / 2), (m + n) / 2 - 1
 
     def far(theta: float) -> float:
         """(θ − area)² − z² Var(θ): below 0 where θ is no surprise."""
         variance = theta * (1 - theta) * (1 + others * ((1 - theta) / (2 - theta) + theta / (1 + theta))) / (m * n)
         return (theta - area) ** 2 - z**2 * inflation * variance
+
+    from scipy.optimize import brentq
 
     def limit(end: float) -> float:
         """Where `far` changes sign between what is seen and this end, 0 or 1; at the end itself both are 0."""
@@ -170,7 +180,7 @@ def difference_interval(
         influence = np.concatenate([(a - np.mean(a)) / len(a), (np.mean(b) - b) / len(b)])
         error = _clustered_error(influence, clusters)
         df = min(len(np.unique(c)) for c in clusters) - 1
-    half = float(student.ppf(0.5 + level / 2, df) * error)
+    half = float(stdtrit(df, 0.5 + level / 2) * error)
     return mean, mean - half, mean + half
 
 
@@ -186,14 +196,14 @@ def p_claim(mean: float, low: float, high: float, n: float, target: tuple[float,
     """
     if not n > 1 or np.isnan([mean, low, high]).any():
         return float("nan"), float("nan")
-    reach = student.ppf(0.975, n - 1)
+    reach = stdtrit(n - 1, 0.975)
 
     def p_above(limit: float) -> float:
         """A small one says that the quantity is above limit."""
         half = mean - low if mean > limit else high - mean
         if not np.isfinite(limit) or half == 0:
             return 0.5 if mean == limit else float(mean < limit)
-        return float(student.sf(reach * (mean - limit) / half, n - 1))
+        return float(stdtr(n - 1, -reach * (mean - limit) / half))
 
     above_first, above_last = p_above(target[0]), p_above(target[1])
     return max(above_first, 1 - above_last), min(1 - above_first, above_last)
@@ -259,7 +269,7 @@ def images_needed(
     limits = [limit for limit in target if np.isfinite(limit)]
     if not inside:  # what matters is the limit that it lies beyond
         limits = [min(limits, key=lambda limit: abs(mean - limit))]
-    reach = student.ppf(0.975, n - 1)
+    reach = stdtrit(n - 1, 0.975)
     needed = 2.0
     for limit in limits:
         error = (mean - low if mean > limit else high - mean) / reach * np.sqrt(n)  # of one image
@@ -272,11 +282,11 @@ def images_needed(
 def _sample_size(ratio: float, level: float, power: float) -> float:
     """The smallest n with n ≥ ratio (t_{1−α/2} + t_power)², quantiles with n − 1 degrees of freedom."""
     low, high = 1, 2
-    while high < ratio * (student.ppf(0.5 + level / 2, high - 1) + student.ppf(power, high - 1)) ** 2:
+    while high < ratio * (stdtrit(high - 1, 0.5 + level / 2) + stdtrit(high - 1, power)) ** 2:
         low, high = high, 2 * high
     while high - low > 1:
         n = (low + high) // 2
-        enough = n >= ratio * (student.ppf(0.5 + level / 2, n - 1) + student.ppf(power, n - 1)) ** 2
+        enough = n >= ratio * (stdtrit(n - 1, 0.5 + level / 2) + stdtrit(n - 1, power)) ** 2
         low, high = (low, n) if enough else (n, high)
     return float(high)
 
@@ -313,7 +323,7 @@ def crossed_interval(values: np.ndarray, level: float = 0.95) -> tuple[float, fl
     by_seed, by_image = values.mean(axis=1), values.mean(axis=0)
     rest = ((values - by_seed[:, None] - by_image + mean) ** 2).sum() / ((s - 1) * (n - 1))
     of_images, of_seeds = s * by_image.var(ddof=1), max(0.0, n * by_seed.var(ddof=1) - rest)
-    wide = student.ppf(0.5 + level / 2, [n - 1, s - 1])
+    wide = stdtrit([n - 1, s - 1], 0.5 + level / 2)
     half = float(np.sqrt((wide**2 * [of_images, of_seeds]).sum() / (s * n)))
     return mean, mean - half, mean + half
 
@@ -322,7 +332,7 @@ def summary_interval(mean: float, std: float, n: float, level: float = 0.95) -> 
     """Student's interval of a mean from what a paper prints: mean ± std of n values. NaN limits for n < 2."""
     if not n >= 2:
         return mean, float("nan"), float("nan")
-    half = float(student.ppf(0.5 + level / 2, n - 1) * std / np.sqrt(n))
+    half = float(stdtrit(n - 1, 0.5 + level / 2) * std / np.sqrt(n))
     return mean, mean - half, mean + half
 
 
@@ -340,9 +350,11 @@ def misfit_interval(residuals: np.ndarray, draws: np.ndarray, level: float = 0.9
     square, trace, of_square = float(residuals @ residuals), float(np.trace(chance)), float((chance**2).sum())
     along = float(residuals @ chance @ residuals) / square if square > 0 else 0.0
 
+    from scipy.optimize import brentq
+
     def quantile(tau2: float, q: float) -> float:
         mean, variance = points * tau2 + trace, 2 * of_square + 4 * points * tau2 * along
-        return variance / (2 * mean) * float(chi2.ppf(q, 2 * mean**2 / variance)) if variance > 0 else mean
+        return variance / (2 * mean) * float(chdtri(2 * mean**2 / variance, 1 - q)) if variance > 0 else mean
 
     def solved(q: float) -> float:
         """τ² at which ‖r‖² is the q-quantile of its law; 0 if it is below that of chance alone."""

@@ -66,7 +66,8 @@ class Project:
         self._modules: dict[str, _Module | None] = {}
         self._known: dict[tuple, _Reached] = {}
         self._digests: dict[tuple, str] = {}  # many jobs ask for the same
-        self._leads: dict[tuple[str, str], _Lead] = {}
+        self._scripts: dict[Path, _Module] = {}
+        self._leads: dict[tuple[int, str], _Lead] = {}  # by the module's identity: every script is a __main__
         self._packages: dict[str, list[Path]] = {}  # where each top-level package is looked for
 
     def digest(self, script: str | Path, *named: str) -> str:
@@ -151,7 +152,7 @@ class Project:
         return self._known[script, named]
 
     def _collect(self, script: str | Path, named: tuple[str, ...]) -> _Reached:
-        main, reached = _parse("__main__", Path(script), package=""), _Reached()
+        main, reached = self._script(Path(script)), _Reached()
         todo = [(main, name) for name in ["", *main.definitions]]
         for root in named:
             self.signature(root)
@@ -168,12 +169,16 @@ class Project:
             reached.nodes |= {id(node): (module.name, node) for node in lead.nodes}
         return reached
 
+    def _script(self, path: Path) -> _Module:
+        if path not in self._scripts:
+            self._scripts[path] = _parse("__main__", path, package="")
+        return self._scripts[path]
+
     def _lead(self, module: _Module, name: str) -> "_Lead":
         """Where one definition leads; the same whatever reaches it, so that it is looked up once."""
-        of_project = self._modules.get(module.name) is module  # every script is a __main__ of its own
-        if of_project and (module.name, name) in self._leads:
-            return self._leads[module.name, name]
-        lead = _Lead()
+        if (id(module), name) in self._leads:
+            return self._leads[id(module), name]
+        lead = self._leads[id(module), name] = _Lead()
         for source, attribute in module.imports.get(name, ()):
             lead.work += self._resolve(source, attribute, lead.packages)
         if name == "":
@@ -181,8 +186,6 @@ class Project:
         for node in module.definitions.get(name, ()) if name else module.effects:
             lead.nodes.append(node)
             lead.work += self._uses(module, node, lead.packages)
-        if of_project:
-            self._leads[module.name, name] = lead
         return lead
 
     def _on_import(self, module: _Module) -> Iterator[Work]:
@@ -208,7 +211,7 @@ class Project:
         for child in ast.walk(node):
             if isinstance(child, ast.Import | ast.ImportFrom):
                 _import(child, nested)
-        yield from self._named(module, nested.imports, _without_annotations(node), packages)
+        yield from self._named(module, nested.imports, node, packages)
         for source in nested.loaded:
             yield from self._loads(source)
         for source in nested.stars:
@@ -342,6 +345,7 @@ def _parse(name: str, path: Path, package: str) -> _Module:
         raise ValueError(f"{path}, line {error.lineno}: {error.msg}") from error
     except FileNotFoundError as error:
         raise ValueError(f"there is no script {path}") from error
+    _strip(tree)
     module = _Module(name, package)
     _sort(tree.body, module)
     return module
@@ -462,32 +466,19 @@ def _is_not_run(test: ast.expr, module: _Module) -> bool:
     return module.name != "__main__" and ast.unparse(test) == "__name__ == '__main__'"
 
 
-class _Strip(ast.NodeTransformer):
-    """Removes what cannot change a result: docstrings and the annotations of functions."""
-
-    def _strip(self, node):
-        self.generic_visit(node)
-        if node.body and isinstance(node.body[0], ast.Expr) and isinstance(node.body[0].value, ast.Constant):
-            node.body = node.body[1:] or [ast.Pass()]
-        if not isinstance(node, ast.ClassDef):
-            node.returns = None
-        return node
-
-    visit_FunctionDef = visit_AsyncFunctionDef = visit_ClassDef = _strip
-
-    def visit_arg(self, node):
-        node.annotation = None
-        return node
+def _strip(tree: ast.AST) -> None:
+    """Remove what cannot change a result: docstrings and the annotations of functions."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.arg):
+            node.annotation = None
+        elif isinstance(node, _DEFINITIONS):
+            if isinstance(node.body[0], ast.Expr) and isinstance(node.body[0].value, ast.Constant):
+                node.body = node.body[1:] or [ast.Pass()]
+            if not isinstance(node, ast.ClassDef):
+                node.returns = None
 
 
-@cache
-def _text(node: ast.stmt) -> str:
-    return ast.unparse(_without_annotations(node))
-
-
-@cache
-def _without_annotations(node: ast.stmt) -> ast.stmt:
-    return _Strip().visit(_tree(ast.unparse(node)).body[0])
+_text = cache(ast.unparse)  # a statement is of many scripts
 
 
 @cache

@@ -56,9 +56,8 @@ import yaml
 
 from snakemake.io import apply_wildcards
 
-from purity.run import forecast, judge, lineage, status, studies, workload, yaml_slips
+from purity.run import forecast, judge, lineage, pairs, status, studies, workload, yaml_slips
 from purity.run.codehash import Project, strangers
-from purity.report import side_by_side
 from purity.report.claims import check_claims
 from purity.run.config import agrees, check, check_images, check_studies, left_out, same, small
 from purity.run.experiment import GROUPS, Cell, Experiment, log, store, timing
@@ -236,7 +235,7 @@ def both(w):
     """The two experiments of a page; what cannot be paired is said before any job."""
     one, other = EXPERIMENTS[w.one], EXPERIMENTS[w.other]
     try:
-        return one, other, side_by_side.shared(one, other)
+        return one, other, pairs.shared(one, other)
     except ValueError as mistake:
         sys.exit(str(mistake))
 
@@ -247,7 +246,7 @@ def beside(w):
         "cells": [list(cell) for cell in cells],
         "seeds": {"one": one.seeds, "other": other.seeds},
         "images": min(one.said["images"], other.said["images"]),
-        "differences": side_by_side.differences(one, other),
+        "differences": pairs.differences(one, other),
         "names": [w.one, w.other],
     }
 

@@ -8,9 +8,10 @@ import yaml
 
 from purity import stats
 from purity.report import pages
-from purity.report.side_by_side import differences, paired, shared
+from purity.report.side_by_side import paired
 from purity.run.experiment import Cell, Experiment
 from purity.run.inheritance import inherited, seen_by
+from purity.run.pairs import differences, shared
 from purity.studies.records import Record
 from unit.report.test_pages import Page
 
