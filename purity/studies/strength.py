@@ -46,7 +46,7 @@ def strength(varied: list[Record], tried: list[Record]) -> pd.DataFrame:
             said |= asked.get(tuple(keys.values()), {})
             rows += accuracy_rows(said, members, name)
     columns = ["varied", "purifier", "attack", "knowledge", "set", "place"]
-    table = pd.DataFrame(rows, columns=list(dict.fromkeys((*columns, *(rows[0] if rows else ())))))
+    table = pd.DataFrame(rows, columns=list(dict.fromkeys((*columns, "seed", *(rows[0] if rows else ())))))
     return table.sort_values(columns, kind="stable", ignore_index=True)
 
 
@@ -122,10 +122,10 @@ def _union(by: dict[tuple, list[Record]], purifier: str, knowledge: str) -> floa
 
 
 def draw_strength(table: pd.DataFrame, verdicts: pd.DataFrame) -> Figure:
-    """A panel for each option that is varied: accuracy with 95 % intervals. Last: what ten times the budget takes from
+    """A panel for each option that is varied, if any is: accuracy with 95 % intervals. Last: what ten times the budget takes from
     the attacks that the main findings rest on."""
     table = all_seeds(table)
-    table = table.assign(set=table["set"].fillna(""))  # nothing, in a table that was read
+    table = table.assign(set=table["set"].astype(object).fillna(""))  # nothing, in a table that was read
     panels = list(dict.fromkeys(table["varied"]))
     lines = -(-len(panels) // 2)
     sizes = [1.6] * lines + [0.7 + 0.13 * len(verdicts)]

@@ -126,6 +126,13 @@ def test_the_figure_has_a_panel_for_each_option_and_one_for_the_verdicts():
     assert line.get_ydata().tolist() == [0.8, 0.6, 0.4]  # in the order of the steps, not of the config
 
 
+def test_without_grids_the_figure_shows_the_verdicts_alone(tmp_path):
+    empty = tmp_path / "strength.csv"
+    store.save_table(empty, study.strength([BEYOND], []))
+    figure = study.draw_strength(store.load_table(empty), verdicts(STEPS[1]))
+    assert len(figure.axes) == 1
+
+
 def test_the_figure_of_a_table_that_was_read_is_that_of_the_table_as_made(tmp_path):
     """Where all values are numbers and nothing else is set, a file gives numbers, and gaps."""
     table, beside = study.strength(STEPS, []), verdicts(answers("ddpm", "pgd", "all", fixed=first(51)))
