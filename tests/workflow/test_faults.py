@@ -1,6 +1,6 @@
 """Faults, by causing them: each ends in one clear line and a non-zero exit, and leaves nothing half-written.
 
-What a config may say is tested in tests/unit/run/test_config.py, kills in tests/slow/test_kills.py.
+What a config may say is tested in tests/unit/run/test_config.py, kills in tests/workflow/test_kills.py.
 """
 
 import os
