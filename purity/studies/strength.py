@@ -122,8 +122,8 @@ def _union(by: dict[tuple, list[Record]], purifier: str, knowledge: str) -> floa
 
 
 def draw_strength(table: pd.DataFrame, verdicts: pd.DataFrame) -> Figure:
-    """A panel for each option that is varied, if any is: accuracy with 95 % intervals. Last: what ten times the budget takes from
-    the attacks that the main findings rest on."""
+    """A panel for each option that is varied, if any is: accuracy with 95 % intervals. Last: what ten times the budget
+    takes from the attacks that the main findings rest on."""
     table = all_seeds(table)
     table = table.assign(set=table["set"].astype(object).fillna(""))  # nothing, in a table that was read
     panels = list(dict.fromkeys(table["varied"]))
