@@ -14,6 +14,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import torch
@@ -360,6 +361,7 @@ def _contrasts(x: Tensor) -> Tensor:
 
 Answer = Callable[[Tensor, Tensor], Tensor]  # images (N, …), numbers of some of the rows → the part's answer for these
 Again = Callable[[], None]  # asks a part again, at the end of a job; ValueError if it answers otherwise
+Anew = Callable[[], Callable | None]  # makes a part once more, from modules imported anew; None if that cannot be
 
 
 def _unchanging(part: Callable[[Tensor], object], x: Tensor, maker: str, defence: Defence | None = None) -> object:
@@ -440,6 +442,23 @@ def _again(
     return again
 
 
+def _check_anew(
+    anew: Anew | None,
+    ask: Callable[[Callable], Tensor],
+    before: Tensor,
+    maker: str,
+    differ: Callable[[Tensor, Tensor], Tensor],
+    repeated: float = 1.0,
+) -> None:
+    """Refuses a part that answers otherwise when it is made and imported anew, as each job does: another one attacks
+    than the one that judges."""
+    if anew is None or (made := anew()) is None:
+        return
+    if (apart := differ(before, ask(made)).max()) > repeated:
+        said = f"{maker} differs when made anew{_times(apart)}, as each job makes it"
+        raise broken(f"{said}: draw nothing when it is made or imported", "anew")
+
+
 class _Company:
     """Whether a part's row is what it is alone, in batches larger than those that it was tried on."""
 
@@ -488,20 +507,22 @@ def _apart(scale: float) -> Callable[[Tensor, Tensor], Tensor]:
     return differ
 
 
-def check_purifier(purify: Purifier, x: Tensor, xi: Noise, name: str) -> Again:
+def check_purifier(purify: Purifier, x: Tensor, xi: Noise, name: str, anew: Anew | None = None) -> Again:
     """f on a few images x (B, C, H, W) and their ξ. ValueError: it returns no image, changes x, draws from a global
-    generator, or is another one when repeated, in another order, for each row alone. Returns what repeats it later."""
+    generator, or is another one when repeated, in another order, for each row alone, or made anew. Returns what repeats
+    it later."""
     maker = f"purifier '{name}'"
 
     @torch.no_grad()
-    def answer(images: Tensor, rows: Tensor) -> Tensor:
+    def answered(f: Purifier, images: Tensor, rows: Tensor) -> Tensor:
         some = images[rows.to(images.device)]
-        return image_of(_unchanging(lambda z: purify(z, _copy(xi.rows(rows))), some, maker), some, maker)
+        return image_of(_unchanging(lambda z: f(z, _copy(xi.rows(rows))), some, maker), some, maker)
 
-    images = _contrasts(x)
-    together = answer(images, torch.arange(len(x)))
+    answer, images, rows = partial(answered, purify), _contrasts(x), torch.arange(len(x))
+    together = answer(images, rows)
     differ = _values_apart(together)
     again = _check_rows(answer, images, together, maker, differ)
+    _check_anew(anew, lambda f: answered(f, images, rows), together, maker, differ)
     if hasattr(purify, "states"):
         with torch.no_grad():
             *_, (_, last) = protected_purifier(purify, name).states(images, xi)
@@ -510,35 +531,41 @@ def check_purifier(purify: Purifier, x: Tensor, xi: Noise, name: str) -> Again:
     return again
 
 
-def check_classifier(classify: Callable, x: Tensor, y: Tensor, name: str) -> Again:
+def check_classifier(classify: Callable, x: Tensor, y: Tensor, name: str, anew: Anew | None = None) -> Again:
     """g on a few images x (B, C, H, W), and labels y (N,) of all there are. ValueError as in `check_purifier`,
     `logits_of` and `check_classes`, and for probabilities. Returns what repeats it later."""
     maker = f"classifier '{name}'"
 
     @torch.no_grad()
-    def answer(images: Tensor, rows: Tensor) -> Tensor:
+    def answered(g: Callable, images: Tensor, rows: Tensor) -> Tensor:
         some = images[rows.to(images.device)]
-        return logits_of(_unchanging(classify, some, maker), some, name)
+        return logits_of(_unchanging(g, some, maker), some, name)
 
-    images = _contrasts(x)
-    logits = answer(images, torch.arange(len(x)))
+    answer, images, rows = partial(answered, classify), _contrasts(x), torch.arange(len(x))
+    logits = answer(images, rows)
     check_classes(logits, y, name)
     _refuse_probabilities(logits, maker)
-    return _check_rows(answer, images, logits, maker, _logits_apart(logits))
+    differ = _logits_apart(logits)
+    again = _check_rows(answer, images, logits, maker, differ)
+    _check_anew(anew, lambda g: answered(g, images, rows), logits, maker, differ)
+    return again
 
 
-def check_features(features: Callable, x: Tensor, maker: str) -> Again:
+def check_features(features: Callable, x: Tensor, maker: str, anew: Anew | None = None) -> Again:
     """A network of features on a few images x (B, C, H, W). ValueError as in `check_purifier` and `features_of`.
     Returns what repeats it later."""
 
     @torch.no_grad()
-    def answer(images: Tensor, rows: Tensor) -> Tensor:
+    def answered(network: Callable, images: Tensor, rows: Tensor) -> Tensor:
         some = images[rows.to(images.device)]
-        return features_of(_unchanging(features, some, maker), some, maker)
+        return features_of(_unchanging(network, some, maker), some, maker)
 
-    images = _contrasts(x)
-    found = answer(images, torch.arange(len(x)))
-    return _check_rows(answer, images, found, maker, _logits_apart(found))
+    answer, images, rows = partial(answered, features), _contrasts(x), torch.arange(len(x))
+    found = answer(images, rows)
+    differ = _logits_apart(found)
+    again = _check_rows(answer, images, found, maker, differ)
+    _check_anew(anew, lambda network: answered(network, images, rows), found, maker, differ)
+    return again
 
 
 def check_attack(
@@ -550,6 +577,7 @@ def check_attack(
     noise: Noise,
     name: str,
     batchwise: bool = False,
+    anew: Anew | None = None,
 ) -> Again:
     """An attack on a few images, twice: give it few steps. batchwise: its rows may depend on their batch.
 
@@ -558,24 +586,26 @@ def check_attack(
     """
     maker = f"attack '{name}'"
 
-    def answer(images: Tensor, rows: Tensor) -> Tensor:
+    def answered(a: Callable, images: Tensor, rows: Tensor) -> Tensor:
         some, on = images[rows.to(images.device)], None if defence is None else defence.rows(rows)
         labels = y[rows.to(y.device)]
 
         def attacked(z: Tensor) -> Tensor:
-            return run(on, z, labels.clone(), noise.rows(rows), iter, **copy.deepcopy(dict(options)))
+            return a(on, z, labels.clone(), noise.rows(rows), iter, **copy.deepcopy(dict(options)))
 
         made = _unchanging(attacked, some, maker, on)
         made = adversarial_of(made, some, maker, run, options, blind=defence is None)
         check_ball(made, some, *ball_of(run, options), name)
         return made
 
-    rows = torch.arange(len(x))
+    answer, rows = partial(answered, run), torch.arange(len(x))
     once = answer(x, rows)
-    if not batchwise:
-        return _check_rows(answer, x, once, maker, _pixels_apart, repeated=0)
-    again = _again(answer, x, rows, once, maker, _pixels_apart, repeated=0)
-    again()
+    if batchwise:
+        again = _again(answer, x, rows, once, maker, _pixels_apart, repeated=0)
+        again()
+    else:
+        again = _check_rows(answer, x, once, maker, _pixels_apart, repeated=0)
+    _check_anew(anew, lambda a: answered(a, x, rows), once, maker, _pixels_apart, repeated=0)
     return again
 
 

@@ -5,9 +5,11 @@ and at every call.
 """
 
 import json
+import logging
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 
 import numpy as np
 import torch
@@ -18,8 +20,8 @@ from purity.defence import Defence
 from purity.run import checkpoints, store
 from purity.run.devices import no_memory
 from purity.run.job import Job
-from purity.run.naming import parameters, resolve
-from purity.run.presets import small_options
+from purity.run.naming import imported_anew, own, parameters, resolve
+from purity.run.presets import functions, small_options
 from purity.run.rules import PAGE, broken
 
 FEW = 3  # images that a part is tried on before it counts
@@ -68,7 +70,8 @@ class Blind:
             x, y = self._few(arrays)[:PAIR], torch.from_numpy(arrays["y"][:PAIR]).to(self.device)
             rows, defence = torch.arange(len(x)), self._defence(spec, arrays)
             given = (defence and defence.rows(rows), x, y, self._few_xi(spec, arrays).rows(rows))
-            again = contract.check_attack(run, small_options(options), *given, said, batchwise="batch" in spec)
+            anew = made_anew(lambda: resolve(spec[name]["run"]), spec[name])
+            again = contract.check_attack(run, small_options(options), *given, said, "batch" in spec, anew)
             self.repeats.append(again)
         return Attack(contract.protected_attack(run, said), options)
 
@@ -140,18 +143,22 @@ class Sighted(Blind):
 
     def _classify(self, spec: dict, arrays: Arrays):
         said = spec["classifier"]
+        make = partial(checkpoints.classifier, said, self.inputs.classifier, self.device)
         with making(f"classifier '{said['network']}'"):
-            made = checkpoints.classifier(said, self.inputs.classifier, self.device, self._watch)
+            made = make(self._watch)
         x = self._few(arrays)
         labels = torch.from_numpy(arrays["y"]) if "y" in arrays else torch.zeros(len(x), dtype=torch.int64)
-        self.repeats.append(contract.check_classifier(made, x, labels, said["network"]))
+        again = contract.check_classifier(made, x, labels, said["network"], made_anew(make, said))
+        self.repeats.append(again)
         return contract.protected_classifier(made, said["network"])
 
     def _purify(self, spec: dict, arrays: Arrays):
         said = spec["purifier"]
+        make = partial(checkpoints.purifier, said, self.inputs.get("diffusion") or [], self.device)
         with making(f"purifier '{said['name']}'"):
-            made = checkpoints.purifier(said, self.inputs.get("diffusion") or [], self.device, self._watch)
-        again = contract.check_purifier(made, self._few(arrays), self._few_xi(spec, arrays), said["name"])
+            made = make(self._watch)
+        few = self._few(arrays), self._few_xi(spec, arrays)
+        again = contract.check_purifier(made, *few, said["name"], made_anew(make, said))
         self.repeats.append(again)
         return contract.protected_purifier(made, said["name"])
 
@@ -170,9 +177,10 @@ class Sighted(Blind):
         if (said := spec.get("features")) is None:
             return None
         maker = f"features '{said['network']}'"
+        make = partial(checkpoints.features, said, self.inputs.get("features") or [], self.device)
         with making(maker):
-            made = checkpoints.features(said, self.inputs.get("features") or [], self.device)
-        self.repeats.append(contract.check_features(made, self._few(arrays), maker))
+            made = make()
+        self.repeats.append(contract.check_features(made, self._few(arrays), maker, made_anew(make, said)))
         return contract.protected_features(made, maker)
 
 
@@ -191,6 +199,24 @@ def _calls(network: torch.nn.Module, run: Callable[[], object]) -> list[tuple[tu
     finally:
         hook.remove()
     return calls
+
+
+def made_anew(make: Callable[[], Callable], spec: dict) -> contract.Anew | None:
+    """How a part is made again, as the next job makes it. None where a spec names only functions that are installed."""
+    named = [name for name in functions(spec) if own(name)]
+    if not named:
+        return None
+
+    def made() -> Callable | None:
+        try:
+            with imported_anew():
+                return make()
+        except Exception as error:  # what may be registered once only, or does not fit the memory twice
+            said = (str(error) or type(error).__name__).splitlines()[0]
+            logging.info("%s is not compared with itself made anew: %s", named[0], said)
+            return None
+
+    return made
 
 
 @contextmanager

@@ -17,7 +17,7 @@ from purity.gradients import GradientCount
 from purity.noise import Noise
 from purity.run import checkpoints
 from purity.run.naming import resolve
-from purity.stages.arguments import FEW, making
+from purity.stages.arguments import FEW, made_anew, making
 
 
 class Tried(NamedTuple):
@@ -113,32 +113,36 @@ def _weights(said: dict) -> tuple[list[str], str]:
 
 def _classifier(said: dict, few: Few, device: str) -> tuple[Classifier, str]:
     weights, remark = _weights(said)
+    make = partial(checkpoints.classifier, said, weights, device)
     with making(f"classifier '{said['name']}'"):
-        made = checkpoints.classifier(said, weights, device)
-    contract.check_classifier(made, few.x, few.labels, said["name"])
+        made = make()
+    contract.check_classifier(made, few.x, few.labels, said["name"], made_anew(make, said))
     return contract.protected_classifier(made, said["name"]), remark
 
 
 def _features(said: dict, few: Few, device: str) -> tuple[None, str]:
     weights, remark = _weights(said)
+    make = partial(checkpoints.features, said, weights, device)
     with making(f"features '{said['name']}'"):
-        made = checkpoints.features(said, weights, device)
-    contract.check_features(made, few.x, f"features '{said['name']}'")
+        made = make()
+    contract.check_features(made, few.x, f"features '{said['name']}'", made_anew(make, said))
     return None, remark
 
 
 def _purifier(said: dict, few: Few, device: str) -> tuple[Callable, str]:
     weights, remark = _weights(said["diffusion"]) if said["diffusion"] else ([], "")
+    make = partial(checkpoints.purifier, said, weights, device)
     with making(f"purifier '{said['name']}'"):
-        made = checkpoints.purifier(said, weights, device)
-    contract.check_purifier(made, few.x, few.xi, said["name"])
+        made = make()
+    contract.check_purifier(made, few.x, few.xi, said["name"], made_anew(make, said))
     return contract.protected_purifier(made, said["name"]), remark
 
 
 def _attack(name: str, said: dict, defence: Defence | None, few: Few) -> tuple[None, str]:
     """In full, and once more to count its gradients."""
     run, options = resolve(said["run"]), said["options"]
-    contract.check_attack(run, options, defence, few.x, few.y, few.xi, name, said["batchwise"])
+    anew = made_anew(lambda: resolve(said["run"]), said)
+    contract.check_attack(run, options, defence, few.x, few.y, few.xi, name, said["batchwise"], anew)
     if defence is None:
         return None, ""
     counted = GradientCount.of(few.x)

@@ -1,5 +1,7 @@
 """What a job is given: parts that were tried on a few images first, and are protected for all of it."""
 
+import importlib
+import sys
 from types import SimpleNamespace
 
 import broken_parts as parts
@@ -113,3 +115,82 @@ def test_what_a_function_raises_when_it_makes_a_part_is_one_line_that_names_it()
     refusal(
         sighted(), "purify", {"purifier": broken, "noise": NOISE}, "purifier 'noisy' cannot be made: KeyError", "#made"
     )
+
+
+DRAWN = """
+import numpy as np
+import torch
+from torch.nn import functional as F
+
+SHIFT = torch.from_numpy(np.random.default_rng({seed}).uniform(0, 0.1, (1, 8, 8)).astype("float32"))
+
+
+def imported():
+    return lambda x, xi: (x + SHIFT).clamp(0, 1)
+
+
+def made():
+    drawn = torch.from_numpy(np.random.default_rng({seed}).uniform(0, 0.1, (1, 8, 8)).astype("float32"))
+    return lambda x, xi: (x + drawn).clamp(0, 1)
+
+
+def logits():
+    return lambda x: 100 * F.pad((x - SHIFT).flatten(1)[:, :9], (0, 1))
+
+
+def attack(defence, x, y, noise, progress, *, epsilon):
+    return (x + epsilon * (2 * (SHIFT > 0.05).to(x) - 1)).clamp(0, 1)
+"""
+
+
+@pytest.fixture
+def drawn(tmp_path, monkeypatch):
+    """Two modules of somebody's own: draw(seed) writes one that draws and one that imports it from there."""
+
+    def draw(seed):
+        (tmp_path / "drawn.py").write_text(DRAWN.format(seed=seed), encoding="utf-8")
+        (tmp_path / "of_drawn.py").write_text("from drawn import attack, imported, logits, made\n", encoding="utf-8")
+        return "of_drawn"
+
+    monkeypatch.syspath_prepend(tmp_path)
+    yield draw
+    for name in ("drawn", "of_drawn"):
+        sys.modules.pop(name, None)
+
+
+def asked(name: str, module: str):
+    """A part by its kind, from a module of somebody's own."""
+    if name in ("imported", "made"):
+        mine = {"name": "mine", "make": f"{module}:{name}", "options": {}, "diffusion": None}
+        return sighted()("purify", {"purifier": mine, "noise": NOISE}, ARRAYS)
+    if name == "logits":
+        mine = {"network": f"{module}:logits", "options": {}}
+        return sighted()("classify", {"classifier": mine}, ARRAYS)
+    return sighted()("attack", spec(f"{module}:attack", {"epsilon": 0.15}, purifier=NOISY), ARRAYS)
+
+
+@pytest.mark.parametrize("name", ["imported", "made", "logits", "attack"])
+def test_a_part_that_draws_when_it_is_made_or_imported_is_refused(name, drawn):
+    """No call within one process tells: each job has another one."""
+    with pytest.raises(ValueError, match=r"differs when made anew.*contract\.md#anew"):
+        asked(name, drawn(""))
+
+
+@pytest.mark.parametrize("name", ["imported", "made", "logits", "attack"])
+def test_a_part_that_draws_from_a_seed_is_the_same_in_every_job(name, drawn):
+    module = drawn(3)
+    before = importlib.import_module("drawn")
+    assert asked(name, module) is not None
+    assert sys.modules["drawn"] is before  # modules are what they were
+
+
+def test_what_can_be_imported_once_only_is_not_compared_and_the_log_says_so(drawn, tmp_path, caplog):
+    module = drawn("")
+    once = "import sys\nassert not hasattr(sys, 'met'), 'registered already'\nsys.met = True\n"
+    (tmp_path / f"{module}.py").write_text(once + "from drawn import imported\n", encoding="utf-8")
+    try:
+        with caplog.at_level("INFO"):
+            assert asked("imported", module) is not None
+    finally:
+        del sys.met
+    assert f"{module}:imported is not compared with itself made anew: registered already" in caplog.text
