@@ -241,6 +241,17 @@ def _silent(a: dict) -> bool:
     return untrained or any(name in a and not a[name] for name in ("dropout_p", "dropout"))
 
 
+def _constants(func, args: tuple) -> tuple:
+    """A traced function's constants as the tensors that they are there: a mode is handed their numbers, which not every
+    operator takes."""
+    asked = [str(given.type) for given in func._schema.arguments]
+    numbers = (int, float, complex)
+    return tuple(
+        torch.tensor(arg) if kind == "Tensor" and isinstance(arg, numbers) else arg
+        for kind, arg in zip(asked, args, strict=False)
+    )
+
+
 class _Serving(TorchDispatchMode):
     """Serves the draws of one call of the function; after it those of its backward pass, where it is entered again."""
 
@@ -253,6 +264,8 @@ class _Serving(TorchDispatchMode):
 
     def __torch_dispatch__(self, func, types, args=(), kwargs=None):
         kwargs = kwargs or {}
+        if args and isinstance(args[0], int | float | complex):
+            args = _constants(func, args)
         if torch.Tag.nondeterministic_seeded not in func.tags:
             return func(*args, **kwargs)
         schema = func._schema.arguments

@@ -597,6 +597,12 @@ def normal(*arguments):
     return torch.distributions.Normal(*arguments).rsample()
 
 
+def traced(x):
+    for _ in range(2):
+        x = x + 0.1 * torch.randn_like(x)
+    return x
+
+
 THEIRS = {
     "dropout2d": (nn.Dropout2d(0.4).train(), "together"),
     "alpha dropout": (lambda x: F.alpha_dropout(x, 0.3, training=True), "together"),
@@ -614,6 +620,8 @@ THEIRS = {
     "vmap of a number": (in_vmap(lambda x: x * torch.rand(())), "together"),
     "vmap of the same": (in_vmap(lambda x: x * torch.rand_like(x), "same"), "alone"),
     "gradients in vmap": (in_vmap(torch.func.grad(lambda x: (x**2 * torch.randn_like(x)).sum())), "together"),
+    "traced": (torch.jit.trace(traced, torch.zeros(2, 1, 8, 8, dtype=torch.float64), check_trace=False), "together"),
+    "scripted": (torch.jit.script(traced), "together"),
     "graph": (torch.compile(lambda x: x + torch.randn_like(x), backend="aot_eager"), "together"),
     "images in a loop": (lambda x: torch.stack([torch.roll(i, int(torch.randint(8, ())), 1) for i in x]), "alone"),
     "two numbers for each": (lambda x: x * torch.rand(2 * len(x)).view(-1, 2, 1, 1).sum(1, keepdim=True), "alone"),
