@@ -77,7 +77,7 @@ def test_a_small_run_has_results_of_its_own_and_runs_to_its_end(tmp_path):
     """`--config small=True`, of the parts that are made smaller in a way of their own, and of what they rest on."""
     workspace = Workspace.fresh(tmp_path / "small")
     shrunk = ("sweep", "budget", "strength", "search", "third-regime", "elsewhere", "ball", "gallery")
-    named = ("dataset", "images", "classifier", "seeds", "fresh_draws", "attacked")
+    named = ("dataset", "images", "classifier", "seeds", "seeding", "fresh_draws", "attacked")
     said = yaml.safe_load((workspace.path / "config/config.yaml").read_text())["experiments"]["tiny"]
     workspace.configure(
         lambda c: c["experiments"].update(tiny={key: said[key] for key in (*named, *shrunk)}),
