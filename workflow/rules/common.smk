@@ -33,7 +33,9 @@ def root():
         archive.seek(0)
         temporary = tempfile.mkdtemp(dir=unpacked.parent)
         with tarfile.open(fileobj=archive) as files:
-            files.extractall(temporary, **({"filter": "data"} if hasattr(tarfile, "data_filter") else {}))  # from 3.11.4
+            files.extractall(
+                temporary, **({"filter": "data"} if hasattr(tarfile, "data_filter") else {})
+            )  # from 3.11.4
         try:
             os.rename(temporary, unpacked)
         except OSError:
