@@ -32,10 +32,9 @@ def root():
         repository.archive(archive, commit)
         archive.seek(0)
         temporary = tempfile.mkdtemp(dir=unpacked.parent)
+        safely = {"filter": "data"} if hasattr(tarfile, "data_filter") else {}  # from Python 3.11.4
         with tarfile.open(fileobj=archive) as files:
-            files.extractall(
-                temporary, **({"filter": "data"} if hasattr(tarfile, "data_filter") else {})
-            )  # from 3.11.4
+            files.extractall(temporary, **safely)
         try:
             os.rename(temporary, unpacked)
         except OSError:
