@@ -60,6 +60,6 @@ rule usage:
         **TABLES,
     params:
         spec={},
-        code=code("usage"),
+        code=lambda w: code("usage"),
     script:
         "../scripts/usage.py"

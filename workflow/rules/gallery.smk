@@ -49,6 +49,6 @@ rule gallery:
         **TABLES,
     params:
         spec=lambda w: experiment(w).gallery(),
-        code=code("gallery"),
+        code=lambda w: code("gallery"),
     script:
         "../scripts/gallery.py"

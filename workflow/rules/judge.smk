@@ -29,7 +29,7 @@ rule judgement_cost:
         CONDA_TABLES
     params:
         spec=lambda w: {"title": w.experiment, "jobs": judge.costly(experiment(w))},
-        code=code("judgement_cost"),
+        code=lambda w: code("judgement_cost"),
     script:
         "../scripts/judgement_cost.py"
 
@@ -54,7 +54,7 @@ rule judgement_page:
         CONDA_TABLES
     params:
         spec=lambda w: judge.said(experiment(w)),
-        code=code("judgement_page"),
+        code=lambda w: code("judgement_page"),
     script:
         "../scripts/judgement_page.py"
 

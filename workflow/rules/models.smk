@@ -22,7 +22,7 @@ rule fetch:
         **TABLES,
     params:
         spec=lambda w: ordered(config[w.kind][w.name]["weights"]),
-        code=code("fetch"),
+        code=lambda w: code("fetch"),
     script:
         "../scripts/fetch.py"
 
@@ -141,6 +141,6 @@ rule loss_curve:
         **TABLES,
     params:
         spec={"draw": "purity.studies.training:draw_loss"},
-        code=code("figure", {"draw": "purity.studies.training:draw_loss"}),
+        code=lambda w: code("figure", {"draw": "purity.studies.training:draw_loss"}),
     script:
         "../scripts/figure.py"

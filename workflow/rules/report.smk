@@ -41,7 +41,7 @@ rule findings:
     resources:
         **TABLES,
     params:
-        code=code("findings"),
+        code=lambda w: code("findings"),
     script:
         "../scripts/findings.py"
 
@@ -61,7 +61,7 @@ rule compare:
         **TABLES,
     params:
         spec=lambda w: {"setting": experiment(w).said["reference"], **same_setting(w)},
-        code=code("compare"),
+        code=lambda w: code("compare"),
     script:
         "../scripts/compare.py"
 
@@ -87,7 +87,7 @@ rule comparison_page:
         **TABLES,
     params:
         spec=lambda w: {"title": w.experiment, "compared": compared(w), "accuracies": accuracies(w)},
-        code=code("comparison_page"),
+        code=lambda w: code("comparison_page"),
     script:
         "../scripts/comparison_page.py"
 
@@ -116,6 +116,6 @@ rule side_by_side:
         **TABLES,
     params:
         spec=beside,
-        code=code("side_by_side"),
+        code=lambda w: code("side_by_side"),
     script:
         "../scripts/side_by_side.py"

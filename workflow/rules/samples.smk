@@ -51,7 +51,7 @@ rule samples_figure:
     conda:
         CONDA_TABLES
     params:
-        code=code("samples"),
+        code=lambda w: code("samples"),
     script:
         "../scripts/samples.py"
 

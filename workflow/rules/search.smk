@@ -93,6 +93,6 @@ rule winner:
         **TABLES,
     params:
         spec=lambda w: {"diffusion": experiment(w).part("search")["diffusion"]},
-        code=code("winner"),
+        code=lambda w: code("winner"),
     script:
         "../scripts/winner.py"

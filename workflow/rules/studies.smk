@@ -42,7 +42,7 @@ for study_ in STUDIES.values():
                 **TABLES,
             params:
                 spec=lambda w, study=study_: studies.spec(study, experiment(w), PROJECT),
-                code=PROJECT.digest(ROOT / "workflow/scripts/tables.py", *study_.functions()),
+                code=lambda w, study=study_: PROJECT.digest(ROOT / "workflow/scripts/tables.py", *study.functions()),
             script:
                 "../scripts/tables.py"
 
@@ -70,6 +70,6 @@ for study_ in STUDIES.values():
                 **TABLES,
             params:
                 spec={"draw": said.draw, "figure": figure},
-                code=code("figure", {"draw": said.draw}),
+                code=lambda w, draw=said.draw: code("figure", {"draw": draw}),
             script:
                 "../scripts/figure.py"
