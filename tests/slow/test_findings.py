@@ -20,15 +20,16 @@ from purity.run.store import Stored
 
 DIFFUSION = ("ddpm", "reverse", "ddim", "one-step")
 SEEDS = (0, 1, 2)
-NOT_READ = ("search", "third-regime", "elsewhere", "paths", "samples", "sensitivity")
+NOT_READ = ("search", "third-regime", "elsewhere", "paths", "samples", "sensitivity", "dw-box")
 
 
 def without_what_is_not_read(config):
     experiment = config["experiments"]["digits"]
     for part in NOT_READ:
         experiment[part] = None
-    experiment["addt"]["again"] = {}
-    experiment["strength"]["grids"] = []
+    experiment["addt"] |= {"again": {}, "attacks": ["standard"], "purifiers": {"ddpm-addt": "ddpm"}}
+    experiment["addt"]["ablations"] = {"ddpm-addt-no-rbgm": "ddpm"}
+    experiment["strength"] |= {"grids": [], "purifiers": {name: ["all"] for name in ("ddpm", "reverse", "ddim")}}
 
 
 @pytest.fixture(scope="module", autouse=True)
