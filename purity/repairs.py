@@ -1,10 +1,14 @@
-"""Repairs of libraries that do not import as they are. The only room for them; each says what it mends, and when to go.
+"""Repairs of libraries that do not import as they are, or not in silence; each says what it mends, and when to go.
 
 robustbench 1.1.1
     Its `loaders` imports `pkg_resources`, which setuptools dropped in version 81, for `resource_filename` alone. Its
     `eval` imports `autoattack`, which is not on PyPI; `pyautoattack`, which RobustBench requires, is that package
     under another name. Both are put in place for the import only, and only where the real one is missing. To go when
     a release of RobustBench imports neither.
+
+torch 2.15
+    Its rules for `jvp` are written in TorchScript, of which it warns by itself when the first `jvp` imports them. To go
+    when they are written otherwise.
 """
 
 import importlib
@@ -44,6 +48,13 @@ def advertorch() -> ModuleType:
             del gradcheck.zero_gradients
     importlib.import_module("advertorch.bpda")
     return package
+
+
+def forward_differentiation() -> None:
+    """torch's rules for `jvp`, imported."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)
+        importlib.import_module("torch._decomp.decompositions_for_jvp")
 
 
 def _zero_gradients(x) -> None:

@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from purity import repairs
 from purity.diffusion import jacobian as randomised
 from purity.diffusion.jacobian import Linear, pullback
 from purity.noise import Noise
@@ -37,6 +38,7 @@ def repeated(f: Callable[[Tensor], Tensor], x: Tensor) -> Linear:
 
 def pushforward(f: Callable[[Tensor], Tensor], x: Tensor) -> Linear:
     """v ↦ J v at one image x (1, C, H, W), by forward mode. A custom autograd function inside f needs a `jvp`."""
+    repairs.forward_differentiation()
 
     def push(v: Tensor) -> Tensor:
         return torch.func.jvp(f, (x,), (v[None],))[1][0]

@@ -82,3 +82,16 @@ library.attacks.fast_adaptive_boundary.zero_gradients(x)
 print(x.grad.tolist())
 """
     assert python(code) == ["True", "False", "[0.0,", "0.0]"]
+
+
+def test_forward_differentiation_warns_of_nothing():
+    code = """
+import warnings
+warnings.simplefilter("error")
+import torch
+from purity.stages.jacobian import pushforward
+x = torch.linspace(0.1, 1, 4)[None]
+assert torch.allclose(pushforward(torch.sigmoid, x)(torch.ones(1, 4)), torch.sigmoid(x) * (1 - torch.sigmoid(x)))
+print("silent")
+"""
+    assert python(code) == ["silent"]
