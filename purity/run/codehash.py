@@ -178,7 +178,7 @@ class Project:
         """Where one definition leads; the same whatever reaches it, so that it is looked up once."""
         if (id(module), name) in self._leads:
             return self._leads[id(module), name]
-        lead = self._leads[id(module), name] = _Lead()
+        lead = _Lead()
         for source, attribute in module.imports.get(name, ()):
             lead.work += self._resolve(source, attribute, lead.packages)
         if name == "":
@@ -186,6 +186,7 @@ class Project:
         for node in module.definitions.get(name, ()) if name else module.effects:
             lead.nodes.append(node)
             lead.work += self._uses(module, node, lead.packages)
+        self._leads[id(module), name] = lead  # not before: what cannot be parsed leaves no half of one
         return lead
 
     def _on_import(self, module: _Module) -> Iterator[Work]:
@@ -329,7 +330,7 @@ def _ordered(nodes: Iterable[tuple[str, ast.stmt]]) -> Iterator[tuple[str, int, 
                 yield module, 0, _text(node)
 
 
-def _tree(source: str | bytes, name: str = "<code>") -> ast.Module:
+def _tree(source: bytes, name: str) -> ast.Module:
     """Before 3.11.5, Python may miscount its recursion when the garbage collector runs while a tree is made, and raise
     SystemError; it does not twice."""
     try:

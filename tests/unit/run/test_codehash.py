@@ -542,6 +542,13 @@ def test_a_syntax_error_names_file_and_line(file, tmp_path):
     assert "\n" not in str(refused.value)
 
 
+def test_what_was_refused_is_refused_again(tmp_path):
+    project = Project(write(tmp_path, {"main.py": "from a import f\nf()\n", "a.py": "def g(:\n"}))
+    for _ in range(2):
+        with pytest.raises(ValueError, match=r"a\.py.*1"):
+            project.digest(tmp_path / "main.py")
+
+
 # Signatures.
 
 
