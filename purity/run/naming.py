@@ -3,10 +3,11 @@
 import importlib
 import inspect
 import sys
-import sysconfig
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from types import ModuleType
 
+from purity.run.codehash import own_folders
 from purity.run.rules import broken
 
 
@@ -34,39 +35,28 @@ def standard(name: str) -> bool:
 
 
 def own(name: str) -> bool:
-    """Whether the module of 'module:function' is somebody's own: neither installed nor this package's."""
-    module = name.partition(":")[0]
-    importlib.import_module(module)
-    return _is_own(module)
-
-
-def _is_own(module: str) -> bool:
-    top = module.partition(".")[0]
-    if top in (__package__.partition(".")[0], "__main__") or standard(top) or top not in sys.modules:
-        return False
-    found = sys.modules[top]
-    places = [getattr(found, "__file__", None), *getattr(found, "__path__", ())]
-    place = next(filter(None, places), None)
-    if place is None:
-        return False
-    return not place.startswith(sysconfig.get_path("stdlib")) and not any(of in place for of in _INSTALLED)
-
-
-_INSTALLED = ("site-packages", "dist-packages")
+    """Whether 'module:function' is somebody's own: neither installed nor this package's."""
+    top = name.partition(":")[0].partition(".")[0]
+    return top != __package__.partition(".")[0] and bool(own_folders(top))
 
 
 @contextmanager
 def imported_anew() -> Iterator[None]:
     """Inside, somebody's own modules are imported once more, as another process does; then they are what they were."""
-    kept = {name: module for name, module in sys.modules.items() if _is_own(name)}
+    kept = _own_modules()
     for name in kept:
         del sys.modules[name]
     try:
         yield
     finally:
-        for name in [name for name in sys.modules if _is_own(name)]:  # all of them are judged before the first goes
+        for name in _own_modules():
             del sys.modules[name]
         sys.modules.update(kept)
+
+
+def _own_modules() -> dict[str, ModuleType]:
+    tops = {top for top in {name.partition(".")[0] for name in sys.modules} if own(top)}
+    return {name: module for name, module in sys.modules.items() if name.partition(".")[0] in tops}
 
 
 def parameters(function: Callable) -> dict[str, bool]:
