@@ -444,17 +444,18 @@ def _again(
 
 def _check_anew(
     anew: Anew | None,
-    ask: Callable[[Callable], Tensor],
+    answered: Callable[[Callable, Tensor, Tensor], Tensor],
+    x: Tensor,
     before: Tensor,
     maker: str,
     differ: Callable[[Tensor, Tensor], Tensor],
     repeated: float = 1.0,
 ) -> None:
     """Refuses a part that answers otherwise when it is made and imported anew, as each job does: another one attacks
-    than the one that judges."""
+    than the one that judges. answered: (part, images, rows) ↦ its answer; before: that for all of x."""
     if anew is None or (made := anew()) is None:
         return
-    if (apart := differ(before, ask(made)).max()) > repeated:
+    if (apart := differ(before, answered(made, x, torch.arange(len(x)))).max()) > repeated:
         said = f"{maker} differs when made anew{_times(apart)}, as each job makes it"
         raise broken(f"{said}: draw nothing when it is made or imported", "anew")
 
@@ -518,11 +519,11 @@ def check_purifier(purify: Purifier, x: Tensor, xi: Noise, name: str, anew: Anew
         some = images[rows.to(images.device)]
         return image_of(_unchanging(lambda z: f(z, _copy(xi.rows(rows))), some, maker), some, maker)
 
-    answer, images, rows = partial(answered, purify), _contrasts(x), torch.arange(len(x))
-    together = answer(images, rows)
+    answer, images = partial(answered, purify), _contrasts(x)
+    together = answer(images, torch.arange(len(x)))
     differ = _values_apart(together)
     again = _check_rows(answer, images, together, maker, differ)
-    _check_anew(anew, lambda f: answered(f, images, rows), together, maker, differ)
+    _check_anew(anew, answered, images, together, maker, differ)
     if hasattr(purify, "states"):
         with torch.no_grad():
             *_, (_, last) = protected_purifier(purify, name).states(images, xi)
@@ -541,13 +542,13 @@ def check_classifier(classify: Callable, x: Tensor, y: Tensor, name: str, anew: 
         some = images[rows.to(images.device)]
         return logits_of(_unchanging(g, some, maker), some, name)
 
-    answer, images, rows = partial(answered, classify), _contrasts(x), torch.arange(len(x))
-    logits = answer(images, rows)
+    answer, images = partial(answered, classify), _contrasts(x)
+    logits = answer(images, torch.arange(len(x)))
     check_classes(logits, y, name)
     _refuse_probabilities(logits, maker)
     differ = _logits_apart(logits)
     again = _check_rows(answer, images, logits, maker, differ)
-    _check_anew(anew, lambda g: answered(g, images, rows), logits, maker, differ)
+    _check_anew(anew, answered, images, logits, maker, differ)
     return again
 
 
@@ -560,11 +561,11 @@ def check_features(features: Callable, x: Tensor, maker: str, anew: Anew | None 
         some = images[rows.to(images.device)]
         return features_of(_unchanging(network, some, maker), some, maker)
 
-    answer, images, rows = partial(answered, features), _contrasts(x), torch.arange(len(x))
-    found = answer(images, rows)
+    answer, images = partial(answered, features), _contrasts(x)
+    found = answer(images, torch.arange(len(x)))
     differ = _logits_apart(found)
     again = _check_rows(answer, images, found, maker, differ)
-    _check_anew(anew, lambda network: answered(network, images, rows), found, maker, differ)
+    _check_anew(anew, answered, images, found, maker, differ)
     return again
 
 
@@ -605,7 +606,7 @@ def check_attack(
         again()
     else:
         again = _check_rows(answer, x, once, maker, _pixels_apart, repeated=0)
-    _check_anew(anew, lambda a: answered(a, x, rows), once, maker, _pixels_apart, repeated=0)
+    _check_anew(anew, answered, x, once, maker, _pixels_apart, repeated=0)
     return again
 
 
