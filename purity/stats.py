@@ -3,8 +3,9 @@
 from collections.abc import Callable
 
 import numpy as np
+import pandas as pd
 
-# not scipy.stats; and scipy.optimize only where a root is sought: importing them takes half of a job on tables
+# not scipy.stats, nor scipy.optimize but for roots: importing them takes half of a job on tables
 from scipy.special import chdtri, gammaln, ndtri, stdtr, stdtrit
 
 
@@ -63,20 +64,11 @@ def mean_interval(values: np.ndarray, level: float = 0.95) -> tuple[float, float
     return summary_interval(float(values.mean()), float(values.std(ddof=1)), len(values), level)
 
 
-def _ranks(values: np.ndarray) -> np.ndarray:
-    """Ranks 1 … n; equal values share the mean of theirs. All are NaN if a value is."""
-    values = np.asarray(values, np.float64)
-    if np.isnan(values).any():
-        return np.full(len(values), np.nan)
-    _, which, counts = np.unique(values, return_inverse=True, return_counts=True)
-    return (counts.cumsum() - (counts - 1) / 2)[which]
-
-
 def spearman(a: np.ndarray, b: np.ndarray, level: float = 0.95) -> tuple[float, float, float]:
     """Rank correlation ρ of n pairs and its interval: Fisher's z with variance (1 + ρ²/2)/(n − 3) (Bonett & Wright
     2000). NaN where one of them is constant; NaN limits for n ≤ 3. Perfect order leaves as much doubt as one pair of
     neighbours that change places."""
-    ranks_a, ranks_b = _ranks(a), _ranks(b)
+    ranks_a, ranks_b = (pd.Series(values).rank().to_numpy() for values in (a, b))
     if np.ptp(ranks_a) == 0 or np.ptp(ranks_b) == 0:
         return float("nan"), float("nan"), float("nan")
     rho, n = float(np.corrcoef(ranks_a, ranks_b)[0, 1]), len(ranks_a)
@@ -115,9 +107,11 @@ def auc(
     m, n = len(positive), len(negative)
     if m == 0 or n == 0:
         return float("nan"), float("nan"), float("nan")
-    ranks = _ranks(np.concatenate([positive, negative]))
-    above = (ranks[:m] - _ranks(positive)) / n  # share of negatives below each positive
-    below = 1 - (ranks[m:] - _ranks(negative)) / m  # share of positives above each negative
+    ranks, inside, outside = (
+        pd.Series(values).rank().to_numpy() for values in (np.concatenate([positive, negative]), positive, negative)
+    )
+    above = (ranks[:m] - inside) / n  # share of negatives below each positive
+    below = 1 - (ranks[m:] - outside) / m  # share of positives above each negative
     area = float(above.mean())
     inflation = 1.0
     if clusters is not None:
@@ -135,11 +129,9 @@ def auc(
         variance = theta * (1 - theta) * (1 + others * ((1 - theta) / (2 - theta) + theta / (1 + theta))) / (m * n)
         return (theta - area) ** 2 - z**2 * inflation * variance
 
-    from scipy.optimize import brentq
-
     def limit(end: float) -> float:
         """Where `far` changes sign between what is seen and this end, 0 or 1; at the end itself both are 0."""
-        return area if area == end else float(brentq(far, end, min(max(area, 1e-9), 1 - 1e-9)))
+        return area if area == end else _root(far, end, min(max(area, 1e-9), 1 - 1e-9))
 
     return area, limit(0.0), limit(1.0)
 
@@ -350,8 +342,6 @@ def misfit_interval(residuals: np.ndarray, draws: np.ndarray, level: float = 0.9
     square, trace, of_square = float(residuals @ residuals), float(np.trace(chance)), float((chance**2).sum())
     along = float(residuals @ chance @ residuals) / square if square > 0 else 0.0
 
-    from scipy.optimize import brentq
-
     def quantile(tau2: float, q: float) -> float:
         mean, variance = points * tau2 + trace, 2 * of_square + 4 * points * tau2 * along
         return variance / (2 * mean) * float(chdtri(2 * mean**2 / variance, 1 - q)) if variance > 0 else mean
@@ -363,7 +353,7 @@ def misfit_interval(residuals: np.ndarray, draws: np.ndarray, level: float = 0.9
         high = square / points
         while quantile(high, q) < square:
             high *= 2
-        return float(brentq(lambda tau2: quantile(tau2, q) - square, 0.0, high))
+        return _root(lambda tau2: quantile(tau2, q) - square, 0.0, high)
 
     tau2 = max(0.0, (square - trace) / points)
     low, high = solved(0.5 + level / 2), solved(0.5 - level / 2)
@@ -411,3 +401,10 @@ def worst_of(predictions: np.ndarray, y: np.ndarray, n_tries: int) -> np.ndarray
 
 def _log_choose(n, k):
     return gammaln(n + 1) - gammaln(k + 1) - gammaln(n - k + 1)
+
+
+def _root(f: Callable[[float], float], low: float, high: float) -> float:
+    """Where f changes sign between low and high (Brent 1973)."""
+    from scipy.optimize import brentq
+
+    return float(brentq(f, low, high))
