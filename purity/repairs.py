@@ -51,10 +51,11 @@ def advertorch() -> ModuleType:
 
 
 def forward_differentiation() -> None:
-    """torch's rules for `jvp`, imported."""
-    with warnings.catch_warnings():
+    """torch's rules for `jvp`, imported as its first dual tensor does: not where TorchScript is off (PYTORCH_JIT=0)."""
+    torch = importlib.import_module("torch")
+    with warnings.catch_warnings(), torch.autograd.forward_ad.dual_level():
         warnings.simplefilter("ignore", FutureWarning)
-        importlib.import_module("torch._decomp.decompositions_for_jvp")
+        torch.autograd.forward_ad.make_dual(torch.zeros(()), torch.zeros(()))
 
 
 def _zero_gradients(x) -> None:

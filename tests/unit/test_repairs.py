@@ -5,6 +5,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).parents[2]
 
 
@@ -84,7 +86,9 @@ print(x.grad.tolist())
     assert python(code) == ["True", "False", "[0.0,", "0.0]"]
 
 
-def test_forward_differentiation_warns_of_nothing():
+@pytest.mark.parametrize("script", ["0", "1"])
+def test_forward_differentiation_warns_of_nothing(script, monkeypatch):
+    monkeypatch.setenv("PYTORCH_JIT", script)
     code = """
 import warnings
 warnings.simplefilter("error")
