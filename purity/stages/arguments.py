@@ -211,7 +211,7 @@ def made_anew(make: Callable[[], Callable], spec: dict) -> contract.Anew | None:
         try:
             with imported_anew():
                 return make()
-        except Exception as error:  # what may be registered once only, or does not fit the memory twice
+        except (Exception, SystemExit) as error:  # registered once only, or does not fit the memory twice
             said = (str(error) or type(error).__name__).splitlines()[0]
             logging.info("%s is not compared with itself made anew: %s", named[0], said)
             return None
