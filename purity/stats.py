@@ -3,7 +3,6 @@
 from collections.abc import Callable
 
 import numpy as np
-import pandas as pd
 
 # not scipy.stats, nor scipy.optimize but for roots: importing them takes half of a job on tables
 from scipy.special import chdtri, gammaln, ndtri, stdtr, stdtrit
@@ -64,11 +63,20 @@ def mean_interval(values: np.ndarray, level: float = 0.95) -> tuple[float, float
     return summary_interval(float(values.mean()), float(values.std(ddof=1)), len(values), level)
 
 
+def _ranks(values: np.ndarray) -> np.ndarray:
+    """Ranks 1 … n; equal values share the mean of theirs. All are NaN if a value is."""
+    values = np.asarray(values, np.float64)
+    if np.isnan(values).any():
+        return np.full(len(values), np.nan)
+    _, which, counts = np.unique(values, return_inverse=True, return_counts=True)
+    return (counts.cumsum() - (counts - 1) / 2)[which]
+
+
 def spearman(a: np.ndarray, b: np.ndarray, level: float = 0.95) -> tuple[float, float, float]:
     """Rank correlation ρ of n pairs and its interval: Fisher's z with variance (1 + ρ²/2)/(n − 3) (Bonett & Wright
     2000). NaN where one of them is constant; NaN limits for n ≤ 3. Perfect order leaves as much doubt as one pair of
     neighbours that change places."""
-    ranks_a, ranks_b = (pd.Series(values).rank().to_numpy() for values in (a, b))
+    ranks_a, ranks_b = _ranks(a), _ranks(b)
     if np.ptp(ranks_a) == 0 or np.ptp(ranks_b) == 0:
         return float("nan"), float("nan"), float("nan")
     rho, n = float(np.corrcoef(ranks_a, ranks_b)[0, 1]), len(ranks_a)
@@ -107,11 +115,9 @@ def auc(
     m, n = len(positive), len(negative)
     if m == 0 or n == 0:
         return float("nan"), float("nan"), float("nan")
-    ranks, inside, outside = (
-        pd.Series(values).rank().to_numpy() for values in (np.concatenate([positive, negative]), positive, negative)
-    )
-    above = (ranks[:m] - inside) / n  # share of negatives below each positive
-    below = 1 - (ranks[m:] - outside) / m  # share of positives above each negative
+    ranks = _ranks(np.concatenate([positive, negative]))
+    above = (ranks[:m] - _ranks(positive)) / n  # share of negatives below each positive
+    below = 1 - (ranks[m:] - _ranks(negative)) / m  # share of positives above each negative
     area = float(above.mean())
     inflation = 1.0
     if clusters is not None:
