@@ -9,6 +9,7 @@ import re
 from collections.abc import Callable, Sequence
 
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from purity.run.rules import broken
 from purity.run.state_dicts import bare
@@ -18,22 +19,27 @@ Rename = Callable[[State], State]
 
 
 class Predictor(nn.Module):
-    """ε_θ(x, index): x (B, C, H, W) in [-1, 1], index (1,) or (B,) int64 → ε (B, C, H, W), or with v (B, 2C, H, W)."""
+    """ε_θ(x, index): x (B, C, H, W) in [-1, 1], index (1,) or (B,) int64 → ε (B, C, H, W), or with v (B, 2C, H, W).
 
-    def __init__(self, rename: Rename, **options):
+    patch: the UNet2DModel sees patch × patch pixels as one of patch² · C channels.
+    """
+
+    def __init__(self, rename: Rename, patch: int = 1, **options):
         super().__init__()
         from diffusers import UNet2DModel
         from diffusers.models.attention_processor import Attention, AttnProcessor
 
         self.unet = UNet2DModel(**options)
-        self._rename = rename
+        self._rename, self._patch = rename, patch
         for module in self.modules():
             if isinstance(module, Attention):
                 module.set_processor(AttnProcessor())
                 module.upcast_softmax = False  # which makes float64 float32
 
     def forward(self, x: Tensor, index: Tensor) -> Tensor:
-        return self.unet(x, index).sample
+        if self._patch == 1:
+            return self.unet(x, index).sample
+        return F.pixel_shuffle(self.unet(F.pixel_unshuffle(x, self._patch), index).sample, self._patch)
 
     def adapted(self, state: dict) -> State:
         """A checkpoint under its publisher's names, or diffusers' new or old ones, under this module's.
@@ -48,9 +54,11 @@ class Predictor(nn.Module):
         return {f"unet.{key}": value for key, value in _new_attention(state).items()}
 
 
-def diffusers(**options) -> nn.Module:
+def diffusers(patch: int = 1, **options) -> nn.Module:
     """Any UNet2DModel that predicts ε, by its own options (those of a config.json; what begins with _ is left out).
 
+    patch: it sees patch × patch pixels as one (Luhman & Luhman 2022, arXiv 2207.04316), which is cheaper by much:
+    `sample_size` is the side of the images over patch, `in_channels` patch² times their channels, `out_channels` too.
     ValueError: a config.json of another class, or of a network that wants to be told a class.
     """
     kind = options.get("_class_name", "UNet2DModel")
@@ -58,7 +66,7 @@ def diffusers(**options) -> nn.Module:
         raise broken(f"config.json says _class_name: {kind}; purity.unets:diffusers makes UNet2DModel", "weights")
     if options.get("class_embed_type") or options.get("num_class_embeds"):
         raise broken("config.json says that the network wants to be told a class, which no purifier does", "weights")
-    return Predictor(dict, **{key: value for key, value in options.items() if not key.startswith("_")})
+    return Predictor(dict, patch, **{key: value for key, value in options.items() if not key.startswith("_")})
 
 
 def pesser(

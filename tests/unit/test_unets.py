@@ -235,14 +235,41 @@ def test_a_network_that_wants_more_than_x_and_t_is_refused(options):
         unets.diffusers(**options)
 
 
-@pytest.fixture(scope="module")
-def network():
+PATCHED = {
+    "patch": 2,
+    "sample_size": 4,
+    "in_channels": 12,
+    "out_channels": 12,
+    "layers_per_block": 1,
+    "block_out_channels": (8, 16),
+    "down_block_types": ("DownBlock2D", "DownBlock2D"),
+    "up_block_types": ("UpBlock2D", "UpBlock2D"),
+    "norm_num_groups": 4,
+}
+
+
+@pytest.fixture(scope="module", params=[(unets.pesser, SMALL), (unets.diffusers, PATCHED)], ids=["pesser", "patched"])
+def network(request):
     """A small network with every weight drawn: the last layer starts at zero."""
     torch.manual_seed(0)
-    module = unets.pesser(**SMALL)
+    make, options = request.param
+    module = make(**options)
     for p in module.parameters():
         torch.nn.init.normal_(p, std=0.2 / max(1, p[0].numel()) ** 0.25) if p.ndim > 1 else None
     return module.eval().requires_grad_(False).double()
+
+
+def test_on_patches_it_is_the_network_of_one_pixel_for_four():
+    """Pixel (2i + a, 2j + b) of channel c is pixel (i, j) of channel 4c + 2a + b, into the network and out of it."""
+    torch.manual_seed(0)
+    module = unets.diffusers(**PATCHED).eval().requires_grad_(False)
+    x, index = torch.rand(2, 3, 8, 8), torch.tensor([7])
+    corners = [(a, b) for a in (0, 1) for b in (0, 1)]
+    seen = torch.stack([x[:, :, a::2, b::2] for a, b in corners], 2).flatten(1, 2)
+    expected = torch.empty(2, 3, 8, 8)
+    for (a, b), part in zip(corners, module.unet(seen, index).sample.unflatten(1, (3, 4)).unbind(2), strict=True):
+        expected[:, :, a::2, b::2] = part
+    assert torch.equal(module(x, index), expected)
 
 
 def test_forward_and_reverse_mode_agree(network):
