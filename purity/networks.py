@@ -1,6 +1,6 @@
 """The small networks of the embedded experiment. Larger ones come from the libraries that own them.
 
-All are plain functions of their input in eval mode: no dropout, no batch statistics, nothing drawn.
+All are plain functions of their input: no batch statistics, nothing drawn, drop-out at 0 even in training.
 """
 
 import math
@@ -64,13 +64,14 @@ class Residual(nn.Module):
         self.norm1, self.conv1 = nn.GroupNorm(8, inside), nn.Conv2d(inside, outside, 3, padding=1)
         self.time = nn.Linear(embedding, outside)
         self.norm2, self.conv2 = nn.GroupNorm(8, outside), nn.Conv2d(outside, outside, 3, padding=1)
+        self.dropout = nn.Dropout(0.0)  # where Ho et al. have theirs; purity.dropout turns it on
         self.skip = nn.Conv2d(inside, outside, 1) if inside != outside else nn.Identity()
         nn.init.zeros_(self.conv2.weight)
         nn.init.zeros_(self.conv2.bias)
 
     def forward(self, x: Tensor, e: Tensor) -> Tensor:
         h = self.conv1(F.silu(self.norm1(x))) + self.time(e)[:, :, None, None]
-        return self.skip(x) + self.conv2(F.silu(self.norm2(h)))
+        return self.skip(x) + self.conv2(self.dropout(F.silu(self.norm2(h))))
 
 
 class UNet(nn.Module):

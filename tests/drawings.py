@@ -115,6 +115,7 @@ def probes(strengths=None, seeds=(0, 1, 2), n=20, features=True, lost=0, robust=
                 "alpha": middle + 0.05 * generator.standard_normal(n),
                 "magnitude": 1 + generator.random(n),
                 "robust": hardness[seed] < share,
+                "robust_protocol": hardness[seed] < share + 0.1,
                 "clean_fixed": hardness[seed] < recognised,
                 "clean_fresh": hardness[seed] < 0.9 * recognised,
             }

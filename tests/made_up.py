@@ -94,9 +94,9 @@ def record(purifier="ddpm", seed=0, **arrays) -> Record:
 
 def probe(purifier="ddpm", t: int | None = 50, seed=0, **arrays) -> Record:
     """Arrays of numbers; lists of 0 and 1 under the names of outcomes."""
-    of_outcomes = {"robust", "clean_fixed", "clean_fresh"}
+    of_outcomes = {"robust", "robust_protocol", "clean_fixed", "clean_fresh"}
     made = {name: np.array(value, bool if name in of_outcomes else float) for name, value in arrays.items()}
-    return Record(of_purifier(purifier, seed, t=t), made)
+    return Record(of_purifier(purifier, seed, t=t, attack="standard", knowledge="all", beside="pgd"), made)
 
 
 def known_outcomes(correct: list[int], purifier="ddpm", seed=0) -> Record:

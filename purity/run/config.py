@@ -242,6 +242,10 @@ def _ball(config: dict, key: str, experiment: dict, part: dict) -> None:
 def _sweep(config: dict, key: str, experiment: dict, part: dict) -> None:
     _attack(config, f"{key}.attack", part["attack"], blind=False)
     _attack(config, f"{key}.noise", part["noise"], blind=True)
+    if "protocol" in part:
+        _attack(config, f"{key}.protocol", part["protocol"], blind=False)
+        if part["protocol"] == part["attack"]:
+            _refuse(f"{key}.protocol", "it is the sweep's attack; leave one out or name another")
     for name in part["purifiers"]:
         _named(name, config["purifiers"], f"{key}.purifiers", "purifier")
         if "t" not in config["purifiers"][name].get("options", {}):

@@ -245,8 +245,10 @@ class Experiment:
         return list(dict.fromkeys(seeds))
 
     def swept_attacks(self) -> list[Cell]:
-        """Attacks at each strength of the sweep by one who knows ξ."""
-        return [Cell(purifier, self.part("sweep")["attack"], "all") for purifier in self.strengths("attacked")]
+        """Attacks at each strength of the sweep by one who knows ξ, the paper's beside the project's own."""
+        sweep = self.part("sweep")
+        attacks = [sweep[role] for role in ("attack", "protocol") if role in sweep]
+        return [Cell(purifier, attack, "all") for purifier, attack in product(self.strengths("attacked"), attacks)]
 
     def varied(self) -> list[str]:
         """Purifiers that have variants, and these."""
@@ -587,8 +589,8 @@ class Experiment:
         sweep = self.part("sweep")
         reads = _reads("x0 y ids") | {"noisy": ["noisy", "x", {"attack": sweep["noise"], "knowledge": "none"}]}
         _, attacked = self.probed(purifier)
-        if attacked:
-            reads["x"] = ["adversarial", "x", {"attack": sweep["attack"], "knowledge": "all"}]
+        for argument, cell in zip(("x", "x_protocol"), attacked, strict=False):
+            reads[argument] = ["adversarial", "x", {"attack": cell.attack, "knowledge": cell.knowledge}]
         keys = {
             "purifier": self.presets.base(purifier),
             "t": self.presets.purifier_preset(purifier)["options"].get("t"),
@@ -609,10 +611,13 @@ class Experiment:
         return list(dict.fromkeys([*seeds, *(self.seeds_of("sensitivity") if purifier in self.varied() else [])]))
 
     def probed(self, purifier: str) -> tuple[list[Cell], list[Cell]]:
-        """What a probe reads: noisy images, and attacked ones if the purifier makes a point of the law or is varied."""
+        """What a probe reads: noisy images; attacked ones if the purifier makes a point of the law or is varied; and
+        those of the paper's attack where the sweep has it."""
         sweep = self.part("sweep")
         with_attack = purifier in self.law_purifiers() or purifier in self.varied()
         attacked = [Cell(purifier, sweep["attack"], "all")] if with_attack else []
+        if "protocol" in sweep and purifier in self.strengths("attacked"):
+            attacked.append(Cell(purifier, sweep["protocol"], "all"))
         return [Cell(purifier, sweep["noise"], "none")], attacked
 
     def budget(self, attack: str, block: str) -> dict:

@@ -268,7 +268,8 @@ def spec(study: Study, experiment: Experiment, project: Project) -> dict:
     for part in {"third-regime", "elsewhere"} & set(study.reads.values()):
         told["cells"] = {"/".join(cell): said for cell, said in experiment.tried(part).items()}
     if {"strengths", "papers", "law-purifiers"} & set(study.reads.values()):
-        told["swept"] = {"attack": experiment.part("sweep")["attack"], "knowledge": "all"}
+        sweep = experiment.part("sweep")
+        told["swept"] = {"attack": sweep["attack"], "beside": sweep.get("protocol"), "knowledge": "all"}
     return {
         "tables": study.tables,
         "evidence": study.evidence,

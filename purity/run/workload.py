@@ -72,7 +72,7 @@ def _sweep(e: Experiment) -> Iterable[tuple[str, Job]]:
     """Clean images under two ξ and noisy ones; attacked ones too where there are any."""
     known = e.law_purifiers() if e.part("sweep") else []
     for purifier in dict.fromkeys([*known, *e.strengths("attacked", "clean"), *e.varied()]):
-        n = len(e.probe_seeds(purifier)) * (4 if purifier in known or purifier in e.varied() else 3)
+        n = len(e.probe_seeds(purifier)) * (3 + len(e.probed(purifier)[1]))
         yield from _jobs(e, "probes", "probe", purifier, {"purifier": purifier}, purifications=n)
 
 

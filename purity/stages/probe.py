@@ -23,6 +23,7 @@ def probe(
     x: np.ndarray | None,
     xi: Noise,
     *,
+    x_protocol: np.ndarray | None = None,
     job: Job,
     classify: Classifier,
     purify: Purifier,
@@ -30,9 +31,10 @@ def probe(
 ) -> Arrays:
     """Compression, clean and robust accuracy, image by image: no images are kept.
 
-    noisy (n, C, H, W): x0 under uniform noise; x: x0 under an attack that knows ξ, or None. Returns clean_fixed,
-    clean_fresh (n,) whether clean images are classified right under the fixed ξ and under draw 1; alpha (n,), α of the
-    noise. With an attack also what `_attacked` returns.
+    noisy (n, C, H, W): x0 under uniform noise; x: x0 under an attack that knows ξ, or None; x_protocol: under a paper's
+    attack, or None. Returns clean_fixed, clean_fresh (n,) whether clean images are classified right under the fixed ξ
+    and under draw 1; alpha (n,), α of the noise. With an attack also what `_attacked` returns; with a paper's
+    robust_protocol (n,), whether its images are classified right under the fixed ξ.
     """
     features = features or getattr(classify, "features", None)
     clean, labels, disturbed = (torch.from_numpy(a) for a in (x0, y, noisy))
@@ -46,6 +48,9 @@ def probe(
         if x is not None:
             xs = torch.from_numpy(x)[rows].to(job.device)
             part |= _attacked(xs, purify(xs, fixed), x0s, anchor, ys, classify, features)
+        if x_protocol is not None:
+            xs = torch.from_numpy(x_protocol)[rows].to(job.device)
+            part["robust_protocol"] = _right(classify, purify(xs, fixed), ys)
         return part
 
     return in_batches(len(x0), probed, job)

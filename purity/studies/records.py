@@ -25,7 +25,7 @@ class Record(NamedTuple):
     twin_of: the attack with full gradients whose BPDA twin this one is. protocol: the attack is as a paper has it,
     there to compare with, whether it has converged or not. vanilla, ablation, again_of: of fine-tuned purifiers.
     variant_of, differs: of a purifier that is like another one but for something. features: what the Fréchet distance
-    is called.
+    is called. beside: the paper's attack that the sweep has beside its own.
     """
 
     keys: dict

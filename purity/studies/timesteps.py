@@ -27,11 +27,17 @@ from purity.studies.records import (
 
 
 def timesteps(probes: list[Record]) -> pd.DataFrame:
-    """α of uniform noise, and accuracy under an attack that knows ξ, against the strength t (Table 7)."""
+    """α of uniform noise, and accuracy under an attack that knows ξ, against the strength t (Table 7).
+
+    attack: which one, of accuracies; the sweep's, and where there is one the paper's beside it.
+    """
     rows = []
     for keys, members in points_under_attack(probes):
-        rows += spread_rows(keys | {"measure": "alpha"}, members, "alpha")
-        rows += accuracy_rows(keys | {"measure": "robust-accuracy"}, members, "robust")
+        rows += spread_rows(keys | {"attack": None, "measure": "alpha"}, members, "alpha")
+        of_accuracy = keys | {"measure": "robust-accuracy"}
+        rows += accuracy_rows(of_accuracy | {"attack": members[0].keys.get("attack")}, members, "robust")
+        if "robust_protocol" in members[0].arrays:
+            rows += accuracy_rows(of_accuracy | {"attack": members[0].keys["beside"]}, members, "robust_protocol")
     return _by_strength(rows)
 
 
@@ -53,12 +59,20 @@ def _by_strength(rows: list[dict]) -> pd.DataFrame:
 
 
 def draw_timesteps(table: pd.DataFrame) -> Figure:
-    """Above: α of uniform noise against the strength, ± std over images. Below: accuracy when the attacker knows ξ."""
+    """Above: α of uniform noise against the strength, ± std over images. Below: accuracy when the attacker knows ξ; the
+    paper's attack dotted, with the same marker."""
     table = all_seeds(table)
+    accuracies = table[table["measure"] == "robust-accuracy"]
+    beside = accuracies[accuracies.duplicated(["purifier", "t"])]  # the second of two attacks
     figure, (above, below) = plt.subplots(2, 1, figsize=(COLUMN, 3.7))
     _against_t(above, table[table["measure"] == "alpha"])
     above.set(ylabel=ALPHA.replace(" of", "\nof"), ylim=(0, None))
-    _against_t(below, table[table["measure"] == "robust-accuracy"], "low", "high")
+    _against_t(below, accuracies.drop(beside.index), "low", "high")
+    for look, purifier, part in parts_of(beside, "purifier"):
+        label = f"{purifier}, {part['attack'].iloc[0]}"
+        below.plot(
+            part["t"], part["mean"], ":", color=look.colour, marker=look.marker, ms=3, lw=1, mfc="w", label=label
+        )
     below.set(ylabel="robust accuracy,\nattacker knows ξ", ylim=(0, 1))
     legend_below(figure, above, below, ncols=3)
     return figure

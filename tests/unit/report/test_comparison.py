@@ -324,8 +324,8 @@ def further(attacked: dict, seeds: list[int], n: int = 6) -> dict[str, list[Reco
         made["jacobians"].append(Record(of, {"singular_values": g.random((n, 16))}))
         made["outcomes"].append(Record(keys(purifier, "pgd", "all", seed), {"correct_fixed": g.random(n) < 0.5}))
         for t in (10, 20, 50, 100, 150, 200, 300, 700):
-            arrays = {"alpha": g.random(n), "robust": g.random(n) < 0.5}
-            made["probes"].append(Record(of | {"t": t}, arrays))
+            arrays = {name: g.random(n) < 0.5 for name in ("robust", "robust_protocol")} | {"alpha": g.random(n)}
+            made["probes"].append(Record(of | {"t": t, "attack": "standard", "beside": "pgd"}, arrays))
         for attack in ("clean", *(a for a, knowledge in attacked[purifier].items() if "none" in knowledge)):
             arrays = {"y": np.zeros(n, np.int64), "predictions": g.integers(0, 2, (100, n))}
             made["judgings"].append(Record(keys(purifier, attack, "none", seed), arrays))
@@ -429,7 +429,7 @@ def test_every_name_of_the_settings_is_in_a_file():
     for setting, of in SETTINGS.items():
         rows = [file[file["setting"] == setting] for file in FILES.values()]
         assert set(of["purifiers"]) == {name for file in rows for name in file["purifier"]}
-        attacks = {name for file in rows if "attack" in file for name in file["attack"]}
+        attacks = {name for file in rows if "attack" in file for name in file["attack"].dropna()}
         assert set(of["attacks"]) == attacks - {"clean"}
 
 

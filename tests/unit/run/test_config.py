@@ -597,6 +597,9 @@ MISTAKES_OF_PARTS = {
     ("dw-box/purifiers", "{ddpm: [forward]}"): "digits.dw-box.purifiers.ddpm",
     ("dw-box/purifiers", "{ddpm: [none, all]}"): "digits.dw-box.purifiers.ddpm",
     ("dw-box/purifiers", "{}"): "digits.dw-box.purifiers",
+    ("sweep/protocol", "nothing"): "digits.sweep.protocol.*no attack 'nothing'",
+    ("sweep/protocol", "uniform"): "digits.sweep.protocol.*is blind",
+    ("sweep/protocol", "standard"): "digits.sweep.protocol.*it is the sweep's attack",
     ("dw-box/purifiers", "[ddpm]"): "digits.dw-box.purifiers",
     ("dw-box/norm", "l2"): "digits.dw-box.norm",
     ("addt/attacks", "[nothing]"): "digits.addt.attacks.*no attack 'nothing'",
@@ -765,7 +768,7 @@ def swept(attacked: str, purifiers: str = "[ddpm]", attack: str = "standard-bpda
     """What is said about a sweep; only ddpm's attacker knows ξ under this BPDA."""
     edits = [
         (f"{E}/sweep/{key}", text)
-        for key, text in (("attacked", attacked), ("purifiers", purifiers), ("attack", attack))
+        for key, text in (("attacked", attacked), ("purifiers", purifiers), ("attack", attack), ("protocol", "fgsm"))
     ]
     return verdict(changed(*edits, *AT_ITS_STRENGTHS))
 

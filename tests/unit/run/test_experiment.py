@@ -226,6 +226,20 @@ def test_a_strength_that_is_the_presets_own_has_its_name():
     assert e.probe("ddpm@t=400", "00000-00005")["x"] is None
 
 
+def test_a_papers_attack_is_made_and_judged_at_the_strengths_that_are_attacked(config):
+    config["experiments"]["tiny"]["sweep"] |= {"attack": "bpda", "protocol": "pgd"}
+    e = experiment(config)
+    assert e.probed("ddpm@t=50")[1] == [Cell("ddpm@t=50", attack, "all") for attack in ("bpda", "pgd")]
+    assert {Cell("ddpm@t=50", attack, "all") for attack in ("bpda", "pgd")} < set(e.swept_attacks())
+    assert e.probed("ddpm@t=400")[1] == []
+    reads = e.probe("ddpm@t=50", "00000-00005")["reads"]
+    assert reads["x"] == ["adversarial", "x", {"attack": "bpda", "knowledge": "all"}]
+    assert reads["x_protocol"] == ["adversarial", "x", {"attack": "pgd", "knowledge": "all"}]
+    paths = e.all_stores()
+    assert "results/tiny/adversarial/ddpm@t=50/pgd/all/images-00000-00005.zarr.zip" in paths
+    assert not any("ddpm@t=400/pgd" in path for path in paths)
+
+
 # Specs.
 
 

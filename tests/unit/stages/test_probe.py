@@ -78,6 +78,14 @@ def test_a_probe_says_what_the_stages_that_keep_their_images_say(x0, y, noisy, a
     assert np.abs(found["alpha"] - found["alpha_attacked"]).max() > 0.01
 
 
+def test_a_papers_attack_beside_is_judged_under_the_same_noise(x0, y, noisy, attacked, cnn64, ddpm):
+    alone = probe(x0, y, noisy, attacked, cnn64, ddpm)
+    given = {"job": job(N), "classify": cnn64, "purify": checked(ddpm)}
+    found = stage.probe(x0, y, noisy, x0, XI, x_protocol=attacked, **given)
+    assert np.array_equal(found.pop("robust_protocol"), alone["robust"])
+    assert np.array_equal(found["robust"], alone["clean_fixed"]) and found.keys() == alone.keys()
+
+
 def test_no_images_are_kept(x0, y, noisy, attacked, cnn64, ddpm):
     found = probe(x0, y, noisy, attacked, cnn64, ddpm)
     assert {found.pop(name).shape for name in ("features", "features_clean")} == {(N, 16)}

@@ -67,7 +67,33 @@ def test_a_purifier_without_a_strength_has_its_rows_too(table, others):
         assert only(own, measure="alpha", seed="all")["mean"] == pytest.approx(0.6)
 
 
+def test_a_papers_attack_has_its_own_rows_beside_the_sweeps():
+    beside = probe("ddpm", 9, 0, alpha=[0.8, 1.0], robust=[0, 0], robust_protocol=[0, 1], clean_fixed=[1, 1])
+    made = study.timesteps([beside, *SWEEP[:2]])
+    robust = made[(made["measure"] == "robust-accuracy") & (made["seed"] == "all")]
+    assert [tuple(row) for row in robust[["purifier", "t", "attack", "mean"]].to_numpy()] == [
+        ("ddpm", 9, "standard", 0.0),
+        ("ddpm", 9, "pgd", 0.5),
+        ("ddpm", 100, "standard", 1.0),
+        ("ddim", 30, "standard", 0.5),
+    ]
+    assert made[made["measure"] == "alpha"]["attack"].isna().all()
+
+
 # The figure.
+
+
+def test_a_papers_attack_is_a_dotted_line_of_its_purifiers_colour(drawn):
+    figure, given, *_ = drawn("timesteps")
+    (_, below), (table,) = data_axes(figure), given.values()
+    dotted = {line.get_label(): line for line in below.get_lines() if line.get_linestyle() == ":"}
+    (named,) = (colours(legend) for legend in legends(figure))
+    assert dotted and all(label.endswith(", pgd") for label in dotted)
+    for label, line in dotted.items():
+        purifier = label.removesuffix(", pgd")
+        assert to_hex(line.get_color()) == named[purifier] == named[label]
+        part = together(table, measure="robust-accuracy", purifier=purifier, attack="pgd")
+        assert same(xy(line), part[["t", "mean"]])
 
 
 @pytest.mark.parametrize(
@@ -77,12 +103,14 @@ def test_what_hangs_on_the_strength_is_shown_at_each_strength(name, measures, dr
     figure, given, *_ = drawn(name)
     axes, (table,) = data_axes(figure), given.values()
     (named,) = (colours(legend) for legend in legends(figure))
+    named = {name: colour for name, colour in named.items() if "," not in name}
     assert list(named) == ["ddpm", "reverse", "ddim", "one-step"]
     for ax, measure in zip(axes, measures, strict=True):
         assert ("accuracy" in ax.get_ylabel()) == (measure != "alpha") and len(ax.containers) == len(named)
         assert ax.get_xscale() == "log" and ax.get_xlabel() == "strength t"
         for (purifier, colour), bars in zip(named.items(), ax.containers, strict=True):
             part = together(table, measure=measure, purifier=purifier)
+            part = part[part["attack"] != "pgd"] if "attack" in part else part
             assert to_hex(bars.lines[0].get_color()) == colour and same(xy(bars.lines[0]), part[["t", "mean"]])
             if measure == "alpha":
                 part = part.assign(low=part["mean"] - part["std"], high=part["mean"] + part["std"])
