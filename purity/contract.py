@@ -25,7 +25,7 @@ from purity.defence import Classifier, Defence
 from purity.geometry import BALLS
 from purity.noise import Noise
 from purity.run.devices import no_memory
-from purity.run.rules import PAGE, broken
+from purity.run.rules import PAGE, broken, first_line
 
 # A float32 network rounds every number to 24 bits, and adds in another order when the batch is another one. Its errors
 # grow with the layers: half of the bits are given to them, 2¹³ ε ≈ 10⁻³, a quarter of a grey level of 8-bit images.
@@ -276,7 +276,7 @@ def _blamed(maker: str, x: Tensor, defence: Defence | None = None) -> Iterator[N
     except (Exception, SystemExit) as error:  # a user's code raises what it likes
         if PAGE in str(error):
             raise  # of a part inside this one, which is named
-        said = (str(error) or "nothing said").splitlines()[0]
+        said = first_line(error)
         if no_memory(error):
             raise
         if re.search("grad|in the graph|Inference tensor", said):  # torch's words where it cannot differentiate

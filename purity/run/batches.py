@@ -11,6 +11,7 @@ from torch import Tensor
 from purity.run import checkpoints
 from purity.run.devices import no_memory
 from purity.run.job import Job
+from purity.run.rules import first_line
 
 Part = dict[str, Tensor]  # arrays of a batch, one row for each of its images
 Arrays = dict[str, np.ndarray]  # those of all images
@@ -46,14 +47,10 @@ class BatchLimit:
         except (RuntimeError, MemoryError) as error:
             if len(rows) == 1 or not no_memory(error):
                 raise
-            logging.warning("%d images at once do not fit (%s); going on with half", len(rows), _line(error))
+            logging.warning("%d images at once do not fit (%s); going on with half", len(rows), first_line(error))
         if torch.cuda.is_available():
             torch.cuda.empty_cache()
         return None
-
-
-def _line(error: Exception) -> str:
-    return (str(error) or type(error).__name__).splitlines()[0]
 
 
 def in_batches(n: int, compute: Callable[[Tensor], Part], job: Job, limit: BatchLimit | None = None) -> Arrays:

@@ -16,7 +16,7 @@ from torch import nn
 
 from purity.run.engine import prepared
 from purity.run.naming import resolve
-from purity.run.rules import broken
+from purity.run.rules import broken, first_line
 from purity.run.state_dicts import fitted
 from purity.run.store import replacing
 from purity.run.weights import checked, located
@@ -175,7 +175,7 @@ def _check_scheduler(module: nn.Module, folder: Path) -> None:
             judge(_config_in(found[0], _SCHEDULER), str(folder))
         except (TypeError, AttributeError, OverflowError) as error:
             said = f"checkpoint {folder} has no readable {_SCHEDULER}"
-            raise ValueError(f"{said}: {str(error).splitlines()[0]}") from error
+            raise ValueError(f"{said}: {first_line(error)}") from error
 
 
 def _state(path: str) -> object:

@@ -16,6 +16,7 @@ from purity.run import lineage, status, store
 from purity.run.codehash import strangers
 from purity.run.devices import claimed, no_memory
 from purity.run.progress import Done, Progress, duration
+from purity.run.rules import first_line
 
 _DONE = "done in"  # the last line of a log says so
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # of glibc's malloc.h
@@ -114,7 +115,7 @@ def running(given) -> Iterator[Job]:
     except (ValueError, OSError, MemoryError, RuntimeError) as error:
         if isinstance(error, RuntimeError) and not no_memory(error):
             raise
-        first = (str(error) or type(error).__name__).splitlines()[0]
+        first = first_line(error)
         hint = "; lower `batch` in the config" if isinstance(error, MemoryError | RuntimeError) else ""
         logging.exception("%s: %s%s", what, first, hint)
         print(f"ERROR {what}: {first}{hint}", file=sys.stderr, flush=True)
@@ -178,7 +179,7 @@ def check_driver(device: str) -> None:
         except (RuntimeError, AssertionError) as error:
             if no_memory(error):
                 raise
-            said = str(error).splitlines()[0].rstrip(".")
+            said = first_line(error).rstrip(".")
             raise ValueError(
                 f"device: cuda is configured, but torch cannot use it ({said}); set device: cpu"
             ) from error

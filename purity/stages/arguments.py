@@ -22,7 +22,7 @@ from purity.run.devices import no_memory
 from purity.run.job import Job
 from purity.run.naming import imported_anew, own, parameters, resolve
 from purity.run.presets import functions, small_options
-from purity.run.rules import PAGE, broken
+from purity.run.rules import PAGE, broken, first_line
 
 FEW = 3  # images that a part is tried on before it counts
 PAIR = 2  # that an attack is tried on, which asks for gradients
@@ -212,7 +212,7 @@ def made_anew(make: Callable[[], Callable], spec: dict) -> contract.Anew | None:
             with imported_anew():
                 return make()
         except (Exception, SystemExit) as error:  # registered once only, or does not fit the memory twice
-            said = (str(error) or type(error).__name__).splitlines()[0]
+            said = first_line(error)
             logging.info("%s is not compared with itself made anew: %s", named[0], said)
             return None
 
@@ -229,5 +229,5 @@ def making(part: str) -> Iterator[None]:
     except (Exception, SystemExit) as error:
         if no_memory(error) or PAGE in str(error):
             raise
-        said = (str(error) or "nothing said").splitlines()[0]
+        said = first_line(error)
         raise broken(f"{part} cannot be made: {type(error).__name__}: {said}", "made") from error

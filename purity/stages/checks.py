@@ -17,6 +17,7 @@ from purity.gradients import GradientCount
 from purity.noise import Noise
 from purity.run import checkpoints
 from purity.run.naming import resolve
+from purity.run.rules import first_line
 from purity.stages.arguments import FEW, made_anew, making
 
 
@@ -89,7 +90,7 @@ def _tried(part: str, check: Callable[[], tuple[object, str]]) -> Tried:
     try:
         made, remark = check()
     except (ValueError, OSError) as error:
-        return Tried(part, time.monotonic() - begun, (str(error) or type(error).__name__).splitlines()[0])
+        return Tried(part, time.monotonic() - begun, first_line(error))
     return Tried(part, time.monotonic() - begun, None, made, remark)
 
 

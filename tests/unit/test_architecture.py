@@ -182,7 +182,7 @@ ARROWS = {
 # The rooms that a folder meets the others through.
 DOORS = {
     "stages.arguments": {"run.checkpoints", "run.devices", "run.naming", "run.presets", "run.rules", "run.store"},
-    "stages.checks": {"run.checkpoints", "run.naming"},
+    "stages.checks": {"run.checkpoints", "run.naming", "run.rules"},
     "stages.jacobian": {"diffusion.jacobian"},  # many directions of any f, chain or not
     "stages.search": {"diffusion.denoiser", "diffusion.jacobian", "run.store"},  # what was measured is kept as stores
     "studies.reading": {"run.store"},
