@@ -27,6 +27,7 @@ def without_what_is_not_read(config):
     experiment = config["experiments"]["digits"]
     for part in NOT_READ:
         experiment[part] = None
+    del experiment["sweep"]["protocol"]
     experiment["addt"] |= {"again": {}, "attacks": ["standard"], "purifiers": {"ddpm-addt": "ddpm"}}
     experiment["addt"]["ablations"] = {"ddpm-addt-no-rbgm": "ddpm"}
     experiment["strength"] |= {"grids": [], "purifiers": {name: ["all"] for name in ("ddpm", "reverse", "ddim")}}
