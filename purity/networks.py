@@ -11,12 +11,12 @@ from torch.nn import functional as F
 
 
 class CNN(nn.Module):
-    """Three convolutions, a global average and two linear layers: (B, C, H, W) in [0, 1] → logits (B, K).
+    """Three convolutions, averages of parts of the image and two linear layers: (B, C, H, W) in [0, 1] → logits (B, K).
 
-    stride: of the second and third convolution.
+    cells: parts a side. stride: of the second and third convolution.
     """
 
-    def __init__(self, channels: int = 1, classes: int = 10, width: int = 32, features: int = 32, stride: int = 1):
+    def __init__(self, channels: int, classes: int, width: int, features: int, stride: int, cells: int):
         super().__init__()
         self.convolutions = nn.Sequential(
             nn.Conv2d(channels, width, 3, padding=1),
@@ -26,20 +26,25 @@ class CNN(nn.Module):
             nn.Conv2d(2 * width, 2 * width, 3, stride=stride, padding=1),
             nn.ReLU(),
         )
-        self.hidden = nn.Linear(2 * width, features)
+        self.cells = cells
+        self.hidden = nn.Linear(2 * width * cells**2, features)
         self.readout = nn.Linear(features, classes)
 
     def features(self, x: Tensor) -> Tensor:
         """Penultimate activations (B, features), the space of the Fréchet distance."""
-        return F.relu(self.hidden(self.convolutions(x).mean((2, 3))))
+        averages = F.adaptive_avg_pool2d(self.convolutions(x), self.cells)
+        return F.relu(self.hidden(averages.flatten(1)))
 
     def forward(self, x: Tensor) -> Tensor:
         return self.readout(self.features(x))
 
 
-def cnn(channels: int = 1, classes: int = 10, width: int = 32, features: int = 32, stride: int = 1) -> nn.Module:
-    """Classifier of small images, untrained. stride: 2 halves their size twice, for images larger than the digits."""
-    return CNN(channels, classes, width, features, stride)
+def cnn(
+    channels: int = 1, classes: int = 10, width: int = 32, features: int = 32, stride: int = 1, cells: int = 1
+) -> nn.Module:
+    """Classifier of small images, untrained. For images larger than the digits: stride 2 halves their size twice, cells
+    3 takes the average of each ninth of an image, where 1 takes that of all of it."""
+    return CNN(channels, classes, width, features, stride, cells)
 
 
 def mlp(channels: int = 1, side: int = 8, classes: int = 10, width: int = 64) -> nn.Module:

@@ -600,7 +600,7 @@ class Experiment:
             "classifier": self.classifier(),
             "purifier": self.presets.purifier(purifier),
             "features": self.features(),
-            **({} if attacked else {"x": None}),
+            **{argument: None for argument in ("x", "x_protocol") if argument not in reads},
             "reads": reads,
             "parts": self._seeded(keys, self.probe_seeds(purifier), block),
         }

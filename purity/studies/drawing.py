@@ -84,6 +84,7 @@ PURIFIERS = {
     "ddpm-5": "#9cc048",
     "ddpm-20": "#9c003c",
     "ddpm-50": "#7848d8",
+    "ddpm-drop-out": "#0c8490",
     "vp-sde": "#9c0c6c",
     "edm": "#b454c0",
     "ddpm-1": "#6c1854",

@@ -47,7 +47,7 @@ def attacked(x0, y, cnn64, ddpm):
 
 def probe(x0, y, noisy, attacked, classify, purify, xi=XI, batch=N) -> dict[str, np.ndarray]:
     given = {"job": job(batch), "classify": classify, "purify": checked(purify)}
-    return stage.probe(x0, y, noisy, attacked, xi, **given)
+    return stage.probe(x0, y, noisy, attacked, None, xi, **given)
 
 
 def test_a_probe_says_what_the_stages_that_keep_their_images_say(x0, y, noisy, attacked, cnn64, ddpm):
@@ -81,7 +81,7 @@ def test_a_probe_says_what_the_stages_that_keep_their_images_say(x0, y, noisy, a
 def test_a_papers_attack_beside_is_judged_under_the_same_noise(x0, y, noisy, attacked, cnn64, ddpm):
     alone = probe(x0, y, noisy, attacked, cnn64, ddpm)
     given = {"job": job(N), "classify": cnn64, "purify": checked(ddpm)}
-    found = stage.probe(x0, y, noisy, x0, XI, x_protocol=attacked, **given)
+    found = stage.probe(x0, y, noisy, x0, attacked, XI, **given)
     assert np.array_equal(found.pop("robust_protocol"), alone["robust"])
     assert np.array_equal(found["robust"], alone["clean_fixed"]) and found.keys() == alone.keys()
 

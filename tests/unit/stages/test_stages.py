@@ -75,7 +75,7 @@ def arguments(name: str, x0: np.ndarray, y: np.ndarray) -> dict:
         "sample_ball": some | {"epsilon": 0.1, "points": 3, "draws": 2},
         "jacobian": some | {"mode": "rows"},
         "ball_spectrum": some | {"epsilon": 0.1, "points": 20},
-        "probe": images | {"noisy": noisy, "x": x},
+        "probe": images | {"noisy": noisy, "x": x, "x_protocol": x},
         "trial": images | {"noisy": noisy, "attack": PGD},
         "budget": images | {"attack": PGD, "scales": [0.5, 1.0]},
         "judgings": {"x": x, "xi": XI, "judgings": 3},
@@ -136,7 +136,7 @@ def test_a_stage_takes_its_arrays_then_noise_and_all_else_by_keyword(name):
         of_kind[parameter.kind].append(parameter.name)
     arrays, keywords = of_kind.values()
     assert arrays[-1:] == ["xi"] or name == "margins"  # nothing is random there
-    assert set(arrays) <= {"x0", "y", "x", "noisy", "other", "anchor", "purified", "dw_box", "eot", "xi"}
+    assert set(arrays) <= {"x0", "y", "x", "x_protocol", "noisy", "other", "anchor", "purified", "dw_box", "eot", "xi"}
     assert keywords[0] == "job" and not {"batch", "device", "progress", "name", "done", "kept"} & set(keywords)
 
 

@@ -22,7 +22,7 @@ def test_it_is_an_attack_and_a_probe_in_one(images, cnn64, unet64):
     purify = checked(purifiers.reverse(unet64, t=30, steps=2, sigma="small", clip=True))
     given = {"job": job(5), "classify": cnn64, "purify": purify}
     crafted = attack(x0, y, XI, attack=pgd, knowledge="all", **given)
-    probed = probe(x0, y, noisy, crafted["x"], XI, **given)
+    probed = probe(x0, y, noisy, crafted["x"], None, XI, **given)
     made = trial(x0, y, noisy, XI, attack=pgd, **given)
     wanted = {"clean": probed["clean_fixed"], "robust": probed["robust"], "alpha": probed["alpha"]}
     wanted |= {name: crafted[name] for name in ("gradients", "zero_gradients", "non_finite_gradients")}
