@@ -276,7 +276,7 @@ def _blamed(maker: str, x: Tensor, defence: Defence | None = None) -> Iterator[N
     except (Exception, SystemExit) as error:  # a user's code raises what it likes
         if PAGE in str(error):
             raise  # of a part inside this one, which is named
-        said = first_line(error)
+        said = first_line(error) if str(error) else "nothing said"
         if no_memory(error):
             raise
         if re.search("grad|in the graph|Inference tensor", said):  # torch's words where it cannot differentiate

@@ -229,5 +229,5 @@ def making(part: str) -> Iterator[None]:
     except (Exception, SystemExit) as error:
         if no_memory(error) or PAGE in str(error):
             raise
-        said = first_line(error)
+        said = first_line(error) if str(error) else "nothing said"
         raise broken(f"{part} cannot be made: {type(error).__name__}: {said}", "made") from error

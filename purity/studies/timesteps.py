@@ -35,7 +35,7 @@ def timesteps(probes: list[Record]) -> pd.DataFrame:
     for keys, members in points_under_attack(probes):
         rows += spread_rows(keys | {"attack": None, "measure": "alpha"}, members, "alpha")
         of_accuracy = keys | {"measure": "robust-accuracy"}
-        rows += accuracy_rows(of_accuracy | {"attack": members[0].keys.get("attack")}, members, "robust")
+        rows += accuracy_rows(of_accuracy | {"attack": members[0].keys["attack"]}, members, "robust")
         if "robust_protocol" in members[0].arrays:
             rows += accuracy_rows(of_accuracy | {"attack": members[0].keys["beside"]}, members, "robust_protocol")
     return _by_strength(rows)

@@ -561,8 +561,10 @@ def test_an_experiment_needs_no_parts():
         [(f"{E}/sweep/clean", "[]")],
         [(f"{E}/sweep/purifiers", "[one-step]")],  # not under `attacked` with BPDA, and need not be
         [
-            *((f"{E}/sweep/{key}", text) for key, text in (("attack", "pgd"), ("protocol", LEFT_OUT))),
-            *((f"{E}/sweep/{key}", text) for key, text in (("purifiers", "[ddpm]"), ("attacked", "[50, 200]"))),
+            (f"{E}/sweep/attack", "pgd"),
+            (f"{E}/sweep/protocol", LEFT_OUT),
+            (f"{E}/sweep/purifiers", "[ddpm]"),
+            (f"{E}/sweep/attacked", "[50, 200]"),
         ],
         [(f"{E}/sweep/noise", "uniform-x4")],
         [(f"{E}/budget/attacks", "[pgd, bpda]"), (f"{E}/budget/scales", "[0, 2.5]")],
