@@ -13,10 +13,12 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from made_up import only
 from workspace import ROOT, Workspace, once
 
 from purity import metrics
 from purity.run.store import Stored
+from purity.studies.drawing import all_seeds
 
 DIFFUSION = ("ddpm", "reverse", "ddim", "one-step")
 SEEDS = (0, 1, 2)
@@ -62,11 +64,7 @@ def table(name):
 
 def one(frame, **keys):
     """The single row of all seeds with these keys."""
-    chosen = frame[frame["seed"].astype(str) == "all"]
-    for key, value in keys.items():
-        chosen = chosen[chosen[key] == value]
-    assert len(chosen) == 1, (keys, len(chosen))
-    return chosen.iloc[0]
+    return only(all_seeds(frame), **keys)
 
 
 def stored(path, part):

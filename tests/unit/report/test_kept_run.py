@@ -4,7 +4,10 @@ import json
 import re
 
 import pandas as pd
+from made_up import only
 from workspace import ROOT
+
+from purity.studies.drawing import all_seeds
 
 KEPT = ROOT / "docs/fashion-mnist"
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -12,12 +15,8 @@ README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 def accuracy(**keys) -> str:
     """Mean over images and seeds, as the README writes it."""
-    table = pd.read_csv(KEPT / "tables/robustness.csv")
-    chosen = table[table["seed"].astype(str) == "all"]
-    for key, value in keys.items():
-        chosen = chosen[chosen[key] == value]
-    assert len(chosen) == 1, (keys, len(chosen))
-    return f"{100 * chosen.iloc[0]['mean']:.1f} %"
+    row = only(all_seeds(pd.read_csv(KEPT / "tables/robustness.csv")), **keys)
+    return f"{100 * row['mean']:.1f} %"
 
 
 def test_the_numbers_under_the_first_figure_are_those_of_the_run_it_is_of():
