@@ -1,4 +1,4 @@
-"""What the README says under its first figure is what the kept run measured."""
+"""What the README says under its first figure, and the table of claims, is what the kept run measured."""
 
 import json
 import re
@@ -7,6 +7,7 @@ import pandas as pd
 from made_up import only
 from workspace import ROOT
 
+from purity.report.across import across, markdown
 from purity.studies.drawing import all_seeds
 
 KEPT = ROOT / "docs/fashion-mnist"
@@ -30,6 +31,21 @@ def test_the_numbers_under_the_first_figure_are_those_of_the_run_it_is_of():
         accuracy(purifier="ddpm", attack="standard-eot", knowledge="none"),
         accuracy(purifier="ddpm", attack="standard", knowledge="all"),
     ]
+
+
+def columns(table: str) -> dict[tuple[str, str], dict[str, str]]:
+    """Of a table in Markdown, by source and claim: cell by column."""
+    head, _, *rows = ([cell.strip() for cell in line.strip("| ").split(" | ")] for line in table.strip().splitlines())
+    return {(row[0], row[1]): dict(zip(head, row, strict=True)) for row in rows}
+
+
+def test_the_table_of_what_carries_over_is_that_of_the_kept_findings():
+    page = (ROOT / "docs/what-carries-over.md").read_text(encoding="utf-8")
+    said = columns("\n".join(re.findall(r"^\|.*$", page.split("## Every claim")[1], re.MULTILINE)))
+    kept = columns(markdown(across({KEPT.name: pd.read_csv(KEPT / "tables/findings.csv")})))
+    for name in (KEPT.name, "the papers"):
+        assert {claim: said[claim][name] for claim in kept} == {claim: row[name] for claim, row in kept.items()}
+    assert {row[KEPT.name] for claim, row in said.items() if claim not in kept} <= {"not measured"}
 
 
 def test_the_run_says_what_made_it():
