@@ -91,8 +91,8 @@ def left(run: dict, at_work: list[dict]) -> tuple[int, float | None]:
     """How many of a run's jobs are done, and seconds until all are; None while nothing tells.
 
     A job that runs says what it needs itself. Another one takes what it took elsewhere, times how much longer such jobs
-    took here; else what it took when it was last made; else what its rule's jobs take, or all jobs. As many go on at
-    once as now.
+    took here; else what it took when it was last made; else what its rule's jobs take, or all that write a store as it
+    does, or none as it does: of tables and figures attacks tell nothing. As many go on at once as now.
     """
     jobs, began = run["jobs"], run["began"]
     done = [job for job in jobs if _made(job["output"], began)]
@@ -102,17 +102,19 @@ def left(run: dict, at_work: list[dict]) -> tuple[int, float | None]:
     here = {job["output"]: seconds for job in jobs if (seconds := _seconds(job["log"])) is not None}
     known = [(here[job["output"]], job["took"]) for job in done if job["output"] in here and job["took"]]
     slower = sum(a for a, _ in known) / sum(b for _, b in known) if known else 1.0
-    of_rule = defaultdict(list)
+    alike = defaultdict(list)
     for job in jobs:
         if job["output"] in here:
-            of_rule[job["rule"]].append(here[job["output"]])
-    all_rules = [seconds for took in of_rule.values() for seconds in took]
+            for kind in (job["output"], job["rule"], _is_long(job)):
+                alike[kind].append(here[job["output"]])
 
     def takes(job: dict) -> float | None:
         if job["took"]:
             return slower * job["took"]
-        alike = [here[job["output"]]] if job["output"] in here else of_rule.get(job["rule"]) or all_rules
-        return mean(alike) if alike else None
+        for kind in (job["output"], job["rule"], _is_long(job)):
+            if kind in alike:
+                return mean(alike[kind])
+        return 0.0 if here and not _is_long(job) else None  # until the first table tells
 
     logs = {said["log"]: said for said in at_work}
     needed: list[float] = []
@@ -123,6 +125,11 @@ def left(run: dict, at_work: list[dict]) -> tuple[int, float | None]:
             return len(done), None
         needed.append(seconds)
     return len(done), max(sum(needed) / (len(at_work) or run["cores"]), max(needed, default=0.0))
+
+
+def _is_long(job: dict) -> bool:
+    """Whether a job may take long: it writes a store, or weights."""
+    return job["output"].endswith((".zarr.zip", ".safetensors"))
 
 
 def _made(output: str, began: float) -> bool:

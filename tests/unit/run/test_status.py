@@ -126,6 +126,16 @@ def test_what_jobs_took_elsewhere_counts_as_much_longer_as_they_take_here():
     assert status.left(run, []) == (1, pytest.approx(3 * 20))
 
 
+def test_tables_and_figures_do_not_take_what_attacks_take():
+    tables = [job(f"{k}.csv", f"{k}_tables") for k in range(10)]
+    status.begins([job("a.zarr.zip"), job("b.zarr.zip", "purify"), *tables])
+    run = json.loads(Path(status.RUN).read_text())
+    makes("a.zarr.zip", seconds=600.0)
+    assert status.left(run, []) == (1, 600.0)
+    makes("3.csv", seconds=2.0)
+    assert status.left(run, []) == (2, 600.0 + 9 * 2.0)
+
+
 def test_a_run_that_was_killed_is_said_to_be():
     status.begins([job("a")])
     said = json.loads(Path(status.RUN).read_text())
