@@ -14,7 +14,9 @@ import matplotlib as mpl
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
+from matplotlib.axis import Axis
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, NullFormatter
 
 COLUMN = 8.5 / 2.54  # inches, the width of every figure
 SMALL = 6  # points, the least that is written
@@ -211,6 +213,14 @@ def legend_below(figure: Figure, *axes: Axes, ncols: int = 2, title: str | None 
         ncols = max(1, min(ncols, len(handles), int(72 * COLUMN / width)))
         look = {"ncols": ncols, "title": title, "columnspacing": 1.2, "handlelength": 2.2}
         figure.legend(handles.values(), handles.keys(), loc="outside lower center", **look)
+
+
+def plain_numbers(*axes: Axis) -> None:
+    """1, 2, 5, 10, … on logarithmic axes, and not as powers: these are axes of few decades."""
+    for axis in axes:
+        axis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        axis.set_major_formatter("{x:g}")
+        axis.set_minor_formatter(NullFormatter())
 
 
 def bars_of(ax, table: pd.DataFrame, x: str, hue: str, low: str | None = None, high: str | None = None) -> None:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from purity import stats
 from purity.stats import majority_vote, worst_of
-from purity.studies.drawing import COLUMN, legend_below, look_of
+from purity.studies.drawing import COLUMN, legend_below, look_of, plain_numbers
 from purity.studies.records import ATTACKED, Evidence, Record, grouped, is_protocol, of_mean, with_diffusion
 
 Array = NDArray[np.float64]
@@ -109,6 +109,7 @@ def draw_fuzzy(table: pd.DataFrame, grades: pd.DataFrame) -> Figure:
     left.set(xlabel="grade m: P(fooled)", ylabel="share of images", yscale="log")
     middle.set(xlabel="threshold on the grade", ylabel="CFR: share of images below", ylim=(0, 1))
     right.set(xlabel="k", ylabel="accuracy", xscale="log", ylim=(0, 1))
+    plain_numbers(right.xaxis, left.yaxis)
     right.plot([], [], "-", color="0.3", lw=1.1, label="vote of k")
     right.plot([], [], "--", color="0.3", lw=1.1, label="all of k right")
     key.legend(*right.get_legend_handles_labels(), loc="center left", title="lower left panel")

@@ -8,7 +8,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from purity import stats
-from purity.studies.drawing import COLUMN, legend_below, parts_of
+from purity.studies.drawing import COLUMN, legend_below, parts_of, plain_numbers
 from purity.studies.records import Evidence, Record, grouped, of_mean, with_diffusion
 
 
@@ -42,6 +42,7 @@ def draw_pca(table: pd.DataFrame) -> Figure:
         ax.plot(part["component"], part["mean"], color=look.colour, ls=look.line, lw=1.2, label=f"after {purifier}")
     ax.axhline(1, color="0.4", lw=0.7, ls="--")
     ax.set(yscale="log", xlabel="principal component", ylabel="variance,\nrelative to the ball")
+    plain_numbers(ax.yaxis)
     legend_below(figure, ax)
     return figure
 

@@ -70,7 +70,9 @@ def _options(options: dict) -> str:
 
 
 def _value(value: object) -> str:
-    return f"{value:.3g}" if isinstance(value, float) else {True: "yes", False: "no"}.get(value, str(value))  # type: ignore[call-overload]
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return f"{value:.3g}" if isinstance(value, float) else str(value)
 
 
 def strength_verdicts(headline: list[Record], varied: list[Record], tried: list[Record]) -> pd.DataFrame:

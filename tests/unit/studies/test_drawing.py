@@ -106,11 +106,25 @@ def sizes(figure) -> list[float]:
     return [text.get_fontsize() for text in figure.findobj(plt.Text) if text.get_visible() and text.get_text().strip()]
 
 
+def touching(axis) -> list[tuple[str, str]]:
+    """Labels of ticks, neighbours, that lie on each other; slanted ones share corners of their boxes only."""
+    low, high = sorted(axis.get_view_interval())
+    ticks = [t for t in (*axis.get_major_ticks(), *axis.get_minor_ticks()) if low <= t.get_loc() <= high]
+    shown = [
+        t.label1 for t in sorted(ticks, key=lambda t: t.get_loc()) if t.label1.get_text() and t.label1.get_visible()
+    ]
+    shown = [label for label in shown if label.get_rotation() % 90 == 0]
+    boxes = [label.get_window_extent() for label in shown]
+    found = [k for k, (one, other) in enumerate(itertools.pairwise(boxes)) if one.overlaps(other)]
+    return [(shown[k].get_text(), shown[k + 1].get_text()) for k in found]
+
+
 def check(figure) -> None:
-    """In a column of 8.5 cm nothing is under 6 points, and no legend covers data."""
+    """In a column of 8.5 cm nothing is under 6 points, no legend covers data, no label another one."""
     scale = min(1.0, 8.5 / 2.54 / figure.get_size_inches()[0])
     assert min(sizes(figure)) * scale >= 6 - 1e-9
     assert covered(figure) == []
+    assert [pair for ax in data_axes(figure) for axis in (ax.xaxis, ax.yaxis) for pair in touching(axis)] == []
     for text in [text for ax in data_axes(figure) for text in (ax.xaxis.label, ax.yaxis.label, ax.title)]:
         if text.get_text().strip():
             box, edge = text.get_window_extent(), figure.bbox
@@ -135,3 +149,19 @@ def test_the_law_says_what_its_curves_and_hollow_points_are(tmp_path):
     said = {text.get_text() for text in legend.get_texts()}
     assert {"sigmoid through all points", "sigmoid through filled points, 95 % band"} <= said
     assert "hollow: clean accuracy under 90 % of the best" in said
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "said"), [(1, 6, ["1", "2", "5"]), (0.02, 0.3, ["0.02", "0.05", "0.1", "0.2"])]
+)
+def test_a_logarithmic_axis_of_few_decades_has_numbers_that_do_not_touch(low, high, said):
+    figure, ax = plt.subplots(figsize=(1.6, 1.6))
+    ax.plot([low, high], [low, high])
+    ax.set(xscale="log", yscale="log", xlim=(low, high), ylim=(low, high))
+    figure.canvas.draw()
+    assert touching(ax.xaxis)  # as matplotlib has it
+    drawing.plain_numbers(ax.xaxis, ax.yaxis)
+    figure.canvas.draw()
+    shown = [t.label1.get_text() for t in ax.xaxis.get_major_ticks() if low <= t.get_loc() <= high]
+    assert shown == said and not touching(ax.xaxis) and not touching(ax.yaxis)
+    plt.close(figure)

@@ -54,6 +54,12 @@ def test_a_variant_that_several_grids_share_is_in_each_of_them():
     assert set(zip(table["varied"], table["value"], strict=True)) == {("steps", "40"), ("loss", "dlr")}
 
 
+def test_one_is_a_number_and_true_is_yes():
+    grids = [point("eot@1", 50, "eot", draws=1), point("eot@start", 50, "eot", random_start=True)]
+    table = study.strength(grids, [])
+    assert set(zip(table["varied"], table["value"], strict=True)) == {("draws", "1"), ("random_start", "yes")}
+
+
 def test_what_an_attack_asked_of_gradients_stands_beside_what_it_did():
     images = Record(STEPS[0].keys, {"gradients": np.array([10, 20]), "zero_gradients": np.array([0.5, np.nan])})
     row = study.strength(STEPS[:1], [images]).iloc[-1]
