@@ -79,7 +79,8 @@ def said(rows: pd.DataFrame, experiment: str, calibration: dict) -> str:
             shown.to_string(index=False),
             f"The start of a job, {calibration['start']:.1f} s, is in it: {starts:.2f} hours of {len(rows)} jobs.",
             "An evaluation is one pass through the diffusion model; a gradient's pass back is in the hours only.",
-            "The work of `others` is not in it: training, caps, margins, measures, tables and figures take minutes.",
+            "The work of `others` is not in it: caps, margins, measures, tables and figures take minutes; "
+            "how long a classifier's training takes, only its images tell.",
             "The longest job of each rule, in minutes, for `runtime` (leave it some room):",
             *(f"  {job.rule:<{width}} {job.minutes:>8,.1f}  {job.longest}" for job in long.itertuples()),
         ]

@@ -98,13 +98,28 @@ def _fuzzy(e: Experiment) -> Iterable[tuple[str, Job]]:
         yield from _jobs(e, "fuzzy", "fuzzy", cell.purifier, cell._asdict(), purifications=n)
 
 
-def _fine_tuning(e: Experiment) -> Iterable[tuple[str, Job]]:
-    for kind, tuned in e.models():
-        if kind == "diffusions" and tuned in e.presets.fine_tuned:
-            part, (path,) = e.config["diffusions"][tuned]["fine_tuning"], e.presets.weights("diffusions", tuned)
-            user = next((f for f, preset in e.config["purifiers"].items() if preset.get("diffusion") == tuned), None)
-            does = {"updates": part["steps"] * part["batch"], "looks": part["options"]["iterations"]}
-            yield path, _job(path, "fine_tune", user, **does)
+def _trainings(e: Experiment) -> Iterable[tuple[str, Job]]:
+    """Of diffusion models; how many images a classifier is trained on, only its loader knows."""
+    for kind, name in e.models():
+        preset = e.config[kind][name]
+        for key, rule in (("training", "train_diffusion"), ("fine_tuning", "fine_tune")):
+            if kind == "diffusions" and (part := preset.get(key)):
+                (path,) = e.presets.weights("diffusions", name)
+                user = next((f for f, said in e.config["purifiers"].items() if said.get("diffusion") == name), None)
+                looks = part.get("options", {}).get("iterations", 0)
+                yield path, _job(path, rule, user, updates=part["steps"] * part["batch"], looks=looks)
+
+
+def _searches(e: Experiment) -> Iterable[tuple[str, Job]]:
+    """As if each candidate cost what the first swept purifier does, and climbed up to half of the images."""
+    part = e.part("search")
+    if part:
+        user, n, seeds = e.part("sweep")["purifiers"][0], e.said["images"], part.get("seeds", e.seeds)
+        for island in part["islands"]:
+            does = {"purifications": part["candidates"] * n}  # of an image and of the same with noise
+            yield from _jobs(e, "search", "search", user, {"island": str(island)}, **does)
+        for path in e.verified():
+            yield path, _job(path, "verify", user, images=n * len(seeds), attack=part["eot"])
 
 
 def _paths(e: Experiment) -> Iterable[tuple[str, Job]]:
@@ -118,7 +133,7 @@ def _paths(e: Experiment) -> Iterable[tuple[str, Job]]:
         yield from _jobs(e, "landscape", "landscape", purifier, named, purifications=n)
 
 
-_STAGES = (_attacks, _purified, _on_clean, _samples, _sweep, _on_trial, _budget, _fuzzy, _fine_tuning, _paths)
+_STAGES = (_attacks, _purified, _on_clean, _samples, _sweep, _on_trial, _budget, _fuzzy, _trainings, _paths, _searches)
 
 
 def purifiers(e: Experiment) -> list[str]:

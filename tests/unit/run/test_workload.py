@@ -60,6 +60,25 @@ def test_what_is_put_on_trial_counts_with_its_attack():
     assert set(of) == {*experiment("config").on_trial("third-regime"), *experiment("config").on_trial("elsewhere")}
 
 
+def test_training_counts_and_fine_tuning_looks_for_a_perturbation_besides():
+    of = {path: job for path, job in workload.jobs(experiment("config")).items() if "updates" in job}
+    config = experiment("config").config["diffusions"]
+    said = {name: preset.get("training") or preset["fine_tuning"] for name, preset in config.items()}
+    for path, job in of.items():
+        part = said[Path(path).stem]
+        assert job["updates"] == part["steps"] * part["batch"]
+        assert (job["looks"] > 0) == (job["rule"] == "fine_tune" and part["options"]["iterations"] > 0), path
+    assert {job["rule"] for job in of.values()} == {"train_diffusion", "fine_tune"}
+
+
+def test_a_search_counts_its_candidates_and_the_attack_of_most_gradients_on_those_that_are_verified():
+    jobs = workload.jobs(experiment("config")).items()
+    of = {path: job for path, job in jobs if job["rule"] in ("search", "verify")}
+    assert set(of) == {*experiment("config").searched(), *experiment("config").verified()}
+    assert {job.get("purifications") for job in of.values()} == {60 * 100, None}
+    assert {(job.get("attack"), job.get("images")) for job in of.values()} == {("standard-eot", 100), (None, None)}
+
+
 def test_jobs_are_named_by_their_rules():
     texts = [path.read_text(encoding="utf-8") for path in (ROOT / "workflow/rules").glob("*.smk")]
     rules = {line[5:-1] for text in texts for line in text.splitlines() if line.startswith("rule ")}
