@@ -52,7 +52,7 @@ code { font-size: .85em; }
 WORDS = {
     "clean": "nobody attacks",
     "noise": "uniform noise",
-    "pgd": "PGD, as in the papers",
+    "pgd": "PGD of constant steps, as in the papers",
     "pgd-eot": "the same, gradients averaged over noise (EOT)",
     "standard": "strongest attack of the project",
     "standard-eot": "strongest attack of the project, EOT",
