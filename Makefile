@@ -51,11 +51,13 @@ install: .venv/installed
 # Workers share the cores; torch has one thread in each (tests/conftest.py). A worker that is done takes over from others.
 PARALLEL := -n auto --dist worksteal
 test: install
-	$(RUN) pytest $(PARALLEL) tests/workflow tests/unit $(ARGS)
+	$(RUN) pytest $(PARALLEL) --durations=20 tests/workflow tests/unit $(ARGS)
 
-# A file of tests each: many of them wait, for SLURM or for a process to kill.
+# A file of tests each, the longest first: many of them wait, for SLURM or for a process to kill.
+LONGEST := $(patsubst %,tests/slow/test_%.py,findings real_cifar10 slurm judging real_imagenet)
+SLOW := $(LONGEST) $(filter-out $(LONGEST),$(sort $(wildcard tests/slow/test_*.py)))
 test-slow: install
-	$(RUN) pytest -n 2 --dist loadfile --durations=20 tests/slow $(ARGS)
+	$(RUN) pytest -n 2 --dist loadfile --no-loadscope-reorder --durations=20 $(SLOW) $(ARGS)
 
 # Jobs that Snakemake starts are not counted.
 coverage: install

@@ -6,7 +6,7 @@ import fake_gpus
 import pytest
 import torch
 from torch.nn import functional as F
-from workspace import Workspace, once
+from workspace import PATIENT, Workspace, once
 
 from purity.geometry import BALLS
 from purity.run.checkpoints import untrained
@@ -69,7 +69,7 @@ def given_start(monkeypatch):
 @pytest.fixture(scope="session")
 def finished(tmp_path_factory):
     """The tiny experiment, run to its end once. Nobody works in it: tests copy it."""
-    return once(tmp_path_factory, "finished", lambda folder: Workspace.fresh(folder).run())
+    return once(tmp_path_factory, "finished", lambda folder: Workspace.fresh(folder).run(*PATIENT))
 
 
 @pytest.fixture

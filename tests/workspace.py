@@ -14,6 +14,8 @@ import yaml
 from purity.run import store
 
 ROOT = Path(__file__).parents[1]
+# For runs of many jobs, as in the Makefile: else Snakemake looks for work again and again while jobs wait.
+PATIENT = ("--max-jobs-per-timespan", "300/3s")
 PARTS = ("Snakefile", "workflow", "purity", "config", "profiles", "envs")
 
 

@@ -5,6 +5,7 @@ import copy
 import difflib
 import math
 from collections.abc import Iterable
+from functools import lru_cache
 from pathlib import Path
 from typing import NoReturn, cast
 
@@ -39,7 +40,7 @@ def check(config: dict, schema: str | Path, project: Project) -> None:
     project: where functions that the config names are looked up, with their options, without importing them.
     """
     _refuse_what_yaml_makes_of_slips(config, ())
-    validator = _Validator(yaml.safe_load(Path(schema).read_text(encoding="utf-8")))
+    validator = _validator(Path(schema).read_text(encoding="utf-8"))
     _hold_to(validator, config)
     for group, names in RESERVED.items():
         for name in (name for name in config.get(group, {}) if name.lower() in names):  # some disks know no case
@@ -94,6 +95,15 @@ def check_images(config: dict, presets: Presets) -> None:
         if there is not None and experiment["images"] > there:
             said = f"{experiment['images']} asked for, dataset '{experiment['dataset']}' has {there} in its test split"
             raise broken(f"config: experiments.{name}.images: {said}", "enough-images")
+
+
+# libyaml, where PyYAML was built with it, takes a tenth of the time.
+_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
+
+@lru_cache
+def _validator(schema: str) -> jsonschema.Draft202012Validator:
+    return _Validator(yaml.load(schema, Loader=_LOADER))
 
 
 def _hold_to(validator: jsonschema.Draft202012Validator, config: dict) -> None:

@@ -1,9 +1,9 @@
 """The papers' findings on the embedded experiment, each a statement that its interval decides.
 
-Runs it first, in a folder of its own, without the parts that no statement here is about: tests/workflow makes those on a
-tiny experiment. PURITY_EMBEDDED names a folder that holds results already, of the whole experiment say. Comparisons of
-attacks are paired by image: the interval of a difference is taken over the images that both were judged on, seeds
-averaged.
+Runs it first, in a folder of its own, without figures and the parts that no statement here is about: tests/workflow makes
+those on a tiny experiment. PURITY_EMBEDDED names a folder that holds results already, of the whole experiment say.
+Comparisons of attacks are paired by image: the interval of a difference is taken over the images that both were judged
+on, seeds averaged.
 """
 
 import os
@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from made_up import only
-from workspace import ROOT, Workspace, once
+from workspace import PATIENT, ROOT, Workspace, once
 
 from purity import metrics
 from purity.run.store import Stored
@@ -22,6 +22,7 @@ from purity.studies.drawing import all_seeds
 
 DIFFUSION = ("ddpm", "reverse", "ddim", "one-step")
 SEEDS = (0, 1, 2)
+RESULTS = Path("results/digits")
 NOT_READ = ("search", "third-regime", "elsewhere", "paths", "samples", "sensitivity", "dw-box")
 
 
@@ -32,6 +33,8 @@ def without_what_is_not_read(config):
     del experiment["sweep"]["protocol"]
     experiment["addt"] |= {"again": {}, "attacks": ["standard"], "purifiers": {"ddpm-addt": "ddpm"}}
     experiment["addt"]["ablations"] = {"ddpm-addt-no-rbgm": "ddpm"}
+    experiment["budget"]["attacks"] = ["standard"]
+    experiment["pca"]["points"] = 2000
     experiment["strength"] |= {"grids": [], "purifiers": {name: ["all"] for name in ("ddpm", "reverse", "ddim")}}
 
 
@@ -43,7 +46,7 @@ def results(tmp_path_factory, monkeypatch_module):
         workspace = Workspace.fresh(folder)
         shutil.copy2(ROOT / "config/config.yaml", folder / "config")
         workspace.configure(without_what_is_not_read)
-        workspace.run("--cores", "all", timeout=4500)
+        workspace.run(f"{RESULTS}/comparison.html", "--cores", "all", *PATIENT, timeout=4500)
 
     given = os.environ.get("PURITY_EMBEDDED")
     monkeypatch_module.chdir(given or once(tmp_path_factory, "embedded", make).path)
@@ -53,9 +56,6 @@ def results(tmp_path_factory, monkeypatch_module):
 def monkeypatch_module():
     with pytest.MonkeyPatch.context() as patch:
         yield patch
-
-
-RESULTS = Path("results/digits")
 
 
 def table(name):
