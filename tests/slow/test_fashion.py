@@ -3,7 +3,8 @@
 from pathlib import Path
 
 import pytest
-from workspace import Workspace
+import yaml
+from workspace import ROOT, Workspace
 
 from purity.idx import fashion_mnist
 
@@ -26,6 +27,15 @@ def test_a_small_run_reaches_its_end(workspace):
     workspace.run(*made, *CONFIG, "--config", "small=True")
     assert all((workspace.path / file).exists() for file in made)
     assert not (workspace.path / "results/fashion-mnist").exists()
+
+
+def test_all_of_it_is_planned(workspace):
+    """Its networks and every study of the embedded experiment."""
+    planned = {rule for rule, _ in workspace.pending(*CONFIG)}
+    assert {"train_classifier", "train_diffusion", "fine_tune", "findings", "comparison_page"} <= planned
+    of_digits = yaml.safe_load((ROOT / "config/config.yaml").read_text(encoding="utf-8"))["experiments"]["digits"]
+    of_fashion = yaml.safe_load((ROOT / "config/fashion.yaml").read_text(encoding="utf-8"))["experiments"]
+    assert of_digits.keys() <= of_fashion["fashion-mnist"].keys()
 
 
 def test_nothing_is_kept_before_it_is_there(workspace):
