@@ -1,7 +1,6 @@
-"""The same results in other blocks, and through another Snakefile."""
+"""The same results in other blocks, a small run, and what it costs."""
 
 import shutil
-import textwrap
 
 import numpy as np
 from workspace import Workspace
@@ -35,41 +34,6 @@ def test_blocks_are_the_same_images_in_other_files(finished, tmp_path):
     for of, names in where.items():
         for name, a, b in zip(names, whole[of], parts[of], strict=True):
             assert a.dtype == b.dtype and np.array_equal(a, b), f"{of}: {name}"
-
-
-OWN = '''
-def halve(strength):
-    """Shrinks contrast, with a little noise of its own."""
-
-    def purify(x, xi):
-        return (x * strength + 0.01 * xi.forward(0, like=x)).clamp(0, 1)
-
-    return purify
-'''
-
-
-def test_the_workflow_runs_as_a_module_of_another(finished, tmp_path):
-    """What the workflow catalog promises: imported from elsewhere, with the user's config and purifier beside it."""
-    other = tmp_path / "other"
-    (other / "config").mkdir(parents=True)
-    shutil.copy2(finished.path / "config/config.yaml", other / "config/config.yaml")
-    shutil.copytree(finished.path / "profiles", other / "profiles")
-    (other / "mine.py").write_text(OWN)
-    (other / "Snakefile").write_text(
-        textwrap.dedent(f"""
-        configfile: "config/config.yaml"
-        module purity:
-            snakefile: "{finished.path}/workflow/Snakefile"
-            config: config
-        use rule * from purity
-        """)
-    )
-    workspace = Workspace(other)
-    workspace.configure(lambda c: c["purifiers"].update(mine={"make": "mine:halve", "options": {"strength": 0.8}}))
-    workspace.configure(lambda c: c["experiments"]["tiny"]["attacked"].update(mine={"pgd": ["all"]}))
-    target = f"{R}/measures/mine/attacked.zarr.zip"
-    workspace.run(target)
-    assert (other / target).exists()
 
 
 def test_a_small_run_has_results_of_its_own_and_runs_to_its_end(tmp_path):
