@@ -28,9 +28,15 @@ def test_the_numbers_under_the_first_figure_are_those_of_the_run_it_is_of():
         accuracy(purifier="identity", attack="clean", judged="fresh"),
         accuracy(purifier="identity", attack="pgd"),
         accuracy(purifier="ddpm", attack="pgd", knowledge="none"),
+        accuracy(purifier="ddpm", attack="pgd", knowledge="all"),
         accuracy(purifier="ddpm", attack="standard-eot", knowledge="none"),
         accuracy(purifier="ddpm", attack="standard", knowledge="all"),
     ]
+    (points,) = re.findall(r"ten times as many gradients take (\d+) points more", " ".join(caption.split()))
+    verdicts = pd.read_csv(KEPT / "tables/strength-verdicts.csv")
+    averaged, known = (only(verdicts, attack=attack, seed="all") for attack in ("standard-eot", "standard"))
+    assert round(100 * averaged["loss"]) == int(points) and averaged["verdict"] == "not converged"
+    assert known["verdict"] == "converged"
 
 
 def columns(table: str) -> dict[tuple[str, str], dict[str, str]]:
