@@ -105,13 +105,13 @@ def left(run: dict, at_work: list[dict]) -> tuple[int, float | None]:
     alike = defaultdict(list)
     for job in jobs:
         if job["output"] in here:
-            for kind in (job["output"], job["rule"], _is_long(job)):
+            for kind in _kinds(job):
                 alike[kind].append(here[job["output"]])
 
     def takes(job: dict) -> float | None:
         if job["took"]:
             return slower * job["took"]
-        for kind in (job["output"], job["rule"], _is_long(job)):
+        for kind in _kinds(job):
             if kind in alike:
                 return mean(alike[kind])
         return 0.0 if here and not _is_long(job) else None  # until the first table tells
@@ -125,6 +125,11 @@ def left(run: dict, at_work: list[dict]) -> tuple[int, float | None]:
             return len(done), None
         needed.append(seconds)
     return len(done), max(sum(needed) / (len(at_work) or run["cores"]), max(needed, default=0.0))
+
+
+def _kinds(job: dict) -> tuple[str, str, bool]:
+    """Whose seconds tell how long a job takes, best first: its own, its rule's, those that are as long or short."""
+    return job["output"], job["rule"], _is_long(job)
 
 
 def _is_long(job: dict) -> bool:

@@ -101,23 +101,21 @@ def _fuzzy(e: Experiment) -> Iterable[tuple[str, Job]]:
 def _trainings(e: Experiment) -> Iterable[tuple[str, Job]]:
     """Of diffusion models; how many images a classifier is trained on, only its loader knows."""
     for kind, name in e.models():
-        preset = e.config[kind][name]
-        for key, rule in (("training", "train_diffusion"), ("fine_tuning", "fine_tune")):
-            if kind == "diffusions" and (part := preset.get(key)):
-                (path,) = e.presets.weights("diffusions", name)
-                user = next((f for f, said in e.config["purifiers"].items() if said.get("diffusion") == name), None)
-                looks = part.get("options", {}).get("iterations", 0)
-                yield path, _job(path, rule, user, updates=part["steps"] * part["batch"], looks=looks)
+        if kind == "diffusions" and e.presets.made_here(kind, name):
+            (path,), preset = e.presets.weights(kind, name), e.config[kind][name]
+            tuned = preset.get("fine_tuning")
+            part, looks = (tuned, tuned["options"]["iterations"]) if tuned else (preset["training"], 0)
+            user = next((f for f, said in e.config["purifiers"].items() if said.get("diffusion") == name), None)
+            does = {"updates": part["steps"] * part["batch"], "looks": looks}
+            yield path, _job(path, "fine_tune" if tuned else "train_diffusion", user, **does)
 
 
 def _searches(e: Experiment) -> Iterable[tuple[str, Job]]:
     """As if each candidate cost what the first swept purifier does, and climbed up to half of the images."""
-    part = e.part("search")
-    if part:
-        user, n, seeds = e.part("sweep")["purifiers"][0], e.said["images"], part.get("seeds", e.seeds)
-        for island in part["islands"]:
-            does = {"purifications": part["candidates"] * n}  # of an image and of the same with noise
-            yield from _jobs(e, "search", "search", user, {"island": str(island)}, **does)
+    if part := e.part("search"):
+        user, n, seeds = e.part("sweep")["purifiers"][0], e.said["images"], e.seeds_of("search")
+        for path in e.searched():  # an image and the same with noise
+            yield path, _job(path, "search", user, purifications=part["candidates"] * n)
         for path in e.verified():
             yield path, _job(path, "verify", user, images=n * len(seeds), attack=part["eot"])
 

@@ -7,10 +7,9 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
-from matplotlib.ticker import NullFormatter, ScalarFormatter
 
 from purity import stats
-from purity.studies.drawing import ALPHA, COLUMN, all_seeds, legend_below, parts_of
+from purity.studies.drawing import ALPHA, COLUMN, all_seeds, legend_below, parts_of, plain_numbers
 from purity.studies.records import (
     SWEPT,
     Evidence,
@@ -100,15 +99,9 @@ def _against_t(ax, table: pd.DataFrame, low: str | None = None, high: str | None
     for t in sorted(set(table["t"].dropna().astype(int))):
         if not shown or t >= 1.5 * shown[-1]:  # labels must not touch
             shown.append(t)
-    _strength_axis(ax)
+    ax.set(xscale="log", xlabel="strength t")
+    plain_numbers(ax.xaxis)
     ax.set_xticks(shown, shown)
-
-
-def _strength_axis(ax) -> None:
-    ax.set_xscale("log")
-    ax.xaxis.set_major_formatter(ScalarFormatter())
-    ax.xaxis.set_minor_formatter(NullFormatter())
-    ax.set_xlabel("strength t")
 
 
 class Along(NamedTuple):

@@ -109,14 +109,14 @@ def sizes(figure) -> list[float]:
 def touching(axis) -> list[tuple[str, str]]:
     """Labels of ticks, neighbours, that lie on each other; slanted ones share corners of their boxes only."""
     low, high = sorted(axis.get_view_interval())
-    ticks = [t for t in (*axis.get_major_ticks(), *axis.get_minor_ticks()) if low <= t.get_loc() <= high]
-    shown = [
-        t.label1 for t in sorted(ticks, key=lambda t: t.get_loc()) if t.label1.get_text() and t.label1.get_visible()
+    ticks = sorted((*axis.get_major_ticks(), *axis.get_minor_ticks()), key=lambda t: t.get_loc())
+    labels = [t.label1 for t in ticks if low <= t.get_loc() <= high]
+    shown = [text for text in labels if text.get_text() and text.get_visible() and text.get_rotation() % 90 == 0]
+    return [
+        (one.get_text(), other.get_text())
+        for one, other in itertools.pairwise(shown)
+        if one.get_window_extent().overlaps(other.get_window_extent())
     ]
-    shown = [label for label in shown if label.get_rotation() % 90 == 0]
-    boxes = [label.get_window_extent() for label in shown]
-    found = [k for k, (one, other) in enumerate(itertools.pairwise(boxes)) if one.overlaps(other)]
-    return [(shown[k].get_text(), shown[k + 1].get_text()) for k in found]
 
 
 def check(figure) -> None:
