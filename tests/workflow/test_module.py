@@ -39,7 +39,9 @@ def deployed(folder, snakefile: str) -> Workspace:
     )
     workspace = Workspace(folder)
     workspace.configure(lambda c: c["purifiers"].update(mine={"make": "mine:halve"}))
-    workspace.configure(lambda c: c["experiments"]["tiny"]["attacked"].update(mine={"uniform": ["none"]}))
+    workspace.configure(
+        lambda c: c["experiments"]["tiny"]["attacked"].update(mine={"uniform": ["none"], "pgd": ["all"]})
+    )
     return workspace
 
 
@@ -47,8 +49,9 @@ def deployed(folder, snakefile: str) -> Workspace:
 def test_a_module_from_an_address_runs_its_jobs_with_its_own_package(address, repository, tmp_path):
     workspace = deployed(tmp_path / "mine", address.format(repository.path))
     target = f"{R}/purified/mine/attacked/images-00000-00005.zarr.zip"
-    workspace.run(target, "--config", "device=cpu")
-    assert (workspace.path / target).exists()
+    measures = f"{R}/measures/mine/attacked.zarr.zip"
+    workspace.run(target, measures, "--config", "device=cpu")
+    assert (workspace.path / target).exists() and (workspace.path / measures).exists()
     planned = {rule for rule, _ in workspace.pending()}  # default target, with tables, figures and their captions
     assert {"robustness_figure", "comparison_page", "gallery"} <= planned
     assert not (workspace.path / "purity").exists()
