@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from purity.defence import Defence
-from purity.geometry import BALLS
+from purity.geometry import BALLS, unit_l1
 from purity.losses import LOSSES, TARGETED, Loss, cross_entropy, margin
 from purity.noise import Noise
 from purity.resuming import Resumable, resumable
@@ -67,27 +67,30 @@ def pgd(
     norm: str = "linf",
     random_start: bool = True,
     draws: int = 1,
+    momentum: float = 0.0,
     loss: str = "cross-entropy",
 ) -> Tensor:
     """Projected gradient ascent on a loss summed over the batch (Madry et al. 2017; foolbox's LinfPGD and L2PGD).
 
     relative_step: first step over ε. schedule: constant, or cosine: falls to 0 with the last step. draws: gradients
-    averaged a step (EOT, eq. 9). loss: cross-entropy, margin or dlr. Ends with the final iterate.
+    averaged a step (EOT, eq. 9). momentum: μ of Dong et al. 2018, eq. 6 and 8: v ← μ v + g/‖g‖₁ is followed, not g, so
+    that what gradients saw of other ξ is averaged too. loss: cross-entropy, margin or dlr. Ends with the final iterate.
     A random start may lie 2ε from where the attack should end: constant steps that together are shorter fall short.
     """
     ball, raised, kept, x0 = BALLS[norm], LOSSES[loss], resumable(progress), x
     lengths = [relative_step * epsilon * SCHEDULES[schedule](k, steps) for k in range(steps)]
 
-    def start() -> tuple[Tensor]:
-        return ((x0 + ball.point(noise.start(x0), epsilon)).clamp(0, 1) if random_start else x0,)
+    def start() -> tuple[Tensor, Tensor]:
+        first = (x0 + ball.point(noise.start(x0), epsilon)).clamp(0, 1) if random_start else x0
+        return first, torch.zeros_like(x0)
 
-    def step(k: int, x: Tensor) -> tuple[Tensor]:
+    def step(k: int, x: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
         g = expected_gradient(defence, x, y, k, draws, raised, kept)
-        x = x + lengths[k] * ball.steepest(g)
-        return ((x0 + ball.project(x - x0, epsilon)).clamp(0, 1),)
+        v = momentum * v + unit_l1(g) if momentum else g
+        x = x + lengths[k] * ball.steepest(v)
+        return (x0 + ball.project(x - x0, epsilon)).clamp(0, 1), v
 
-    (x,) = kept.fold(range(steps), step, start)
-    return x
+    return kept.fold(range(steps), step, start)[0]
 
 
 def bpda(defence: Defence, x: Tensor, y: Tensor, noise: Noise, progress=iter, **options) -> Tensor:

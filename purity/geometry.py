@@ -39,6 +39,11 @@ def normalized(d: Tensor) -> Tensor:
     return d / _column(l2_norm(d), d).clamp(min=1e-12)
 
 
+def unit_l1(d: Tensor) -> Tensor:
+    """Rows (B, ...) scaled to ℓ1 length 1; rows of zeros stay."""
+    return d / _column(d.flatten(1).abs().sum(dim=1), d).clamp(min=1e-30)
+
+
 def _l2_project(d: Tensor, epsilon: float) -> Tensor:
     return d * (epsilon / _column(l2_norm(d), d).clamp(min=1e-12)).clamp(max=1)
 

@@ -66,6 +66,19 @@ def test_pgd_is_foolboxs_from_the_same_start(cnn64, x, y, given_start, norm, ora
     assert (found - x).abs().max() > 0.5 * BUDGET["linf"]["epsilon"]  # it went somewhere
 
 
+def test_momentum_is_advertorchs(cnn64, x, y):
+    """MI-FGSM (Dong et al. 2018) from the image, in float64 again; without momentum it goes elsewhere."""
+    epsilon, step = BUDGET["linf"].values()
+    theirs = repairs.advertorch().attacks.MomentumIterativeAttack(
+        cnn64, eps=epsilon, eps_iter=step * epsilon, nb_iter=10, decay_factor=0.75
+    )
+    ours = {"epsilon": epsilon, "relative_step": step, "steps": 10, "random_start": False}
+    defence = Defence(cnn64, purifiers.identity(), XI)
+    found = attacks.pgd(defence, x, y, XI, momentum=0.75, **ours)
+    torch.testing.assert_close(found, theirs.perturb(x, y), atol=1e-9, rtol=0)
+    assert not torch.equal(found, attacks.pgd(defence, x, y, XI, **ours))
+
+
 def quantise(x, xi):
     return (5 * x).round() / 5
 
