@@ -24,6 +24,7 @@ TOWARDS = {"run": "apgd_targeted", "steps": 10, "targets": 9, "loss": "margin"}
 CONVERGED = {
     "cosine": partial(pgd, steps=40, relative_step=0.25, schedule="cosine", random_start=False),
     "cosine from the ball": partial(pgd, steps=40, relative_step=0.25, schedule="cosine"),
+    "momentum": partial(pgd, steps=40, relative_step=0.25, schedule="cosine", random_start=False, momentum=0.9),
     "quarter steps": partial(pgd, steps=20, relative_step=0.25, random_start=False),
     "auto-PGD": partial(apgd, steps=10),
     "auto-PGD from the ball": partial(apgd, steps=10, random_start=True),
@@ -265,7 +266,7 @@ def test_they_stay_in_their_ball_and_in_the_image_range(cnn, unet, images, norm,
 
 
 @pytest.mark.parametrize("knowledge", ["none", "all"])
-@pytest.mark.parametrize("name", ["cosine", "auto-PGD from the ball", "standard"])
+@pytest.mark.parametrize("name", ["cosine", "momentum", "auto-PGD from the ball", "standard"])
 def test_they_give_the_same_images_at_any_batch_size(cnn64, purify, x, y, name, knowledge):
     """In float64 rounding turns no sign around and changes no order."""
 

@@ -128,7 +128,7 @@ PARTS = [
 ]
 ATTACKS = {
     "pgd": partial(attacks.pgd, **PGD),
-    "pgd-eot": partial(attacks.pgd, draws=3, **PGD),
+    "pgd-eot": partial(attacks.pgd, draws=3, momentum=0.9, **PGD),
     "bpda-eot": partial(attacks.bpda, draws=2, **PGD),
     "apgd": partial(attacks.apgd, draws=2, random_start=True, **APGD),
     "apgd-targeted": partial(attacks.apgd_targeted, targets=2, epsilon=0.02, steps=3),
