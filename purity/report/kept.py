@@ -39,7 +39,8 @@ def keep(results: Path, made: Iterable[str], known: Mapping[str, dict], now: dic
 
 
 def summary(records: Iterable[dict], now: dict) -> dict:
-    """What a run took and was made with: jobs and hours by rule, devices, versions, the commits its jobs ran at."""
+    """What a run took and was made with: jobs and hours by rule, devices, versions, the commits its jobs ran at, and
+    SHA-256 of the networks that were trained for it, by which two runs know whether they have the same."""
     jobs = list({json.dumps(sorted(said["outputs"])): said for said in records}.values())
     hours: Counter[str] = Counter()
     versions: dict[str, set[str]] = {}
@@ -53,6 +54,12 @@ def summary(records: Iterable[dict], now: dict) -> dict:
         "jobs": len(jobs),
         "devices": dict(Counter(said["device"] for said in jobs)),
         "versions": {name: sorted(found) for name, found in sorted(versions.items())},
+        "networks": {
+            Path(path).stem: digest
+            for said in jobs
+            for path, digest in sorted(said["outputs"].items())
+            if path.endswith(".safetensors")
+        },
         "hours": {"all": round(sum(hours.values()), 3)} | {rule: round(hours[rule], 3) for rule in sorted(hours)},
     }
 

@@ -42,8 +42,20 @@ def test_tables_figures_and_pages_are_copied_with_the_record_of_the_run(run, tmp
     said = json.loads((tmp_path / "docs/toy/run.json").read_text())
     assert said["jobs"] == 4 and said["hours"] == {"all": 2.0, "figure": 2.0}
     assert said["kept_at_commit"] == NOW["commit"] and said["devices"] == {"CPU": 4}
+    assert said["networks"] == {}
     index = (tmp_path / "docs/toy/README.md").read_text()
     assert "![a](figures/a.png)" in index and "[tables/a.csv](tables/a.csv)" in index
+
+
+def test_the_record_names_the_networks_by_what_they_are(run, tmp_path):
+    weights = tmp_path / "results/models/diffusions/small.safetensors"
+    weights.parent.mkdir(parents=True)
+    weights.write_bytes(b"weights")
+    path = str(weights.relative_to(tmp_path))
+    run[1][path] = run[1]["results/toy/tables/a.csv"] | {"rule": "train_diffusion", "outputs": lineage.digests([path])}
+    keep(run)
+    said = json.loads((tmp_path / "docs/toy/run.json").read_text())
+    assert said["networks"] == {"small": lineage.sha256(path)} and said["jobs"] == 5
 
 
 @pytest.mark.parametrize(
