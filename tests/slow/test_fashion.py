@@ -38,6 +38,12 @@ def test_all_of_it_is_planned(workspace):
     assert of_digits.keys() <= of_fashion["fashion-mnist"].keys()
 
 
+def test_who_averages_longer_meets_the_same_networks(workspace):
+    """And needs none that is fine-tuned."""
+    planned = {rule for rule, _ in workspace.pending(*CONFIG, "--config", "run=[fashion-eot]")}
+    assert {"train_classifier", "train_diffusion", "strength_tables"} <= planned and "fine_tune" not in planned
+
+
 def test_nothing_is_kept_before_it_is_there(workspace):
     printed = workspace.run("keep", *CONFIG, fails=True)
     assert "keep: results are missing" in printed and not Path(workspace.path / "results/fashion-mnist/data").exists()
