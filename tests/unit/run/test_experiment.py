@@ -284,7 +284,7 @@ def test_every_spec_is_json():
     [
         ("workflow/scripts/stage.py", "p = snakemake", "# a remark\np = snakemake"),
         ("workflow/scripts/stage.py", '"""One stage:', '"""A stage:'),
-        ("purity/attacks.py", "k] * ball.steepest(g)\n", "k] * (\n            ball.steepest(g)  # uphill\n        )\n"),
+        ("purity/attacks.py", "k] * ball.steepest(v)\n", "k] * (\n            ball.steepest(v)  # uphill\n        )\n"),
         ("purity/diffusion/samplers.py", "Ancestral chain", "The ancestral chain"),
         ("purity/metrics.py", "def l2(a: np.ndarray,", "def l2(a: 'anything',"),
     ],
