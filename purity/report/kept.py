@@ -55,9 +55,9 @@ def summary(records: Iterable[dict], now: dict) -> dict:
         "devices": dict(Counter(said["device"] for said in jobs)),
         "versions": {name: sorted(found) for name, found in sorted(versions.items())},
         "networks": {
-            Path(path).stem: digest
+            f"{Path(path).parent.name}/{Path(path).stem}": digest
             for said in jobs
-            for path, digest in sorted(said["outputs"].items())
+            for path, digest in said["outputs"].items()
             if path.endswith(".safetensors")
         },
         "hours": {"all": round(sum(hours.values()), 3)} | {rule: round(hours[rule], 3) for rule in sorted(hours)},

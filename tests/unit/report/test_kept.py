@@ -48,14 +48,18 @@ def test_tables_figures_and_pages_are_copied_with_the_record_of_the_run(run, tmp
 
 
 def test_the_record_names_the_networks_by_what_they_are(run, tmp_path):
-    weights = tmp_path / "results/models/diffusions/small.safetensors"
-    weights.parent.mkdir(parents=True)
-    weights.write_bytes(b"weights")
-    path = str(weights.relative_to(tmp_path))
-    run[1][path] = run[1]["results/toy/tables/a.csv"] | {"rule": "train_diffusion", "outputs": lineage.digests([path])}
+    """Two of one name are two networks."""
+    digests = {}
+    for kind in ("classifiers", "diffusions"):
+        weights = tmp_path / f"results/models/{kind}/small.safetensors"
+        weights.parent.mkdir(parents=True)
+        weights.write_bytes(kind.encode())
+        path = str(weights.relative_to(tmp_path))
+        run[1][path] = run[1]["results/toy/tables/a.csv"] | {"rule": "train", "outputs": lineage.digests([path])}
+        digests[f"{kind}/small"] = lineage.sha256(path)
     keep(run)
     said = json.loads((tmp_path / "docs/toy/run.json").read_text())
-    assert said["networks"] == {"small": lineage.sha256(path)} and said["jobs"] == 5
+    assert said["networks"] == digests and said["jobs"] == 6
 
 
 @pytest.mark.parametrize(
