@@ -12,7 +12,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from purity.run import lineage, status, store
+from purity.run import lineage, loaded, status, store
 from purity.run.codehash import strangers
 from purity.run.devices import claimed, no_memory
 from purity.run.progress import Done, Progress, duration
@@ -74,6 +74,7 @@ def running(given) -> Iterator[Job]:
     given: what Snakemake tells a script. Foreseeable failures (ValueError, OSError, out of memory) end the script with
     one line on stderr and in the log; the traceback goes to the log. Anything else is a bug and shows its traceback.
     """
+    loaded.leave_alone()
     what, log = name(given), Path(given.log[0])
     log.parent.mkdir(parents=True, exist_ok=True)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", handlers=[_written(log)], force=True)

@@ -19,29 +19,30 @@ def test_blocks_are_the_same_images_in_other_files(finished, tmp_path):
         ("probes/ddpm", "seed-0"): ["alpha", "robust", "features"],
         ("budget/pgd", "seed-0"): ["robust", "scale"],
     }
-
-    def made(block):
-        copy = finished.copy(tmp_path / f"in blocks of {block}")
-        copy.configure(lambda c: c.update(batch=2, block=block))
-        for stage in ("data", "adversarial", "purified", "fuzzy", "probes", "budget"):
-            shutil.rmtree(copy.path / R / stage)
-        spans = [f"{start:05d}-{start + block - 1:05d}" for start in range(0, 6, block)]
-        paths = {of: [f"{R}/{of[0]}/images-{span}.zarr.zip" for span in spans] for of in where}
-        copy.run(*(path for of_stage in paths.values() for path in of_stage))
-        return {of: load([copy.path / path for path in paths[of]], *names, part=of[1]) for of, names in where.items()}
-
-    whole, parts = made(6), made(2)
-    for of, names in where.items():
-        for name, a, b in zip(names, whole[of], parts[of], strict=True):
-            assert a.dtype == b.dtype and np.array_equal(a, b), f"{of}: {name}"
+    copy = finished.copy(tmp_path / "in two blocks")
+    copy.configure(lambda c: c.update(block=c["batch"]))
+    for stage in ("data", "adversarial", "purified", "fuzzy", "probes", "budget"):
+        shutil.rmtree(copy.path / R / stage)
+    paths = {of: [f"{R}/{of[0]}/images-{span}.zarr.zip" for span in ("00000-00002", "00003-00005")] for of in where}
+    copy.run(*(path for of_stage in paths.values() for path in of_stage))
+    for (stage, part), names in where.items():
+        whole = load([finished.path / f"{R}/{stage}/images-00000-00005.zarr.zip"], *names, part=part)
+        parts = load([copy.path / path for path in paths[stage, part]], *names, part=part)
+        for name, a, b in zip(names, whole, parts, strict=True):
+            assert a.dtype == b.dtype and np.array_equal(a, b), f"{stage}, {part}: {name}"
 
 
 def test_a_small_run_has_results_of_its_own_and_runs_to_its_end(tmp_path):
-    """`--config small=True`, of the main findings and two parts; how all are made smaller is of tests/unit/run."""
+    """`--config small=True`, of one attack; how all parts are made smaller is of tests/unit/run."""
     workspace = Workspace.fresh(tmp_path / "small")
-    left_out = {"search", "third-regime", "elsewhere", "strength", "ball", "jacobian", "pca", "samples", "fuzzy", "cap"}
-    left_out |= {"margins", "dw-box", "addt", "paths", "sensitivity"}
-    workspace.configure(lambda c: c["experiments"]["tiny"].update(dict.fromkeys(left_out)))
+
+    def fewer(config):
+        tiny, main = config["experiments"]["tiny"], "dataset images classifier seeds seeding fresh_draws gallery"
+        config["experiments"]["tiny"] = {key: tiny[key] for key in main.split()} | {
+            "attacked": {"ddpm": {"pgd": ["all"]}}
+        }
+
+    workspace.configure(fewer)
     workspace.run("--config", "small=True")
     assert (workspace.path / "results/tiny-small/comparison.html").exists()
     assert not (workspace.path / R).exists()

@@ -43,7 +43,7 @@ def test_a_second_run_does_nothing_whatever_was_touched_or_edited_in_vain(worksp
         ("purity/diffusion/samplers.py", "Ancestral chain", "The ancestral chain"),
         ("purity/metrics.py", "def l2(a: np.ndarray,", "def l2(a: 'anything',"),
         ("config/config.yaml", "run: [tiny]", "# a remark\nrun: [tiny] # another"),
-        ("config/config.yaml", "batch: 6\n", "batch: 4\n"),
+        ("config/config.yaml", "batch: 3\n", "batch: 4\n"),
     ):
         workspace.edit(file, old, new)
     for folder in ("workflow/scripts", "purity", "results/tiny/data", "config"):

@@ -57,7 +57,7 @@ import yaml
 
 from snakemake.io import apply_wildcards
 
-from purity.run import forecast, judge, lineage, pairs, status, studies, workload, yaml_slips
+from purity.run import forecast, judge, lineage, loaded, pairs, status, studies, workload, yaml_slips
 from purity.run.codehash import Project, strangers
 from purity.report.claims import check_claims
 from purity.run.config import agrees, check, check_images, check_studies, left_out, same, small
@@ -73,6 +73,7 @@ if found := strangers(ROOT, [str(Path(purity.__file__).parents[1]), *sys.path[1:
         "unset PYTHONPATH, uninstall it, or start elsewhere"
     )
 
+loaded.leave_alone()
 PROJECT = Project(ROOT, Path.cwd())
 # relative, so that a folder that is moved with its results has the same inputs
 REFERENCE = Path(os.path.relpath(ROOT / "config/reference"))
