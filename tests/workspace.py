@@ -84,6 +84,16 @@ class Workspace:
         change(config)
         path.write_text(yaml.safe_dump(config, sort_keys=False))
 
+    def keep_attacks(self, attacked: dict) -> None:
+        """Leave of the tiny experiment its main findings, under these attacks."""
+        main = ["dataset", "images", "classifier", "seeds", "seeding", "fresh_draws", "gallery"]
+
+        def change(config):
+            tiny = config["experiments"]["tiny"]
+            config["experiments"]["tiny"] = {key: tiny[key] for key in main} | {"attacked": attacked}
+
+        self.configure(change)
+
     def parts(self, below: str = "results/tiny") -> dict[tuple[str, str], list[str]]:
         """(store, part): the digest of its arrays, for each store of a folder."""
         found = sorted(p for p in (self.path / below).rglob("*.zarr.zip") if not p.name.startswith("."))

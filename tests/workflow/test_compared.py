@@ -15,13 +15,7 @@ PART = ("clean/none/seed-0", "clean/none/seed-1")
 def compared(tmp_path_factory) -> Workspace:
     """tiny, of few attacks, and the same with another ε of its own; what is printed is in `printed`."""
     workspace = Workspace.fresh(tmp_path_factory.mktemp("compared") / "project")
-
-    def fewer(config):
-        tiny, main = config["experiments"]["tiny"], "dataset images classifier seeds seeding fresh_draws gallery"
-        config["experiments"]["tiny"] = {key: tiny[key] for key in main.split()}
-        config["experiments"]["tiny"]["attacked"] = {"ddpm": {"uniform": ["none"], "pgd": ["none", "all"]}}
-
-    workspace.configure(fewer)
+    workspace.keep_attacks({"ddpm": {"uniform": ["none"], "pgd": ["none", "all"]}})
     other = {"like": "tiny", "presets": {"attacks": {"pgd": {"options": {"epsilon": 0.9}}}}}
     (workspace.path / "mine.yaml").write_text(yaml.safe_dump({"experiments": {"strong": other}}))
     # first the one, then the other: as a user would

@@ -35,14 +35,7 @@ def test_blocks_are_the_same_images_in_other_files(finished, tmp_path):
 def test_a_small_run_has_results_of_its_own_and_runs_to_its_end(tmp_path):
     """`--config small=True`, of one attack; how all parts are made smaller is of tests/unit/run."""
     workspace = Workspace.fresh(tmp_path / "small")
-
-    def fewer(config):
-        tiny, main = config["experiments"]["tiny"], "dataset images classifier seeds seeding fresh_draws gallery"
-        config["experiments"]["tiny"] = {key: tiny[key] for key in main.split()} | {
-            "attacked": {"ddpm": {"pgd": ["all"]}}
-        }
-
-    workspace.configure(fewer)
+    workspace.keep_attacks({"ddpm": {"pgd": ["all"]}})
     workspace.run("--config", "small=True")
     assert (workspace.path / "results/tiny-small/comparison.html").exists()
     assert not (workspace.path / R).exists()
