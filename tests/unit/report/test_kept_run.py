@@ -18,6 +18,7 @@ OF_DIGITS = {
     "The decision changes sharply along the adversarial direction": (None, "measured"),
     "… and only once": (None, "measured"),
     "α of reverse rises between t = 200 and 700": (None, "does not hold"),
+    "Nine of ten directions are compressed below a quarter": (None, "does not hold"),
     "RBGM helps: without it, in the ball of the attack, fine-tuning gains less": (None, "does not hold"),
 }
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -90,6 +91,24 @@ def test_a_claim_of_digits_is_what_their_kept_run_says(claim):
     case, verdict = OF_DIGITS[claim]
     findings = pd.read_csv(DIGITS / "tables/findings.csv").query("claim == @claim")
     assert set(findings["verdict"][(findings["case"] == case) if case else slice(None)]) == {verdict}
+
+
+def test_eot_is_stronger_than_one_draw_and_weaker_than_knowing():
+    """PGD ≥ PGD-EOT > PGD that knows ξ (Table 2), by the means of digits."""
+    frame = all_seeds(pd.read_csv(DIGITS / "tables/robustness.csv"))
+    pgd, eot = (only(frame, purifier="ddpm", attack=a, knowledge="none")["mean"] for a in ("pgd", "pgd-eot"))
+    known = only(frame, purifier="ddpm", attack="pgd", knowledge="all")["mean"]
+    assert pgd >= eot > known
+
+
+@pytest.mark.parametrize("purifier", ["ddpm", "reverse", "ddim"])
+def test_on_digits_the_standard_attack_has_converged_and_the_papers_has_not(purifier):
+    """Of who knows ξ; tests/slow/test_findings.py measures it again for ddpm."""
+    verdicts = pd.read_csv(DIGITS / "tables/strength-verdicts.csv")
+    keys = {"purifier": purifier, "knowledge": "all"}
+    standard, protocol = (only(verdicts, attack=attack, **keys) for attack in ("standard", "pgd"))
+    assert standard["verdict"] == "converged" and standard["accuracy"] - standard["union"] <= 0.03
+    assert protocol["verdict"] == "not converged" and protocol["loss"] > 0.05
 
 
 def test_the_accuracies_of_digits_in_the_readme_are_those_of_their_kept_run():
