@@ -32,12 +32,8 @@ def without_what_is_not_read(config):
     experiment = config["experiments"]["digits"]
     for part in NOT_READ:
         experiment[part] = None
-    of_ddpm = KNOWING | {"uniform-x4": ["none"], "pgd": ["none", "all"], "bpda": ["none"]}
-    experiment["attacked"] = {
-        "identity": {"pgd": ["none"]},
-        "ddpm": of_ddpm,
-        **dict.fromkeys(DIFFUSION[1:], KNOWING),
-    }
+    experiment["attacked"] = {"identity": {"pgd": ["none"]}} | dict.fromkeys(DIFFUSION, KNOWING)
+    experiment["attacked"]["ddpm"] = KNOWING | {"uniform-x4": ["none"], "pgd": ["none", "all"], "bpda": ["none"]}
     experiment["addt"] = {"seeds": [0], "attacks": ["standard"], "purifiers": {"ddpm-addt": "ddpm"}}
     experiment["budget"]["attacks"] = ["standard"]
     experiment["fresh_draws"] = 5
